@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one door to OpenMP: regions with an explicit thread count, fork, floating-point state, limits. */
+#ifndef PI_BASE_THREADS_H
+#define PI_BASE_THREADS_H
+#include <stdint.h>
+
+enum { PI_MAX_THREADS = 256 };
+
+/* One chunk [begin, end) of the work; thread < the count given to pi_parallel. */
+typedef void (*pi_task)(void *arg, int64_t begin, int64_t end, int thread);
+
+/* Runs fn over [0, n) in chunks of at least `grain` (1 at least) on at most `threads` threads, each chunk once.
+ * Small work (n <= grain) and nested calls run on the calling thread. Returns when all is done. Which chunk runs
+ * on which thread is not told: results must not depend on it. */
+void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
+
+/* CPUs that this process may use: affinity mask and cgroup quota (v1, v2), PYINFER_THREADS before both; 1 at least.
+ * `why`, if given, gets a static text: "affinity mask", "cgroup quota", "PYINFER_THREADS". */
+int pi_threads_default(const char **why);
+
+/* Around a run on the calling thread. enter: sets the OpenMP thread count of this thread to `threads` (for oneDNN,
+ * which reads it) and flushes denormals here; leave puts both back. Worker threads flush inside pi_parallel. */
+typedef struct {
+    int omp_threads;
+    unsigned fp_state;
+} pi_threads_state;
+void pi_threads_enter(int threads, pi_threads_state *saved);
+void pi_threads_leave(const pi_threads_state *saved);
+
+/* Text that names the OpenMP copies mapped in this process, one path a line; for show_config. */
+void pi_threads_describe(char *text, unsigned long size);
+#endif
