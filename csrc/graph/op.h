@@ -37,6 +37,19 @@ struct pi_op {
     const struct pi_impl *impls; /* best first; the last accepts all; a NULL name ends the list */
 };
 
+/* ---- signatures (graph/signature.c) ---- */
+
+typedef struct {
+    const char *name; /* not terminated */
+    size_t n;
+    char var;          /* 'T', 'U', 'V', or 0 */
+    pi_dtypes types;   /* allowed */
+    bool optional, variadic;
+} pi_param;
+/* Parameter i of the inputs (or outputs); a variadic one answers for every i from its place on. false: there is none. */
+bool pi_op_input(const pi_op *op, uint32_t i, pi_param *param);
+bool pi_op_output(const pi_op *op, uint32_t i, pi_param *param);
+
 /* ---- implementations: refuse, prepare, run ---- */
 
 typedef struct pi_prep pi_prep;

@@ -16,19 +16,6 @@ const pi_op *pi_op_at(size_t i);
 /* A row of the domain "pyinfer", by name; it exists. */
 const pi_op *pi_op_internal(const char *name);
 
-/* ---- signatures ---- */
-
-typedef struct {
-    const char *name; /* not terminated */
-    size_t n;
-    char var;          /* 'T', 'U', 'V', or 0 */
-    pi_dtypes types;   /* allowed */
-    bool optional, variadic;
-} pi_param;
-/* Parameter i of the inputs (or outputs); a variadic one answers for every i from its place on. false: there is none. */
-bool pi_op_input(const pi_op *op, uint32_t i, pi_param *param);
-bool pi_op_output(const pi_op *op, uint32_t i, pi_param *param);
-
 /* ---- infer functions shared by families ---- */
 
 pi_status pi_infer_same(const pi_node *, const pi_tensor *const *in, pi_tensor *out, pi_error *);      /* out[0] like in[0] */

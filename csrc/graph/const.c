@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constants: counted references to immutable bytes, ours, borrowed, or still in a file. */
+#include <string.h>
+#include "graph/graph.h"
+
+static pi_const *const_new(pi_heap *heap, const pi_tensor *type, pi_error *err)
+{
+    size_t bytes;
+    if (pi_tensor_bytes(type, &bytes, err) != PI_E_OK) return NULL;
+    pi_const *c = pi_calloc(heap, 1, sizeof *c, err);
+    if (!c) return NULL;
+    c->t = *type;
+    c->t.data = NULL;
+    c->bytes = bytes;
+    c->heap = pi_heap_ref(heap);
+    c->refs = 1;
+    return c;
+}
+
+pi_const *pi_const_new(pi_heap *heap, pi_dtype dtype, int rank, const int64_t *dim, pi_error *err)
+{
+    pi_tensor type = {.dtype = dtype};
+    pi_tensor_set_shape(&type, rank, dim);
+    pi_const *c = const_new(heap, &type, err);
+    if (!c) return NULL;
+    c->t.data = pi_alloc(heap, c->bytes, err);
+    if (!c->t.data) {
+        pi_const_unref(c);
+        return NULL;
+    }
+    c->release = pi_free;
+    c->owner = c->t.data;
+    return c;
+}
+
+pi_const *pi_const_view(pi_heap *heap, const pi_tensor *t, void (*release)(void *), void *owner, pi_error *err)
+{
+    pi_const *c = const_new(heap, t, err);
+    if (!c) return NULL;
+    c->t.data = t->data;
+    c->release = release;
+    c->owner = owner;
+    return c;
+}
+
+pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uint64_t offset, pi_error *err)
+{
+    pi_const *c = const_new(heap, type, err);
+    if (!c) return NULL;
+    c->file = pi_file_ref(file);
+    c->offset = offset;
+    return c;
+}
+
+pi_const *pi_const_ref(pi_const *c)
+{
+    if (c) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+    return c;
+}
+
+void pi_const_unref(pi_const *c)
+{
+    if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    if (c->release) c->release(c->owner);
+    if (c->file) pi_file_unref(c->file);
+    pi_heap *heap = c->heap;
+    pi_free(c);
+    pi_heap_unref(heap);
+}
+
+pi_status pi_const_load(pi_const *c, pi_error *err)
+{
+    if (c->t.data) return PI_E_OK;
+    void *data = pi_alloc(c->heap, c->bytes, err);
+    if (!data) return pi_alloc_status(err);
+    pi_status st = pi_file_read(c->file, c->offset, data, c->bytes, err);
+    if (st != PI_E_OK) {
+        pi_free(data);
+        return st;
+    }
+    c->t.data = data;
+    c->release = pi_free;
+    c->owner = data;
+    return PI_E_OK;
+}
+
+void pi_const_drop(pi_const *c)
+{
+    if (!c->file || !c->t.data) return;
+    c->release(c->owner);
+    c->release = NULL;
+    c->owner = NULL;
+    c->t.data = NULL;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inference: each node is checked against its row, then its infer gives shapes; what is constant is folded.
+ * The driver adds the node's name and line to every error; infer functions say only what is wrong. */
+#include <stdio.h>
+#include <string.h>
+#include "graph/op.h"
+
+enum { INFER_MANY = 32 }; /* nodes with more inputs or outputs get arrays from the heap */
+
+static const char *kind_name(pi_attr_kind kind)
+{
+    static const char *const names[] = {"nothing", "a float", "an int", "a string", "a tensor", "a graph", "floats",
+                                        "ints", "strings", "tensors", "graphs", "a sparse tensor", "sparse tensors",
+                                        "a type"};
+    return (unsigned)kind < PI_COUNT(names) ? names[kind] : "an unknown kind";
+}
+
+static pi_status check_attrs(const pi_node *node, pi_error *err)
+{
+    const pi_attr_def *defs = node->op->attrs;
+    for (uint32_t i = 0; i < node->n_attrs; i++) {
+        const pi_attr *a = &node->attr[i];
+        const pi_attr_def *d = defs;
+        while (d && d->name && strcmp(d->name, a->name) != 0) d++;
+        if (!d || !d->name)
+            return pi_fail(err, PI_E_MODEL, "%s since opset %d has no attribute '%.80s'", node->op->name,
+                           node->op->since, a->name);
+        if (d->kind != a->kind)
+            return pi_fail(err, PI_E_MODEL, "attribute '%s' is %s, expected %s", a->name, kind_name(a->kind),
+                           kind_name(d->kind));
+    }
+    for (const pi_attr_def *d = defs; d && d->name; d++)
+        if (d->required && !pi_attr_find(node, d->name))
+            return pi_fail(err, PI_E_MODEL, "attribute '%s' (%s) is missing", d->name, kind_name(d->kind));
+    return PI_E_OK;
+}
+
+static void types_text(pi_dtypes types, char *text, size_t size)
+{
+    size_t n = 0;
+    text[0] = '\0';
+    for (int d = 1; d < PI_DTYPE_COUNT && n + 16 < size; d++)
+        if (pi_dtype_in((pi_dtype)d, types))
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", pi_dtype_name((pi_dtype)d));
+}
+
+typedef struct {
+    pi_dtype T, U, V;
+} bound_types;
+
+static pi_dtype *bound_var(bound_types *bound, char var)
+{
+    return var == 'T' ? &bound->T : var == 'U' ? &bound->U : &bound->V;
+}
+
+static pi_status check_input(const pi_node *node, uint32_t i, const pi_tensor *in, bound_types *bound, pi_error *err)
+{
+    pi_param p;
+    char text[200];
+    if (!pi_op_input(node->op, i, &p)) {
+        uint32_t most = i;
+        while (most > 0 && !pi_op_input(node->op, most - 1, &p)) most--;
+        return pi_fail(err, PI_E_MODEL, "%u inputs, expected at most %u", node->n_explicit, most);
+    }
+    if (!in) {
+        if (p.optional || p.variadic) return PI_E_OK;
+        return pi_fail(err, PI_E_MODEL, "input %u '%.*s' is missing", i, (int)p.n, p.name);
+    }
+    if (in->dtype == PI_DTYPE_NONE) return PI_E_OK;
+    if (!pi_dtype_in(in->dtype, p.types)) {
+        types_text(p.types, text, sizeof text);
+        return pi_fail(err, PI_E_MODEL, "input %u '%.*s' is %s, expected one of %s", i, (int)p.n, p.name,
+                       pi_dtype_name(in->dtype), text);
+    }
+    if (!p.var) return PI_E_OK;
+    pi_dtype *have = bound_var(bound, p.var);
+    if (*have == PI_DTYPE_NONE)
+        *have = in->dtype;
+    else if (*have != in->dtype)
+        return pi_fail(err, PI_E_MODEL, "input %u '%.*s' is %s, but an input before it is %s: both must be the same", i,
+                       (int)p.n, p.name, pi_dtype_name(in->dtype), pi_dtype_name(*have));
+    return PI_E_OK;
+}
+
+/* Arity, attributes and types of a node; dtypes of the outputs as far as the signature gives them. */
+static pi_status check_node(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    bound_types bound = {0};
+    pi_param p;
+    PI_TRY(check_attrs(node, err));
+    for (uint32_t i = 0; i < node->n_explicit; i++) PI_TRY(check_input(node, i, in[i], &bound, err));
+    for (uint32_t i = node->n_explicit; pi_op_input(node->op, i, &p) && !p.variadic; i++)
+        if (!p.optional)
+            return pi_fail(err, PI_E_MODEL, "%u inputs, input %u '%.*s' is missing", node->n_explicit, i, (int)p.n, p.name);
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        out[i] = (pi_tensor){.rank = -1};
+        if (!pi_op_output(node->op, i, &p))
+            return pi_fail(err, PI_E_MODEL, "%u outputs, expected at most %u", node->n_out, i);
+        if (p.var)
+            out[i].dtype = *bound_var(&bound, p.var);
+        else if (p.types != PI_ANY)
+            out[i].dtype = (pi_dtype)__builtin_ctz(p.types);
+    }
+    return PI_E_OK;
+}
+
+pi_status pi_node_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    PI_TRY(check_node(node, in, out, err));
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (in[i] && (!pi_tensor_known(in[i]) || in[i]->dtype == PI_DTYPE_NONE)) return PI_E_OK;
+    PI_TRY(node->op->infer(node, in, out, err));
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        int64_t n;
+        if (out[i].rank > PI_MAX_RANK)
+            return pi_fail(err, PI_E_LIMIT, "output %u has rank %d, at most %d is supported", i, out[i].rank, PI_MAX_RANK);
+        if (out[i].rank >= 0 && pi_tensor_known(&out[i])) PI_TRY(pi_tensor_count(&out[i], &n, err));
+    }
+    return PI_E_OK;
+}
+
+/* ---- the driver ---- */
+
+/* Worth folding: constant inputs, and a result that does not blow the model up. */
+static bool foldable(const pi_node *node, const pi_tensor *const *in, const pi_tensor *out)
+{
+    if (node->op->flags & (PI_OP_RANDOM | PI_OP_NO_FOLD)) return false;
+    bool shape_only = node->op->flags & PI_OP_SHAPE_ONLY;
+    size_t in_bytes = 0, out_bytes = 0, b;
+    for (uint32_t i = 0; i < node->n_in; i++) {
+        if (!node->in[i]) continue;
+        if (shape_only && i == 0 && pi_tensor_known(in[0])) continue;
+        if (!node->in[i]->constant) return false;
+        in_bytes += node->in[i]->constant->bytes;
+    }
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        if (!node->out[i]) continue;
+        if (out[i].rank < 0) continue; /* depends on data: eval finds out */
+        if (pi_tensor_bytes(&out[i], &b, NULL) != PI_E_OK) return false;
+        out_bytes += b;
+    }
+    return out_bytes <= in_bytes || out_bytes <= PI_FOLD_BYTES;
+}
+
+static pi_status fold(pi_graph *g, pi_node *node, const pi_tensor **in, pi_eval_fn eval, pi_error *err)
+{
+    pi_status st = PI_E_OK;
+    pi_const **out = pi_calloc(g->heap, node->n_out, sizeof *out, err);
+    if (!out) return pi_alloc_status(err);
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (node->in[i] && node->in[i]->constant) {
+            PI_TRY_DONE(pi_const_load(node->in[i]->constant, err));
+            node->in[i]->t.data = node->in[i]->constant->t.data;
+        }
+    PI_TRY_DONE(eval(node, in, g->heap, out, err));
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        pi_value *v = node->out[i];
+        if (!v || !out[i]) continue;
+        pi_node_set_out(node, i, NULL);
+        v->constant = out[i];
+        v->t = out[i]->t;
+        out[i] = NULL;
+    }
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (node->in[i] && node->in[i]->constant && node->in[i]->constant->file) {
+            pi_const_drop(node->in[i]->constant);
+            node->in[i]->t.data = NULL;
+        }
+    pi_graph_remove(g, node);
+done:
+    for (uint32_t i = 0; i < node->n_out; i++) pi_const_unref(out[i]);
+    pi_free(out);
+    return st;
+}
+
+static pi_status infer_one(pi_graph *g, pi_node *node, pi_eval_fn eval, const pi_tensor **in, pi_tensor *out, pi_error *err)
+{
+    for (uint32_t i = 0; i < node->n_in; i++) {
+        in[i] = node->in[i] ? &node->in[i]->t : NULL;
+        if (node->in[i] && node->in[i]->constant) node->in[i]->t.data = node->in[i]->constant->t.data;
+    }
+    PI_TRY(pi_node_infer(node, in, out, err));
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i]) {
+            out[i].data = NULL;
+            node->out[i]->t = out[i];
+        }
+    for (uint32_t i = 0; eval && i < node->n_in; i++)
+        if (in[i] && !pi_tensor_known(in[i])) return PI_E_OK;
+    if (eval && foldable(node, in, out)) PI_TRY(fold(g, node, in, eval, err));
+    return PI_E_OK;
+}
+
+pi_status pi_graph_infer(pi_graph *g, pi_eval_fn eval, pi_error *err)
+{
+    pi_status st = PI_E_OK;
+    const pi_tensor *few_in[INFER_MANY];
+    pi_tensor *out = NULL;
+    const pi_tensor **many_in = NULL;
+    uint32_t most_in = 0, most_out = 1;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        if (g->node[i]->n_in > most_in) most_in = g->node[i]->n_in;
+        if (g->node[i]->n_out > most_out) most_out = g->node[i]->n_out;
+    }
+    if (most_in > INFER_MANY && !(many_in = pi_calloc(g->heap, most_in, sizeof *many_in, err)))
+        return pi_alloc_status(err);
+    if (!(out = pi_calloc(g->heap, most_out, sizeof *out, err))) {
+        st = pi_alloc_status(err);
+        goto done;
+    }
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        pi_node *node = g->node[i];
+        if (!node->op) continue;
+        st = infer_one(g, node, eval, many_in ? many_in : few_in, out, err);
+        if (st != PI_E_OK) {
+            if (node->op) pi_node_error(node, err);
+            goto done;
+        }
+    }
+done:
+    pi_free(many_in);
+    pi_free(out);
+    return st;
+}
