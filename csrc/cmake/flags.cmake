@@ -15,7 +15,6 @@ if(PYINFER_SANITIZE)
   if(PYINFER_SANITIZE MATCHES "undefined")
     target_compile_options(pyinfer_flags INTERFACE -fsanitize=float-cast-overflow -fno-sanitize-recover=all)
   endif()
-else()  # a sanitizer's frames are larger, and its run-time library is not linked into shared libraries
+else()  # a sanitizer's frames are larger
   target_compile_options(pyinfer_flags INTERFACE -Wframe-larger-than=8192)
-  target_link_options(pyinfer_flags INTERFACE -Wl,--no-undefined)
 endif()
