@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pyinfer: run ONNX models on a CPU. The public C interface, C11 and C++.
+ *
+ *     pyinfer_error error;
+ *     pyinfer_model *model;
+ *     if (pyinfer_load("model.onnx", NULL, &model, &error)) { fprintf(stderr, "%s\n", error.text); return 1; }
+ *     pyinfer_tensor in = {.data = x, .dtype = PYINFER_F32, .rank = 4, .shape = {1, 3, 224, 224}};
+ *     pyinfer_tensor out = {.data = y, .capacity = sizeof y};
+ *     if (pyinfer_run(model, &in, 1, &out, 1, &error)) ...
+ *     pyinfer_free(model);
+ *
+ * A model may be run by many threads at once. Strings and pointers that are returned belong to the object they were
+ * asked of, unless said otherwise. Every function that can fail returns 0 on success, else a pyinfer_status, and fills
+ * `error` (may be NULL). Tensors are dense, row-major.
+ */
+#ifndef PYINFER_H
+#define PYINFER_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#define PYINFER_API __attribute__((visibility("default")))
+#else
+#define PYINFER_API
+#endif
+
+enum { PYINFER_MAX_RANK = 12 };
+
+/* The same numbers as ONNX's TensorProto.DataType; 4-bit and 2-bit elements take one byte each. */
+typedef enum {
+    PYINFER_F32 = 1, PYINFER_U8 = 2, PYINFER_I8 = 3, PYINFER_U16 = 4, PYINFER_I16 = 5, PYINFER_I32 = 6,
+    PYINFER_I64 = 7, PYINFER_STRING = 8, PYINFER_BOOL = 9, PYINFER_F16 = 10, PYINFER_F64 = 11, PYINFER_U32 = 12,
+    PYINFER_U64 = 13, PYINFER_C64 = 14, PYINFER_C128 = 15, PYINFER_BF16 = 16, PYINFER_F8E4M3FN = 17,
+    PYINFER_F8E4M3FNUZ = 18, PYINFER_F8E5M2 = 19, PYINFER_F8E5M2FNUZ = 20, PYINFER_U4 = 21, PYINFER_I4 = 22,
+    PYINFER_F4E2M1 = 23, PYINFER_F8E8M0 = 24, PYINFER_U2 = 25, PYINFER_I2 = 26
+} pyinfer_dtype;
+
+typedef enum {
+    PYINFER_OK = 0,
+    PYINFER_E_MODEL,       /* the model is malformed or breaks the ONNX standard */
+    PYINFER_E_UNSUPPORTED, /* legal, but this engine cannot run it: the text lists all such operators */
+    PYINFER_E_INPUT,       /* inputs or arguments of the caller do not fit */
+    PYINFER_E_LIMIT,       /* a limit of size, depth, time or memory */
+    PYINFER_E_NOMEM,
+    PYINFER_E_FILE,
+    PYINFER_E_CANCELLED,
+    PYINFER_E_INTERNAL
+} pyinfer_status;
+
+typedef struct {
+    pyinfer_status code;
+    char text[2040];
+} pyinfer_error;
+
+/* Name of the Python exception of a status ("ModelError"), and its meaning in one line. NULL for an unknown one. */
+PYINFER_API const char *pyinfer_status_exception(pyinfer_status code);
+PYINFER_API const char *pyinfer_status_meaning(pyinfer_status code);
+
+PYINFER_API const char *pyinfer_version(void);
+/* What was found on this machine: version, CPU features, oneDNN and OpenMP copies, threads and why; "key: value" lines.
+ * Writes at most `size` bytes with the closing NUL. */
+PYINFER_API void pyinfer_describe(char *text, size_t size);
+
+/* ---- elements ---- */
+
+PYINFER_API size_t pyinfer_dtype_size(pyinfer_dtype dtype);
+PYINFER_API const char *pyinfer_dtype_name(pyinfer_dtype dtype);       /* "f32" */
+PYINFER_API const char *pyinfer_dtype_numpy_name(pyinfer_dtype dtype); /* "float32" */
+
+/* ---- options ---- */
+
+typedef struct {
+    int threads;
+    int level;
+    int onednn;
+    int strict;
+    size_t memory_limit;
+} pyinfer_options;
+
+/* Defaults of options.inc, and PYINFER_<NAME> from the environment where it is set. */
+PYINFER_API void pyinfer_options_init(pyinfer_options *options);
+/* Row i of the options: name, type ("int", "size_t"), default, documentation; 0 at the end of the list. */
+PYINFER_API int pyinfer_option_at(int i, const char **name, const char **type, long long *default_value, const char **doc);
+/* Sets an option by its name; INPUT if there is none or the value is out of range. */
+PYINFER_API pyinfer_status pyinfer_option_set(pyinfer_options *options, const char *name, long long value,
+                                              pyinfer_error *error);
+
+/* ---- models ---- */
+
+typedef struct pyinfer_model pyinfer_model;
+
+/* options may be NULL. External data is read from beneath the model's folder only. */
+PYINFER_API pyinfer_status pyinfer_load(const char *path, const pyinfer_options *options, pyinfer_model **model,
+                                        pyinfer_error *error);
+/* A model in memory: the bytes must stay until release(owner) is called (NULL: until pyinfer_free), which also happens
+ * when loading fails. external_dir: where external data may be read from, NULL: nowhere. */
+PYINFER_API pyinfer_status pyinfer_load_bytes(const void *bytes, size_t n, void (*release)(void *), void *owner,
+                                              const char *external_dir, const pyinfer_options *options,
+                                              pyinfer_model **model, pyinfer_error *error);
+/* Counted: a model is freed when each ref has its free. A request that is open holds one. */
+PYINFER_API pyinfer_model *pyinfer_ref(pyinfer_model *model);
+PYINFER_API void pyinfer_free(pyinfer_model *model);
+
+typedef struct {
+    const char *name;
+    int dtype;                            /* pyinfer_dtype; 0: unknown before the run */
+    int rank;                             /* -1: any */
+    int64_t shape[PYINFER_MAX_RANK];      /* -1: symbolic or unknown */
+    const char *symbol[PYINFER_MAX_RANK]; /* name of a symbolic dimension, or NULL */
+} pyinfer_value;
+
+PYINFER_API int pyinfer_input_count(const pyinfer_model *model);
+PYINFER_API int pyinfer_output_count(const pyinfer_model *model);
+/* NULL if i is out of range. */
+PYINFER_API const pyinfer_value *pyinfer_input(const pyinfer_model *model, int i);
+PYINFER_API const pyinfer_value *pyinfer_output(const pyinfer_model *model, int i);
+PYINFER_API int pyinfer_threads(const pyinfer_model *model);
+/* Metadata: "ir_version", "opset", "opset.<domain>", "producer_name", "producer_version", "domain", "doc",
+ * "model_version", and the model's own metadata_props behind "meta."; entry i, 0 at the end of the list. */
+PYINFER_API int pyinfer_metadata_at(const pyinfer_model *model, int i, const char **key, const char **value);
+/* Bytes in use now by the model (weights, plans, contexts), and the most since it was loaded. */
+PYINFER_API size_t pyinfer_memory_used(const pyinfer_model *model);
+PYINFER_API size_t pyinfer_memory_peak(const pyinfer_model *model);
+
+/* ---- running ---- */
+
+typedef struct {
+    void *data; /* elements; for PYINFER_STRING an array of pyinfer_string */
+    int dtype;
+    int rank;
+    int64_t shape[PYINFER_MAX_RANK];
+    size_t capacity; /* outputs given by the caller: bytes at data */
+} pyinfer_tensor;
+
+typedef struct {
+    const char *bytes;
+    size_t n;
+} pyinfer_string;
+
+/* One call: inputs in the model's order; each output has data and capacity of the caller, and gets dtype and shape.
+ * INPUT if an output does not fit its capacity (the text says how many bytes it needs). */
+PYINFER_API pyinfer_status pyinfer_run(pyinfer_model *model, const pyinfer_tensor *input, int n_inputs,
+                                       pyinfer_tensor *output, int n_outputs, pyinfer_error *error);
+
+/* The same in steps, for callers that make the outputs' memory themselves:
+ *   begin (checks the inputs, plans if these shapes are new) -> output_type for each -> set_output -> execute -> end.
+ * A request belongs to one thread at a time; its inputs must stay valid until end. */
+typedef struct pyinfer_request pyinfer_request;
+
+PYINFER_API pyinfer_status pyinfer_begin(pyinfer_model *model, const pyinfer_tensor *input, int n_inputs,
+                                         pyinfer_request **request, pyinfer_error *error);
+/* dtype and shape of output i; rank is -1 as long as it depends on the data. After execute, data is set too: borrowed
+ * until end. */
+PYINFER_API void pyinfer_output_type(const pyinfer_request *request, int i, pyinfer_tensor *tensor);
+/* Memory of the caller for output i, of the size that its type says: the engine writes into it directly. Not for
+ * strings, and not where the rank is -1. Aligned for its type. */
+PYINFER_API void pyinfer_set_output(pyinfer_request *request, int i, void *data);
+/* Runs. cancel: an int that another thread may set to stop the run (CANCELLED), or NULL. */
+PYINFER_API pyinfer_status pyinfer_execute(pyinfer_request *request, const int *cancel, pyinfer_error *error);
+PYINFER_API void pyinfer_end(pyinfer_request *request);
+
+/* ---- looking inside ---- */
+
+/* Step i of the request's plan: what was chosen, and, if profiling was on, how long it took. */
+typedef struct {
+    const char *name;    /* of the node in the file */
+    const char *op;      /* "Conv" */
+    const char *domain;  /* "" or "pyinfer" */
+    const char *source;  /* the PyTorch line it came from, or NULL */
+    const char *impl;    /* implementation chosen */
+    const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */
+    const char *shapes;  /* "f32[1, 3, 224, 224], f32[64, 3, 7, 7] -> f32[1, 64, 112, 112]" */
+    uint64_t ns;         /* of the last profiled run, or 0 */
+    uint64_t start_ns;   /* since the start of that run */
+    double flops;        /* 0: not known */
+    double bytes;        /* read and written at least once */
+} pyinfer_step;
+
+PYINFER_API int pyinfer_step_count(const pyinfer_request *request);
+/* 0 if i is out of range. */
+PYINFER_API int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *step);
+/* Measures each step of the following executes of this request. */
+PYINFER_API void pyinfer_profile(pyinfer_request *request, int on);
+/* Bytes of the arena of this request's plan, and of the model's packed weights. */
+PYINFER_API size_t pyinfer_arena_bytes(const pyinfer_request *request);
+PYINFER_API size_t pyinfer_packed_bytes(const pyinfer_request *request);
+/* The optimised graph as text, a line a node. write gets NUL-terminated pieces. */
+PYINFER_API void pyinfer_print(const pyinfer_model *model, void (*write)(void *arg, const char *text), void *arg);
+
+/* ---- the operator table ---- */
+
+/* Row i: domain ("" is ONNX's), name, since which opset, signature, element types that its T may have (short names);
+ * 0 at the end of the list. */
+PYINFER_API int pyinfer_op_at(int i, const char **domain, const char **name, int *since, const char **signature,
+                              char *types, size_t types_size);
+
+/* ---- tests of the engine itself ---- */
+
+/* The nth allocation from now on fails, and each later one; 0: off. */
+PYINFER_API void pyinfer_test_fail_alloc(long nth);
+PYINFER_API long pyinfer_test_alive_blocks(void);
+/* Implementations of this name are taken wherever a row has one ("ref"); NULL: off. For comparing implementations. */
+PYINFER_API void pyinfer_test_force_impl(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
