@@ -46,6 +46,9 @@ pi_status pi_call_output(const pi_call *call, uint32_t i, int rank, const int64_
 /* Computes one node on bound tensors: folding, tests. `impl` NULL: the first that accepts; else by name ("ref"). */
 pi_status pi_op_eval(const pi_node *node, const char *impl, const pi_tensor *const *in, pi_heap *heap, pi_const **out,
                      pi_error *err) PI_MUST_USE;
+/* The same on up to `threads` threads. */
+pi_status pi_op_eval_threads(const pi_node *node, const char *impl, int threads, const pi_tensor *const *in,
+                             pi_heap *heap, pi_const **out, pi_error *err) PI_MUST_USE;
 /* pi_eval_fn of pi_graph_infer: the first that accepts. */
 pi_status pi_op_fold(const pi_node *node, const pi_tensor *const *in, pi_heap *heap, pi_const **out, pi_error *err);
 #endif
