@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma,f16c")
+/* Transposes of square tiles in registers: 8x8 of 4 bytes, 4x4 of 8, 8x8 of 2, 16x16 of 1. Bound by the shuffle port (one a cycle)
+ * and by the cache; edges go to the plain text. */
+#include "kernels/layout/layout.h"
+
+#include <immintrin.h>
+
+static inline void tile_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
+{
+    /* Halves are loaded so that row i and row i + 4 share a register: the lane crossing costs no shuffle. */
+    __m256 a[4], b[4];
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)(const void *)(s + i * sr))),
+                                    _mm_loadu_ps((const float *)(const void *)(s + (i + 4) * sr)), 1);
+        b[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)(const void *)(s + i * sr + 16))),
+                                    _mm_loadu_ps((const float *)(const void *)(s + (i + 4) * sr + 16)), 1);
+    }
+    for (int half = 0; half < 2; half++) {
+        const __m256 *x = half ? b : a;
+        __m256 t0 = _mm256_unpacklo_ps(x[0], x[1]), t1 = _mm256_unpackhi_ps(x[0], x[1]);
+        __m256 t2 = _mm256_unpacklo_ps(x[2], x[3]), t3 = _mm256_unpackhi_ps(x[2], x[3]);
+        char *o = d + half * 4 * dr;
+        _mm256_storeu_ps((float *)(void *)(o), _mm256_shuffle_ps(t0, t2, 0x44));
+        _mm256_storeu_ps((float *)(void *)(o + dr), _mm256_shuffle_ps(t0, t2, 0xEE));
+        _mm256_storeu_ps((float *)(void *)(o + 2 * dr), _mm256_shuffle_ps(t1, t3, 0x44));
+        _mm256_storeu_ps((float *)(void *)(o + 3 * dr), _mm256_shuffle_ps(t1, t3, 0xEE));
+    }
+}
+
+static inline void tile_8(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
+{
+    __m256d r0 = _mm256_loadu_pd((const double *)(const void *)(s));
+    __m256d r1 = _mm256_loadu_pd((const double *)(const void *)(s + sr));
+    __m256d r2 = _mm256_loadu_pd((const double *)(const void *)(s + 2 * sr));
+    __m256d r3 = _mm256_loadu_pd((const double *)(const void *)(s + 3 * sr));
+    __m256d t0 = _mm256_unpacklo_pd(r0, r1), t1 = _mm256_unpackhi_pd(r0, r1);
+    __m256d t2 = _mm256_unpacklo_pd(r2, r3), t3 = _mm256_unpackhi_pd(r2, r3);
+    _mm256_storeu_pd((double *)(void *)(d), _mm256_permute2f128_pd(t0, t2, 0x20));
+    _mm256_storeu_pd((double *)(void *)(d + dr), _mm256_permute2f128_pd(t1, t3, 0x20));
+    _mm256_storeu_pd((double *)(void *)(d + 2 * dr), _mm256_permute2f128_pd(t0, t2, 0x31));
+    _mm256_storeu_pd((double *)(void *)(d + 3 * dr), _mm256_permute2f128_pd(t1, t3, 0x31));
+}
+
+static inline __m128i load(const char *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+static inline void store(char *p, __m128i v) { _mm_storeu_si128((__m128i *)(void *)p, v); }
+
+static inline void tile_2(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
+{
+    __m128i x[8], y[8];
+    for (int i = 0; i < 8; i++) x[i] = load(s + i * sr);
+    /* log2(8) rounds of interleaving row i with row i + 4 */
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++) {
+            y[2 * i] = _mm_unpacklo_epi16(x[i], x[i + 4]);
+            y[2 * i + 1] = _mm_unpackhi_epi16(x[i], x[i + 4]);
+        }
+        for (int i = 0; i < 8; i++) x[i] = y[i];
+    }
+    for (int i = 0; i < 8; i++) store(d + i * dr, x[i]);
+}
+
+static inline void tile_1(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
+{
+    __m128i x[16], y[16];
+    for (int i = 0; i < 16; i++) x[i] = load(s + i * sr);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            y[2 * i] = _mm_unpacklo_epi8(x[i], x[i + 8]);
+            y[2 * i + 1] = _mm_unpackhi_epi8(x[i], x[i + 8]);
+        }
+        for (int i = 0; i < 16; i++) x[i] = y[i];
+    }
+    for (int i = 0; i < 16; i++) store(d + i * dr, x[i]);
+}
+
+/* Tiles in blocks of 64 rows, so that the lines of the destination are finished while they are in the cache. */
+#define BODY(BYTES, SIDE, TILE, REST)                                                                              \
+    int64_t full = cols - cols % SIDE;                                                                             \
+    for (int64_t r0 = 0; r0 < rows; r0 += 64) {                                                                    \
+        int64_t r1 = rows - r0 < 64 ? rows : r0 + 64, rt = r0 + (r1 - r0) / SIDE * SIDE;                           \
+        for (int64_t c = 0; c < full; c += SIDE)                                                                   \
+            for (int64_t r = r0; r < rt; r += SIDE)                                                                \
+                TILE(src + r * src_row + c * BYTES, src_row, dst + c * dst_row + r * BYTES, dst_row);              \
+        if (rt < r1) REST(src + rt * src_row, src_row, dst + rt * BYTES, dst_row, r1 - rt, full);                  \
+        if (full < cols)                                                                                           \
+            REST(src + r0 * src_row + full * BYTES, src_row, dst + full * dst_row + r0 * BYTES, dst_row, r1 - r0,  \
+                 cols - full);                                                                                     \
+    }
+
+void pi_transpose_1_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
+{
+    BODY(1, 16, tile_1, pi_transpose_1_ref)
+}
+void pi_transpose_2_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
+{
+    BODY(2, 8, tile_2, pi_transpose_2_ref)
+}
+void pi_transpose_4_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
+{
+    BODY(4, 8, tile_4, pi_transpose_4_ref)
+}
+void pi_transpose_8_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
+{
+    BODY(8, 4, tile_8, pi_transpose_8_ref)
+}
+#else
+typedef int layout_transpose_avx2_empty;
+#endif
