@@ -86,7 +86,7 @@ pi_status pi_const_load(pi_const *c, pi_error *err)
 
 void pi_const_drop(pi_const *c)
 {
-    if (!c->file || !c->t.data) return;
+    if (!c->file || !c->t.data || __atomic_load_n(&c->pins, __ATOMIC_ACQUIRE) > 0) return;
     c->release(c->owner);
     c->release = NULL;
     c->owner = NULL;

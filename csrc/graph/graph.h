@@ -65,6 +65,7 @@ struct pi_const {
     void (*release)(void *owner);
     void *owner;
     int refs; /* atomic */
+    int pins; /* atomic: plans that read t.data, which therefore may not be dropped */
 };
 
 /* A new constant with room for its data, to be filled by the caller before anybody else sees it. */
@@ -79,7 +80,7 @@ pi_const *pi_const_ref(pi_const *c);
 void pi_const_unref(pi_const *c);
 /* Makes t.data valid. Not thread-safe: load, passes and planning hold the model's lock. */
 pi_status pi_const_load(pi_const *c, pi_error *err) PI_MUST_USE;
-/* Frees the bytes if they can be read again from the file. */
+/* Frees the bytes if they can be read again from the file and nobody pinned them. */
 void pi_const_drop(pi_const *c);
 
 /* ---- attributes (graph/attr.c) ---- */

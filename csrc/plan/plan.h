@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan: a graph with concrete input shapes as a flat list of steps over one arena. Immutable once built, shared by
+ * contexts. A value lives in a storage; views and in-place results share the storage of what they come from. */
+#ifndef PI_PLAN_PLAN_H
+#define PI_PLAN_PLAN_H
+#include "graph/op.h"
+#include "ops/prep.h"
+
+typedef struct {
+    int threads;
+    bool onednn;       /* candidates of this name are taken */
+    bool strict;       /* the plain reference of a costly operator is refused */
+    const char *force; /* an implementation's name that wins where it accepts; NULL: the row's order */
+} pi_plan_options;
+
+typedef enum {
+    PI_PLACE_NONE,     /* not read by any step */
+    PI_PLACE_ARENA,    /* at `offset` in the arena */
+    PI_PLACE_INPUT,    /* memory of graph input `index` */
+    PI_PLACE_OUTPUT,   /* memory of graph output `index`, given for each run */
+    PI_PLACE_CONSTANT,
+    PI_PLACE_HEAP,     /* made while running, by a step whose shapes depend on data */
+} pi_place_kind;
+
+typedef struct {
+    pi_place_kind kind;
+    uint32_t index;   /* INPUT, OUTPUT */
+    uint32_t storage; /* ARENA, OUTPUT: index of the storage; values with the same one share memory */
+    size_t offset;    /* ARENA: bytes from its start */
+} pi_place;
+
+typedef struct {
+    const pi_node *node;
+    const pi_impl *impl;  /* NULL: dynamic, chosen while running */
+    void *state;
+    size_t scratch;
+    double flops;
+    const char *refused; /* "onednn: why; simd: why" */
+} pi_step;
+
+typedef struct pi_plan {
+    pi_graph *graph; /* owned: the specialised copy */
+    pi_heap *heap;
+    pi_services services; /* states, packed weights, objects to free */
+    pi_step *step;
+    pi_place *place; /* by value id */
+    pi_const **pinned; /* constants that steps read in their plain form */
+    uint32_t n_steps, n_pinned;
+    size_t arena_bytes;   /* values, then scratch */
+    size_t scratch_offset;
+    bool *output_copied;  /* by graph output: its value lives elsewhere and is copied at the end of a run */
+    pi_plan_options options;
+} pi_plan;
+
+/* Builds a plan of g, whose shapes are inferred and which is sorted; takes g over, also on failure. */
+pi_status pi_plan_new(pi_graph *g, pi_packs *packs, const pi_plan_options *options, pi_plan **out,
+                      pi_error *err) PI_MUST_USE;
+void pi_plan_free(pi_plan *plan);
+
+/* The first candidate of the node's row that takes these shapes; `refused` (may be NULL) gets the reasons of the others. */
+const pi_impl *pi_plan_choose(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out,
+                              const pi_plan_options *options, char *refused, size_t size);
+/* Its output is its first input under another shape: no step is made for it. */
+bool pi_plan_is_view(const pi_node *node);
+/* plan_memory.c: fills place, arena_bytes, output_copied. Algorithm: greedy by size, arXiv 2001.03288 section 5.2. */
+pi_status pi_plan_memory(pi_plan *plan, pi_error *err) PI_MUST_USE;
+#endif
