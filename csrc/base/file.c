@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/alloc.h"
+struct pi_file { int fd; long refs; uint64_t size; };
+pi_status pi_file_open(const char *path, pi_file **out, pi_error *err)
+{
+    struct stat s;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return pi_fail(err, PI_E_FILE, "%.500s: %s", path, strerror(errno));
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) { close(fd); return pi_fail(err, PI_E_FILE, "%.500s: not a regular file", path); }
+    pi_file *f = pi_calloc(NULL, 1, sizeof *f, err);
+    if (!f) { close(fd); return pi_alloc_status(err); }
+    f->fd = fd; f->refs = 1; f->size = (uint64_t)s.st_size;
+    *out = f;
+    return PI_E_OK;
+}
+pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out, pi_error *err)
+{
+    (void)model; (void)location; (void)n; (void)out;
+    return pi_fail(err, PI_E_FILE, "external data is not readable yet");
+}
+pi_file *pi_file_ref(pi_file *f) { __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED); return f; }
+void pi_file_unref(pi_file *f) { if (f && __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0) { close(f->fd); pi_free(f); } }
+uint64_t pi_file_size(const pi_file *f) { return f->size; }
+pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t bytes, pi_error *err)
+{
+    char *p = out;
+    while (bytes) {
+        ssize_t got = pread(f->fd, p, bytes, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return pi_fail(err, PI_E_FILE, "the file ends early");
+        p += got; bytes -= (size_t)got; offset += (uint64_t)got;
+    }
+    return PI_E_OK;
+}
