@@ -69,6 +69,9 @@ static pi_status build_step(pi_plan *plan, pi_node *node, const pi_tensor **in, 
         step->state = prep.state;
         step->scratch = prep.scratch;
         step->flops = prep.flops;
+    } else { /* dynamic, and with it all that reads its results */
+        for (uint32_t i = 0; i < node->n_out; i++)
+            if (node->out[i]) node->out[i]->t.rank = -1;
     }
     return PI_E_OK;
 }
@@ -99,16 +102,15 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
 {
     pi_status st = PI_E_OK;
     pi_graph *g = plan->graph;
-    uint32_t most_in = 1, most_out = 1, n = 0;
+    uint32_t most_in = 1, most_out = 1;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         if (g->node[i]->n_in > most_in) most_in = g->node[i]->n_in;
         if (g->node[i]->n_out > most_out) most_out = g->node[i]->n_out;
-        n += !pi_plan_is_view(g->node[i]);
     }
     const pi_tensor **in = pi_calloc(plan->heap, most_in, sizeof *in, err);
     const pi_tensor **out = pi_calloc(plan->heap, most_out, sizeof *out, err);
     bool *read = pi_calloc(plan->heap, g->n_values + 1u, sizeof *read, err);
-    plan->step = pi_arena_calloc(&plan->services.arena, n + 1u, sizeof *plan->step, err);
+    plan->step = pi_arena_calloc(&plan->services.arena, g->n_nodes + 1u, sizeof *plan->step, err);
     plan->place = pi_arena_calloc(&plan->services.arena, g->n_values + 1u, sizeof *plan->place, err);
     plan->output_copied = pi_arena_calloc(&plan->services.arena, g->n_outputs + 1u, sizeof *plan->output_copied, err);
     if (!in || !out || !read || !plan->step || !plan->place || !plan->output_copied) {
@@ -126,8 +128,13 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
             pi_node_error(node, err);
             goto done;
         }
-        for (uint32_t k = 0; k < node->n_in; k++)
-            if (node->in[k] && !(k < 64 && (plan->services.drop >> k & 1))) read[node->in[k]->id] = true;
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            if (!node->in[k]) continue;
+            if (k >= 64 || !(plan->services.drop >> k & 1))
+                read[node->in[k]->id] = true;
+            else if (node->in[k]->n_uses == 1 && node->in[k]->constant)
+                pi_const_drop(node->in[k]->constant); /* early: two copies of few weights at a time */
+        }
     }
     for (uint32_t i = 0; i < g->n_outputs; i++) read[g->output[i]->id] = true;
     PI_TRY_DONE(settle_constants(plan, read, err));

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading: the only file that knows the whole chain, model -> passes -> plan -> runtime. */
+#include <stdio.h>
+#include <string.h>
+#include "base/cpu.h"
+#include "base/threads.h"
+#include "capi/capi.h"
+#include "onednn/onednn.h"
+#include "ops/ops.h"
+#include "passes/passes.h"
+
+#ifndef PYINFER_VERSION
+#define PYINFER_VERSION "0"
+#endif
+
+_Static_assert((int)PI_MAX_RANK == (int)PYINFER_MAX_RANK, "the ranks of the public and the inner tensor");
+_Static_assert(sizeof(pyinfer_error) == sizeof(pi_error), "the public and the inner error");
+
+pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *error)
+{
+    if (st != PI_E_OK && error) {
+        memcpy(error->text, err->text, sizeof error->text);
+        error->code = (pyinfer_status)st;
+    }
+    return (pyinfer_status)st;
+}
+
+/* ---- small questions ---- */
+
+const char *pyinfer_version(void) { return PYINFER_VERSION; }
+size_t pyinfer_dtype_size(pyinfer_dtype dtype) { return pi_dtype_size((pi_dtype)dtype); }
+const char *pyinfer_dtype_name(pyinfer_dtype dtype) { return pi_dtype_name((pi_dtype)dtype); }
+const char *pyinfer_dtype_numpy_name(pyinfer_dtype dtype) { return pi_dtype_numpy((pi_dtype)dtype); }
+
+const char *pyinfer_status_exception(pyinfer_status code)
+{
+    return (unsigned)code <= PYINFER_E_INTERNAL ? pi_status_exception((pi_status)code) : NULL;
+}
+
+const char *pyinfer_status_meaning(pyinfer_status code)
+{
+    return (unsigned)code <= PYINFER_E_INTERNAL ? pi_status_meaning((pi_status)code) : NULL;
+}
+
+void pyinfer_describe(char *text, size_t size)
+{
+    char onednn[512], openmp[1024];
+    const char *why;
+    int threads = pi_threads_default(&why);
+    pi_dnnl_describe(onednn, sizeof onednn);
+    pi_threads_describe(openmp, sizeof openmp);
+    (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
+                   pi_cpu_features(), onednn, openmp, threads, why);
+}
+
+/* ---- loading ---- */
+
+static pi_status specialise(pi_graph *g, void *arg, pi_error *err)
+{
+    const pyinfer_model *m = arg;
+    return pi_passes_run(g, &(pi_pass_options){.level = m->options.level, .planning = true}, err);
+}
+
+static void port_info(const pi_port *port, pyinfer_value *out)
+{
+    *out = (pyinfer_value){.name = port->name, .dtype = (int)port->t.dtype, .rank = port->t.rank};
+    for (int i = 0; i < port->t.rank; i++) {
+        out->shape[i] = port->t.dim[i];
+        out->symbol[i] = port->dim_name[i];
+    }
+}
+
+static pi_status describe_ports(pyinfer_model *m, pi_error *err)
+{
+    m->input = pi_arena_calloc(&m->arena, m->file->n_inputs + 1u, sizeof *m->input, err);
+    m->output = pi_arena_calloc(&m->arena, m->file->n_outputs + 1u, sizeof *m->output, err);
+    if (!m->input || !m->output) return pi_alloc_status(err);
+    for (uint32_t i = 0; i < m->file->n_inputs; i++) port_info(&m->file->input[i], &m->input[i]);
+    for (uint32_t i = 0; i < m->file->n_outputs; i++) port_info(&m->file->output[i], &m->output[i]);
+    return PI_E_OK;
+}
+
+static pi_status add_meta(pyinfer_model *m, const char *prefix, const char *key, const char *value, pi_error *err)
+{
+    size_t np = strlen(prefix), nk = strlen(key);
+    char *name = pi_arena_alloc(&m->arena, np + nk + 1, err);
+    if (!name) return pi_alloc_status(err);
+    memcpy(name, prefix, np);
+    memcpy(name + np, key, nk);
+    const char *copy = pi_arena_strndup(&m->arena, value, strlen(value), err);
+    if (!copy) return pi_alloc_status(err);
+    m->meta[2 * m->n_meta] = name;
+    m->meta[2 * m->n_meta + 1] = copy;
+    m->n_meta++;
+    return PI_E_OK;
+}
+
+static pi_status add_number(pyinfer_model *m, const char *prefix, const char *key, int64_t number, pi_error *err)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%lld", (long long)number);
+    return add_meta(m, prefix, key, text, err);
+}
+
+static pi_status describe_meta(pyinfer_model *m, pi_error *err)
+{
+    const pi_model *f = m->file;
+    m->meta = pi_arena_calloc(&m->arena, 2 * ((size_t)f->n_meta + f->n_opsets + 8), sizeof *m->meta, err);
+    if (!m->meta) return pi_alloc_status(err);
+    PI_TRY(add_number(m, "", "ir_version", f->ir_version, err));
+    for (uint32_t i = 0; i < f->n_opsets; i++) {
+        bool standard = !f->opset[i].domain[0];
+        PI_TRY(add_number(m, standard ? "" : "opset.", standard ? "opset" : f->opset[i].domain, f->opset[i].version, err));
+    }
+    PI_TRY(add_meta(m, "", "producer_name", f->producer_name, err));
+    PI_TRY(add_meta(m, "", "producer_version", f->producer_version, err));
+    PI_TRY(add_meta(m, "", "domain", f->domain, err));
+    PI_TRY(add_meta(m, "", "doc", f->doc, err));
+    PI_TRY(add_number(m, "", "model_version", f->model_version, err));
+    for (uint32_t i = 0; i < f->n_meta; i++) PI_TRY(add_meta(m, "meta.", f->meta[i].key, f->meta[i].value, err));
+    return PI_E_OK;
+}
+
+static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error *err)
+{
+    PI_TRY(pi_model_read(source, m->heap, &m->file, err));
+    m->graph = m->file->graph;
+    m->file->graph = NULL;
+    PI_TRY(describe_ports(m, err));
+    PI_TRY(describe_meta(m, err));
+    PI_TRY(pi_passes_run(m->graph, &(pi_pass_options){.level = m->options.level}, err));
+    if (!(m->packs = pi_packs_new(m->heap, err))) return pi_alloc_status(err);
+    pi_session_options session = {
+        .plan = {.threads = m->options.threads,
+                 .onednn = m->options.onednn != 0,
+                 .strict = m->options.strict != 0,
+                 .force = pi_capi_forced()},
+        .specialise = specialise,
+        .arg = m,
+    };
+    return pi_session_new(m->graph, m->heap, m->packs, &session, &m->session, err);
+}
+
+static pyinfer_status load_source(const pi_model_source *source, const pyinfer_options *options, pyinfer_model **model,
+                                  pyinfer_error *error)
+{
+    pi_error err = {0};
+    pi_status st = PI_E_OK;
+    pyinfer_options standard;
+    pyinfer_options_init(&standard);
+    if (!options) options = &standard;
+    *model = NULL;
+    pi_heap *heap = pi_heap_new(options->memory_limit);
+    pyinfer_model *m = heap ? pi_calloc(heap, 1, sizeof *m, &err) : NULL;
+    if (!m) {
+        st = pi_fail(&err, PI_E_NOMEM, "no memory for a model");
+        if (source->release) source->release(source->owner);
+        if (heap) pi_heap_unref(heap);
+        return pi_capi_status(st, &err, error);
+    }
+    m->refs = 1;
+    m->heap = heap;
+    m->options = *options;
+    if (m->options.threads == 0) m->options.threads = pi_threads_default(NULL);
+    if (m->options.threads > PI_MAX_THREADS) m->options.threads = PI_MAX_THREADS;
+    pi_arena_init(&m->arena, heap);
+    st = load(m, source, &err);
+    if (st != PI_E_OK)
+        pyinfer_free(m);
+    else
+        *model = m;
+    return pi_capi_status(st, &err, error);
+}
+
+pyinfer_status pyinfer_load(const char *path, const pyinfer_options *options, pyinfer_model **model,
+                            pyinfer_error *error)
+{
+    return load_source(&(pi_model_source){.path = path}, options, model, error);
+}
+
+pyinfer_status pyinfer_load_bytes(const void *bytes, size_t n, void (*release)(void *), void *owner,
+                                  const char *external_dir, const pyinfer_options *options, pyinfer_model **model,
+                                  pyinfer_error *error)
+{
+    pi_model_source source = {
+        .bytes = bytes, .n = n, .release = release, .owner = owner, .external_dir = external_dir};
+    return load_source(&source, options, model, error);
+}
+
+pyinfer_model *pyinfer_ref(pyinfer_model *m)
+{
+    __atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
+    return m;
+}
+
+void pyinfer_free(pyinfer_model *m)
+{
+    if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    pi_session_free(m->session);
+    pi_packs_free(m->packs);
+    pi_graph_free(m->graph);
+    pi_model_free(m->file);
+    pi_arena_deinit(&m->arena);
+    pi_heap *heap = m->heap;
+    pi_free(m);
+    pi_heap_unref(heap);
+}
+
+/* ---- questions to a model ---- */
+
+int pyinfer_input_count(const pyinfer_model *m) { return (int)m->file->n_inputs; }
+int pyinfer_output_count(const pyinfer_model *m) { return (int)m->file->n_outputs; }
+int pyinfer_threads(const pyinfer_model *m) { return m->options.threads; }
+size_t pyinfer_memory_used(const pyinfer_model *m) { return pi_heap_used(m->heap); }
+size_t pyinfer_memory_peak(const pyinfer_model *m) { return pi_heap_peak(m->heap); }
+
+const pyinfer_value *pyinfer_input(const pyinfer_model *m, int i)
+{
+    return i >= 0 && i < pyinfer_input_count(m) ? &m->input[i] : NULL;
+}
+
+const pyinfer_value *pyinfer_output(const pyinfer_model *m, int i)
+{
+    return i >= 0 && i < pyinfer_output_count(m) ? &m->output[i] : NULL;
+}
+
+int pyinfer_metadata_at(const pyinfer_model *m, int i, const char **key, const char **value)
+{
+    if (i < 0 || i >= m->n_meta) return 0;
+    *key = m->meta[2 * i];
+    *value = m->meta[2 * i + 1];
+    return 1;
+}
+
+void pyinfer_print(const pyinfer_model *m, void (*write)(void *arg, const char *text), void *arg)
+{
+    pi_graph_print(m->graph, write, arg);
+}
+
+int pyinfer_op_at(int i, const char **domain, const char **name, int *since, const char **signature, char *types,
+                  size_t types_size)
+{
+    const pi_op *op = i >= 0 ? pi_op_at((size_t)i) : NULL;
+    if (!op) return 0;
+    *domain = op->domain ? op->domain : "";
+    *name = op->name;
+    *since = op->since;
+    *signature = op->signature;
+    size_t n = 0;
+    if (types_size) types[0] = '\0';
+    for (int d = 1; d < PI_DTYPE_COUNT && n < types_size; d++)
+        if (op->T && pi_dtype_in((pi_dtype)d, op->T))
+            n += (size_t)snprintf(types + n, types_size - n, "%s%s", n ? " " : "", pi_dtype_name((pi_dtype)d));
+    return 1;
+}
+
+/* ---- tests of the engine ---- */
+
+static const char *forced;
+const char *pi_capi_forced(void) { return forced; }
+void pyinfer_test_force_impl(const char *name) { forced = name; }
+void pyinfer_test_fail_alloc(long nth) { pi_alloc_fail_at(nth); }
+long pyinfer_test_alive_blocks(void) { return pi_alloc_alive(); }

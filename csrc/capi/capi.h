@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the public handles, for the files of this folder. */
+#ifndef PI_CAPI_CAPI_H
+#define PI_CAPI_CAPI_H
+#include "capi/pyinfer.h"
+#include "model/model.h"
+#include "runtime/runtime.h"
+
+struct pyinfer_model {
+    int refs; /* atomic */
+    pi_heap *heap;
+    pi_model *file;
+    pi_graph *graph;
+    pi_packs *packs;
+    pi_session *session;
+    pyinfer_options options;
+    pyinfer_value *input, *output;
+    const char **meta; /* key, value, key, value ... */
+    int n_meta;
+    pi_arena arena; /* of input, output, meta */
+};
+
+struct pyinfer_request {
+    pyinfer_model *model;
+    pi_context *context;
+    pi_tensor *input;
+    pi_arena strings;          /* string elements of the inputs, and of outputs for the caller */
+    pyinfer_string **text;     /* by output: its strings for the caller, made on demand */
+    char *shapes;              /* text for pyinfer_step_at */
+};
+
+/* Copies the text where the caller wants it. */
+pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *error);
+/* The name that pyinfer_test_force_impl set. */
+const char *pi_capi_forced(void);
+/* request.c: checks an input against what the model declares. */
+pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);
+#endif

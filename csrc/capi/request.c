@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One call of a model: inputs are checked against what the model declares, a context is taken, run and given back. */
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "capi/capi.h"
+
+/* ---- checking ---- */
+
+static void want_text(const pyinfer_value *v, char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "%s[", pi_dtype_name((pi_dtype)v->dtype));
+    for (int i = 0; i < v->rank && n < size; i++) {
+        const char *comma = i ? ", " : "";
+        if (v->symbol[i])
+            n += (size_t)snprintf(text + n, size - n, "%s%.40s", comma, v->symbol[i]);
+        else if (v->shape[i] < 0)
+            n += (size_t)snprintf(text + n, size - n, "%s?", comma);
+        else
+            n += (size_t)snprintf(text + n, size - n, "%s%lld", comma, (long long)v->shape[i]);
+    }
+    if (n < size) (void)snprintf(text + n, size - n, v->rank < 0 ? "...]" : "]");
+}
+
+static bool dims_fit(const pyinfer_value *want, const int64_t *dim)
+{
+    for (int i = 0; i < want->rank; i++)
+        if (want->shape[i] >= 0 && want->shape[i] != dim[i]) return false;
+    return true;
+}
+
+/* What the caller probably has to do. */
+static const char *hint(const pyinfer_value *want, const pyinfer_tensor *got)
+{
+    if (got->dtype != want->dtype) return "";
+    if (want->rank == 4 && got->rank == 4) {
+        int64_t moved[4] = {got->shape[0], got->shape[3], got->shape[1], got->shape[2]};
+        if (dims_fit(want, moved)) return "; it looks like N, H, W, C: use x.transpose(0, 3, 1, 2)";
+    }
+    if (got->rank == want->rank - 1) return "; a leading batch dimension may be missing: use x[None]";
+    if (got->rank == want->rank && want->rank > 0 && want->shape[0] >= 0 && want->shape[0] != got->shape[0])
+        return "; the first dimension is fixed in this model: export it with a dynamic batch dimension";
+    return "";
+}
+
+pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err)
+{
+    char expected[400], have[300];
+    pi_tensor t = {.dtype = (pi_dtype)got->dtype};
+    if (got->rank < 0 || got->rank > PI_MAX_RANK)
+        return pi_fail(err, PI_E_INPUT, "input '%.100s' has %d dimensions, at most %d are supported", want->name, got->rank,
+                       PI_MAX_RANK);
+    pi_tensor_set_shape(&t, got->rank, got->shape);
+    bool fits = (want->dtype == 0 || want->dtype == got->dtype) && (want->rank < 0 || want->rank == got->rank) &&
+                (want->rank < 0 || dims_fit(want, got->shape));
+    if (!fits) {
+        want_text(want, expected, sizeof expected);
+        return pi_fail(err, PI_E_INPUT, "input '%.100s': expected %s, got %s%s", want->name, expected,
+                       pi_tensor_text(&t, have, sizeof have), hint(want, got));
+    }
+    size_t bytes;
+    PI_TRY(pi_tensor_bytes(&t, &bytes, err));
+    if (bytes && !got->data) return pi_fail(err, PI_E_INPUT, "input '%.100s' has no data", want->name);
+    return PI_E_OK;
+}
+
+/* ---- strings ---- */
+
+static pi_status take_strings(pyinfer_request *r, const pyinfer_tensor *in, pi_tensor *t, pi_error *err)
+{
+    int64_t n = pi_tensor_n(t);
+    const pi_str **list = pi_arena_calloc(&r->strings, (size_t)n + 1, sizeof *list, err);
+    if (!list) return pi_alloc_status(err);
+    const pyinfer_string *from = in->data;
+    for (int64_t i = 0; i < n; i++)
+        if (!(list[i] = pi_str_new(&r->strings, from[i].bytes, from[i].n, err))) return pi_alloc_status(err);
+    t->data = list;
+    return PI_E_OK;
+}
+
+static pi_status give_strings(pyinfer_request *r, int i, pi_error *err)
+{
+    const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
+    int64_t n = pi_tensor_n(t);
+    const pi_str *const *from = t->data;
+    pyinfer_string *list = pi_arena_calloc(&r->strings, (size_t)n + 1, sizeof *list, err);
+    if (!list) return pi_alloc_status(err);
+    for (int64_t k = 0; k < n; k++)
+        list[k] = from[k] ? (pyinfer_string){from[k]->bytes, from[k]->n} : (pyinfer_string){"", 0};
+    r->text[i] = list;
+    return PI_E_OK;
+}
+
+/* ---- requests ---- */
+
+static pi_status begin(pyinfer_request *r, const pyinfer_tensor *input, int n_inputs, pi_error *err)
+{
+    pyinfer_model *m = r->model;
+    if (n_inputs != pyinfer_input_count(m))
+        return pi_fail(err, PI_E_INPUT, "%d inputs are given, the model has %d", n_inputs, pyinfer_input_count(m));
+    for (int i = 0; i < n_inputs; i++) {
+        PI_TRY(pi_capi_check_input(&m->input[i], &input[i], err));
+        pi_tensor *t = &r->input[i];
+        *t = (pi_tensor){.data = input[i].data, .dtype = (pi_dtype)input[i].dtype};
+        pi_tensor_set_shape(t, input[i].rank, input[i].shape);
+        if (t->dtype == PI_DTYPE_STRING) PI_TRY(take_strings(r, &input[i], t, err));
+    }
+    return pi_context_take(m->session, r->input, &r->context, err);
+}
+
+pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int n_inputs, pyinfer_request **request,
+                             pyinfer_error *error)
+{
+    pi_error err;
+    pi_status st;
+    size_t n = (size_t)pyinfer_input_count(m), n_out = (size_t)pyinfer_output_count(m);
+    *request = NULL;
+    err.text[0] = '\0';
+    pyinfer_request *r = pi_calloc(m->heap, 1, sizeof *r + n * sizeof(pi_tensor) + n_out * sizeof *r->text, &err);
+    if (!r) return pi_capi_status(pi_alloc_status(&err), &err, error);
+    r->model = pyinfer_ref(m);
+    r->input = (pi_tensor *)(void *)(r + 1);
+    r->text = (pyinfer_string **)(void *)(r->input + n);
+    pi_arena_init(&r->strings, m->heap);
+    st = begin(r, input, n_inputs, &err);
+    if (st != PI_E_OK)
+        pyinfer_end(r);
+    else
+        *request = r;
+    return pi_capi_status(st, &err, error);
+}
+
+void pyinfer_output_type(const pyinfer_request *r, int i, pyinfer_tensor *tensor)
+{
+    const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
+    tensor->dtype = (int)t->dtype;
+    tensor->rank = t->rank;
+    tensor->data = t->dtype == PI_DTYPE_STRING ? (void *)r->text[i] : t->data;
+    tensor->capacity = 0;
+    for (int k = 0; k < t->rank; k++) {
+        tensor->shape[k] = t->dim[k];
+        if (t->dim[k] < 0) tensor->rank = -1;
+    }
+}
+
+void pyinfer_set_output(pyinfer_request *r, int i, void *data) { pi_context_set_output(r->context, (uint32_t)i, data); }
+
+pyinfer_status pyinfer_execute(pyinfer_request *r, const int *cancel, pyinfer_error *error)
+{
+    pi_error err;
+    err.text[0] = '\0';
+    pi_status st = pi_context_run(r->context, r->input, cancel, &err);
+    for (int i = 0; st == PI_E_OK && i < pyinfer_output_count(r->model); i++)
+        if (pi_context_output(r->context, (uint32_t)i)->dtype == PI_DTYPE_STRING) st = give_strings(r, i, &err);
+    return pi_capi_status(st, &err, error);
+}
+
+void pyinfer_end(pyinfer_request *r)
+{
+    if (!r) return;
+    pyinfer_model *m = r->model;
+    if (r->context) pi_context_give(r->context);
+    pi_arena_deinit(&r->strings);
+    pi_free(r->shapes);
+    pi_free(r);
+    pyinfer_free(m);
+}
+
+/* Output i into the caller's memory, if it fits. */
+static pi_status deliver(const pyinfer_request *r, int i, pyinfer_tensor *out, pi_error *err)
+{
+    pyinfer_tensor have;
+    pi_tensor t = {0};
+    size_t bytes, room = out->capacity;
+    void *data = out->data;
+    pyinfer_output_type(r, i, &have);
+    t.dtype = (pi_dtype)have.dtype;
+    pi_tensor_set_shape(&t, have.rank, have.shape);
+    PI_TRY(pi_tensor_bytes(&t, &bytes, err));
+    if (have.dtype == PYINFER_STRING)
+        return pi_fail(err, PI_E_UNSUPPORTED, "output %d has strings: use pyinfer_begin and pyinfer_output_type", i);
+    if (bytes > room)
+        return pi_fail(err, PI_E_INPUT, "output %d '%.100s' needs %zu bytes, its capacity is %zu", i,
+                       r->model->output[i].name, bytes, room);
+    if (bytes && have.data != data) memcpy(data, have.data, bytes);
+    *out = have;
+    out->data = data;
+    out->capacity = room;
+    return PI_E_OK;
+}
+
+pyinfer_status pyinfer_run(pyinfer_model *m, const pyinfer_tensor *input, int n_inputs, pyinfer_tensor *output,
+                           int n_outputs, pyinfer_error *error)
+{
+    pi_error err = {0};
+    pyinfer_request *r;
+    if (n_outputs != pyinfer_output_count(m))
+        return pi_capi_status(pi_fail(&err, PI_E_INPUT, "%d outputs are given, the model has %d", n_outputs,
+                                      pyinfer_output_count(m)), &err, error);
+    pyinfer_status status = pyinfer_begin(m, input, n_inputs, &r, error);
+    if (status != PYINFER_OK) return status;
+    status = pyinfer_execute(r, NULL, error);
+    for (int i = 0; status == PYINFER_OK && i < n_outputs; i++)
+        status = pi_capi_status(deliver(r, i, &output[i], &err), &err, error);
+    pyinfer_end(r);
+    return status;
+}
+
+/* ---- looking inside ---- */
+
+int pyinfer_step_count(const pyinfer_request *r) { return (int)pi_context_plan(r->context)->n_steps; }
+size_t pyinfer_arena_bytes(const pyinfer_request *r) { return pi_context_plan(r->context)->arena_bytes; }
+size_t pyinfer_packed_bytes(const pyinfer_request *r) { return pi_packs_bytes(r->model->packs); }
+
+void pyinfer_profile(pyinfer_request *r, int on)
+{
+    pi_error err;
+    (void)!pi_context_profile(r->context, on != 0, &err); /* without memory for it there is no profile */
+}
+
+enum { SHAPES_SIZE = 2048 };
+
+static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, char *text, size_t *at)
+{
+    double bytes = 0;
+    char one[300];
+    for (uint32_t i = 0; i < n; i++) {
+        if (!list[i]) continue;
+        const pi_tensor *t = pi_context_tensor(r->context, list[i]->id);
+        int put = snprintf(text + *at, SHAPES_SIZE - *at, "%s%s", i ? ", " : "", pi_tensor_text(t, one, sizeof one));
+        *at += put < 0 || (size_t)put >= SHAPES_SIZE - *at ? SHAPES_SIZE - 1 - *at : (size_t)put;
+        if (pi_tensor_known(t)) bytes += (double)pi_tensor_n(t) * (double)pi_dtype_size(t->dtype);
+    }
+    return bytes;
+}
+
+int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
+{
+    pyinfer_request *r = (pyinfer_request *)request; /* only its text buffer changes */
+    const pi_plan *plan = pi_context_plan(r->context);
+    if (i < 0 || (uint32_t)i >= plan->n_steps) return 0;
+    const pi_step *step = &plan->step[i];
+    const pi_node *node = step->node;
+    const pi_span *span = pi_context_spans(r->context);
+    if (!r->shapes) r->shapes = pi_alloc(r->model->heap, SHAPES_SIZE, NULL);
+    *out = (pyinfer_step){.name = node->name, .op = node->op->name, .domain = node->op->domain ? node->op->domain : "",
+                          .source = node->source, .impl = pi_context_impl(r->context, (uint32_t)i),
+                          .refused = step->refused, .shapes = "", .flops = step->flops};
+    if (span) {
+        out->ns = span[i].ns;
+        out->start_ns = span[i].start_ns;
+    }
+    if (!r->shapes) return 1;
+    size_t at = 0;
+    r->shapes[0] = '\0';
+    out->bytes = append_shapes(r, node->in, node->n_in, r->shapes, &at);
+    at += (size_t)snprintf(r->shapes + at, SHAPES_SIZE - at, " -> ");
+    if (at >= SHAPES_SIZE) at = SHAPES_SIZE - 1;
+    out->bytes += append_shapes(r, node->out, node->n_out, r->shapes, &at);
+    out->shapes = r->shapes;
+    return 1;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs the pipeline. */
+#include "passes/passes.h"
+#include "ops/ops.h"
+
+enum { ANY = 0, PLAN = 1 };
+
+#define X(name, level, stage, purpose) pi_status pi_pass_##name(pi_graph *g, pi_error *err);
+#include "passes/pipeline.inc"
+#undef X
+
+typedef struct {
+    const char *name;
+    int level, stage;
+    pi_status (*run)(pi_graph *g, pi_error *err);
+} pass;
+
+static const pass pipeline[] = {
+#define X(name, level, stage, purpose) {#name, level, stage, pi_pass_##name},
+#include "passes/pipeline.inc"
+#undef X
+    {0},
+};
+
+pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *err)
+{
+    PI_TRY(pi_graph_sort(g, err));
+    PI_TRY(pi_graph_infer(g, options->level > 0 ? pi_op_fold : NULL, err));
+    if (options->level > 0) pi_graph_sweep(g);
+    for (const pass *p = pipeline; p->name; p++) {
+        if (p->level > options->level || (p->stage == PLAN && !options->planning)) continue;
+        PI_TRY(p->run(g, err));
+        if (options->verify) PI_TRY(pi_graph_verify(g, err));
+        PI_TRY(pi_graph_sort(g, err));
+    }
+    return PI_E_OK;
+}

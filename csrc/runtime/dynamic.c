@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps whose shapes depend on data: inferred, prepared and given memory while running. What was prepared is kept for the
+ * next run with the same shapes. Also subgraphs: each has a session of its own, with plans by shape. */
+#include <string.h>
+#include "runtime/context.h"
+
+static pi_status block_new(pi_context *c, size_t bytes, void **out, pi_error *err)
+{
+    pi_block *b = pi_calloc(c->plan->heap, 1, sizeof *b, err);
+    if (!b) return pi_alloc_status(err);
+    b->data = pi_alloc(c->plan->heap, bytes, err);
+    if (!b->data) {
+        pi_free(b);
+        return pi_alloc_status(err);
+    }
+    b->next = c->block;
+    c->block = b;
+    *out = b->data;
+    return PI_E_OK;
+}
+
+void pi_context_release_blocks(pi_context *c)
+{
+    while (c->block) {
+        pi_block *b = c->block;
+        c->block = b->next;
+        pi_free(b->data);
+        pi_free(b);
+    }
+    pi_arena_deinit(&c->strings);
+    pi_arena_init(&c->strings, c->plan->heap);
+}
+
+pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err)
+{
+    pi_context *c = call->run->runtime;
+    pi_tensor *t = call->out[i];
+    size_t bytes;
+    pi_tensor_set_shape(t, rank, dim);
+    PI_TRY(pi_tensor_bytes(t, &bytes, err));
+    return block_new(c, bytes, &t->data, err);
+}
+
+static bool same_types(const pi_dynamic *d, const pi_node *node, const pi_call *call)
+{
+    for (uint32_t i = 0; i < node->n_in + node->n_out; i++) {
+        const pi_tensor *t = i < node->n_in ? call->in[i] : call->out[i - node->n_in];
+        if (t && (t->dtype != d->type[i].dtype || !pi_tensor_same_shape(t, &d->type[i]))) return false;
+    }
+    return true;
+}
+
+static void dynamic_reset(pi_dynamic *d)
+{
+    if (d->ready) pi_services_deinit(&d->services);
+    d->ready = false;
+}
+
+static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call *call, pi_error *err)
+{
+    const pi_node *node = call->node;
+    char refused[600];
+    if (!d->type && !(d->type = pi_calloc(c->plan->heap, node->n_in + node->n_out + 1u, sizeof *d->type, err)))
+        return pi_alloc_status(err);
+    if (d->ready && same_types(d, node, call)) return PI_E_OK;
+    dynamic_reset(d);
+    const pi_tensor *const *out = (const pi_tensor *const *)call->out;
+    d->impl = pi_plan_choose(node, call->in, out, &c->plan->options, refused, sizeof refused);
+    if (!d->impl) return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
+    pi_services_init(&d->services, c->plan->heap, NULL);
+    d->ready = true;
+    pi_prep prep = {.node = node, .in = call->in, .out = out, .threads = c->run.threads, .services = &d->services};
+    if (d->impl->prepare) {
+        pi_status st = d->impl->prepare(&prep, err);
+        if (st != PI_E_OK) {
+            dynamic_reset(d);
+            return st;
+        }
+    }
+    d->state = prep.state;
+    d->scratch = prep.scratch;
+    for (uint32_t i = 0; i < node->n_in + node->n_out; i++) {
+        const pi_tensor *t = i < node->n_in ? call->in[i] : out[i - node->n_in];
+        if (t) d->type[i] = *t;
+    }
+    (void)k;
+    return PI_E_OK;
+}
+
+static pi_status infer_outputs(pi_context *c, pi_call *call, pi_error *err)
+{
+    const pi_node *node = call->node;
+    pi_status st = PI_E_OK;
+    pi_tensor *type = pi_calloc(c->plan->heap, node->n_out + 1u, sizeof *type, err);
+    if (!type) return pi_alloc_status(err);
+    PI_TRY_DONE(pi_node_infer(node, call->in, type, err));
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        pi_tensor *t = call->out[i];
+        size_t bytes;
+        if (!t) continue;
+        *t = type[i];
+        t->data = NULL;
+        if (!pi_tensor_known(t)) continue;
+        PI_TRY_DONE(pi_tensor_bytes(t, &bytes, err));
+        PI_TRY_DONE(block_new(c, bytes, &t->data, err));
+    }
+done:
+    pi_free(type);
+    return st;
+}
+
+pi_status pi_context_run_dynamic(pi_context *c, uint32_t k, pi_error *err)
+{
+    pi_call *call = &c->call[k];
+    pi_dynamic *d = &c->dynamic[k];
+    for (uint32_t i = 0; i < call->node->n_in; i++)
+        if (call->in[i] && !pi_tensor_known(call->in[i]))
+            return pi_fail(err, PI_E_INTERNAL, "input %u has no shape when it is needed", i);
+    PI_TRY(infer_outputs(c, call, err));
+    PI_TRY(prepare(c, k, d, call, err));
+    if (d->scratch > c->scratch_bytes) {
+        void *grown = pi_alloc(c->plan->heap, d->scratch, err);
+        if (!grown) return pi_alloc_status(err);
+        pi_free(c->scratch);
+        c->scratch = grown;
+        c->scratch_bytes = d->scratch;
+    }
+    pi_call now = *call;
+    now.state = d->state;
+    now.scratch = c->scratch;
+    return d->impl->run(&now, err);
+}
+
+/* ---- subgraphs ---- */
+
+static pi_status body_session(pi_context *c, const pi_graph *g, pi_session **out, pi_error *err)
+{
+    for (pi_body *b = c->body; b; b = b->next)
+        if (b->graph == g) {
+            *out = b->session;
+            return PI_E_OK;
+        }
+    pi_body *b = pi_calloc(c->plan->heap, 1, sizeof *b, err);
+    if (!b) return pi_alloc_status(err);
+    pi_status st = pi_session_new_body(c->session, g, &b->session, err);
+    if (st != PI_E_OK) {
+        pi_free(b);
+        return st;
+    }
+    b->graph = g;
+    b->next = c->body;
+    c->body = b;
+    *out = b->session;
+    return PI_E_OK;
+}
+
+void pi_context_free_dynamic(pi_context *c)
+{
+    while (c->body) {
+        pi_body *b = c->body;
+        c->body = b->next;
+        pi_session_free(b->session);
+        pi_free(b);
+    }
+    for (uint32_t k = 0; c->dynamic && k < c->plan->n_steps; k++) {
+        dynamic_reset(&c->dynamic[k]);
+        pi_free(c->dynamic[k].type);
+    }
+}
+
+static pi_status copy_results(pi_context *c, pi_context *inner, uint32_t n, pi_const **out, pi_error *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const pi_tensor *t = pi_context_output(inner, i);
+        out[i] = pi_const_new(c->plan->heap, t->dtype, t->rank, t->dim, err);
+        if (!out[i]) return pi_alloc_status(err);
+        if (out[i]->bytes) memcpy(out[i]->t.data, t->data, out[i]->bytes);
+    }
+    return PI_E_OK;
+}
+
+pi_status pi_context_run_graph(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out,
+                               pi_error *err)
+{
+    pi_context *c = call->run->runtime, *inner = NULL;
+    pi_session *session = NULL;
+    pi_status st = PI_E_OK;
+    memset(out, 0, g->n_outputs * sizeof *out);
+    PI_TRY(body_session(c, g, &session, err));
+    pi_tensor *input = pi_calloc(c->plan->heap, g->n_inputs + 1u, sizeof *input, err);
+    if (!input) return pi_alloc_status(err);
+    for (uint32_t i = 0; i < g->n_inputs; i++) input[i] = *in[i];
+    PI_TRY_DONE(pi_context_take(session, input, &inner, err));
+    PI_TRY_DONE(pi_context_run(inner, input, c->run.cancel, err));
+    PI_TRY_DONE(copy_results(c, inner, g->n_outputs, out, err));
+done:
+    if (st != PI_E_OK)
+        for (uint32_t i = 0; i < g->n_outputs; i++) {
+            pi_const_unref(out[i]);
+            out[i] = NULL;
+        }
+    if (inner) pi_context_give(inner);
+    pi_free(input);
+    return st;
+}
