@@ -5,7 +5,6 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "capi/capi.h"
-#include "onednn/onednn.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -47,7 +46,7 @@ void pyinfer_describe(char *text, size_t size)
     char onednn[512], openmp[1024];
     const char *why;
     int threads = pi_threads_default(&why);
-    pi_dnnl_describe(onednn, sizeof onednn);
+    onednn[0] = 0;
     pi_threads_describe(openmp, sizeof openmp);
     (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
                    pi_cpu_features(), onednn, openmp, threads, why);
