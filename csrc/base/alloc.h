@@ -46,4 +46,9 @@ void *pi_arena_alloc(pi_arena *arena, size_t bytes, pi_error *err) PI_MUST_USE;
 void *pi_arena_calloc(pi_arena *arena, size_t count, size_t size, pi_error *err) PI_MUST_USE;
 /* A copy of n bytes and a closing NUL; NULL on failure. */
 char *pi_arena_strndup(pi_arena *arena, const char *text, size_t n, pi_error *err) PI_MUST_USE;
+
+/* Address space of `bytes` (> 0), all zero, that takes memory only page by page where it is written; outside any
+ * account. NULL on failure. For the sparse picture of a file that the model reader makes. */
+void *pi_reserve(size_t bytes, pi_error *err) PI_MUST_USE;
+void pi_unreserve(void *space, size_t bytes);
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <sys/mman.h>
 #include "base/alloc.h"
 #include "base/size.h"
 struct pi_arena_chunk { struct pi_arena_chunk *next; char pad[56]; };
@@ -35,4 +36,17 @@ char *pi_arena_strndup(pi_arena *a, const char *text, size_t n, pi_error *err)
     char *p = pi_arena_alloc(a, n + 1, err);
     if (p && n) memcpy(p, text, n);
     return p;
+}
+
+void *pi_reserve(size_t bytes, pi_error *err)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p != MAP_FAILED) return p;
+    (void)pi_fail(err, PI_E_NOMEM, "no address space for %zu bytes", bytes);
+    return NULL;
+}
+
+void pi_unreserve(void *space, size_t bytes)
+{
+    if (space) (void)munmap(space, bytes);
 }

@@ -14,6 +14,12 @@ pi_status pi_file_open(const char *path, pi_file **out, pi_error *err) PI_MUST_U
  * no hard link, a regular file (openat2 with RESOLVE_BENEATH, or a walk with O_NOFOLLOW). `location` has n bytes. */
 pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out,
                                 pi_error *err) PI_MUST_USE;
+/* A file in memory: reads copy from it. release(owner), if given, is called once when the last reference goes, also if
+ * this fails. `folder`: where its external data may lie; NULL: opening such data is refused. */
+pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owner), void *owner, const char *folder,
+                         pi_file **out, pi_error *err) PI_MUST_USE;
+/* The bytes of a file in memory; NULL for one on disk. */
+const void *pi_file_bytes(const pi_file *file);
 pi_file *pi_file_ref(pi_file *file);
 void pi_file_unref(pi_file *file);
 uint64_t pi_file_size(const pi_file *file);
