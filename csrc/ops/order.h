@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order among elements, for TopK and Unique: numbers map to unsigned keys, indices are sorted in place by heap sort (no memory, no
+ * recursion, no bad case). */
+#ifndef PI_OPS_ORDER_H
+#define PI_OPS_ORDER_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/dtype.h"
+
+/* Element i as a key: a < b as numbers exactly if key(a) < key(b). 0 and -0 are equal; a NaN is above all, equal to its like. */
+uint64_t pi_order_key(pi_dtype dtype, const void *data, int64_t i);
+
+/* Sorts index[0 .. n) so that before(arg, index[i], index[i + 1]) holds; before must be a strict total order. */
+typedef bool (*pi_order_fn)(const void *arg, int64_t a, int64_t b);
+void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
+#endif
