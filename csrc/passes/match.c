@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "passes/match.h"
+
+#include <math.h>
+#include <string.h>
+
+bool pi_is(const pi_node *node, const char *name)
+{
+    return node && node->op && !node->op->domain && strcmp(node->op->name, name) == 0;
+}
+
+bool pi_is_internal(const pi_node *node, const char *name)
+{
+    return node && node->op && node->op->domain && strcmp(node->op->domain, "pyinfer") == 0 &&
+           strcmp(node->op->name, name) == 0;
+}
+
+pi_node *pi_made_by(const pi_value *v, const char *name)
+{
+    return v && v->producer && pi_is(v->producer, name) && v->producer->out[0] == v ? v->producer : NULL;
+}
+
+pi_node *pi_only_reader(const pi_value *v)
+{
+    return v && v->n_outputs == 0 && v->n_uses == 1 ? v->use[0].node : NULL;
+}
+
+pi_value *pi_other(const pi_node *node, const pi_value *one)
+{
+    if (node->n_in != 2) return NULL;
+    return node->in[0] == one ? node->in[1] : node->in[1] == one ? node->in[0] : NULL;
+}
+
+bool pi_scalar(const pi_value *v, double *number)
+{
+    if (!v || !v->constant || pi_tensor_n(&v->constant->t) != 1 || pi_const_load(v->constant, NULL) != PI_E_OK) return false;
+    const pi_tensor *t = &v->constant->t;
+    if (t->dtype == PI_DTYPE_F32) {
+        float f;
+        memcpy(&f, t->data, sizeof f);
+        *number = (double)f;
+    } else if (t->dtype == PI_DTYPE_F64) {
+        memcpy(number, t->data, sizeof *number);
+    } else if (pi_dtype_in(t->dtype, PI_INTS)) {
+        *number = (double)pi_tensor_int(t, 0);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool pi_is_number(const pi_value *v, double number)
+{
+    double have;
+    return pi_scalar(v, &have) && fabs(have - number) <= 1e-6 * fabs(number);
+}
+
+bool pi_floats(const pi_value *v)
+{
+    return v && v->constant && v->constant->t.dtype == PI_DTYPE_F32 && pi_const_load(v->constant, NULL) == PI_E_OK;
+}
+
+pi_value *pi_with_number(const pi_node *node, double number)
+{
+    if (!node || node->n_in != 2) return NULL;
+    if (pi_is_number(node->in[1], number)) return node->in[0];
+    return pi_is_number(node->in[0], number) ? node->in[1] : NULL;
+}
+
+static pi_node *new_node(pi_graph *g, const pi_node *like, const pi_op *op, pi_value *const *in, uint32_t n_in,
+                         pi_error *err)
+{
+    pi_node *node = pi_graph_node(g, op, like->name, n_in, 1, err);
+    if (!node) return NULL;
+    node->number = like->number;
+    node->source = like->source;
+    for (uint32_t i = 0; i < n_in; i++)
+        if (in[i] && pi_node_set_in(g, node, i, in[i], err) != PI_E_OK) return NULL;
+    return node;
+}
+
+pi_node *pi_rewrite(pi_graph *g, pi_node *old, const pi_op *op, pi_value *const *in, uint32_t n_in, pi_error *err)
+{
+    pi_node *node = new_node(g, old, op, in, n_in, err);
+    if (!node) return NULL;
+    pi_value *v = old->out[0];
+    pi_node_set_out(old, 0, NULL);
+    pi_node_set_out(node, 0, v);
+    pi_graph_remove(g, old);
+    return node;
+}
+
+pi_node *pi_insert(pi_graph *g, const pi_node *like, const pi_op *op, pi_value *const *in, uint32_t n_in, pi_error *err)
+{
+    pi_node *node = new_node(g, like, op, in, n_in, err);
+    pi_value *v = node ? pi_graph_value(g, NULL, err) : NULL;
+    if (!v) return NULL;
+    pi_node_set_out(node, 0, v);
+    return node;
+}
+
+pi_status pi_retype(pi_node *node, pi_error *err)
+{
+    enum { MANY = 64 };
+    const pi_tensor *in[MANY];
+    pi_tensor out[MANY];
+    if (node->n_in > MANY || node->n_out > MANY) return pi_fail(err, PI_E_LIMIT, "a rewritten node has more than %d inputs", MANY);
+    for (uint32_t i = 0; i < node->n_in; i++) {
+        in[i] = node->in[i] ? &node->in[i]->t : NULL;
+        if (node->in[i] && node->in[i]->constant) node->in[i]->t.data = node->in[i]->constant->t.data;
+    }
+    PI_TRY(pi_node_infer(node, in, out, err));
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i]) node->out[i]->t = out[i];
+    return PI_E_OK;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removes nodes that change nothing: Identity, Dropout at inference, casts to the same type, shapes that stay as they
+ * are, sums of one, products with one; pairs of Transpose become one. */
+#include <string.h>
+#include "passes/match.h"
+#include "passes/passes.h"
+
+static bool same_shape(const pi_node *node)
+{
+    const pi_tensor *x = &node->in[0]->t, *y = &node->out[0]->t;
+    return pi_tensor_known(x) && pi_tensor_known(y) && x->dtype == y->dtype && pi_tensor_same_shape(x, y);
+}
+
+/* All elements of a small integer constant are `number`; an absent input counts as true. */
+static bool all_are(const pi_node *node, uint32_t i, int64_t number)
+{
+    if (node->n_in <= i || !node->in[i]) return true;
+    const pi_const *c = node->in[i]->constant;
+    if (!c || !c->t.data) return false;
+    for (int64_t k = 0; k < pi_tensor_n(&c->t); k++)
+        if (pi_tensor_int(&c->t, k) != number) return false;
+    return true;
+}
+
+static pi_value *arithmetic(const pi_node *node)
+{
+    if (node->n_attrs || !node->in[1]) return NULL;
+    double neutral = pi_is(node, "Mul") || pi_is(node, "Div") ? 1 : 0, number;
+    bool commutes = pi_is(node, "Mul") || pi_is(node, "Add");
+    for (int i = 0; i < (commutes ? 2 : 1); i++) {
+        const pi_value *x = node->in[i], *c = node->in[1 - i];
+        if (pi_scalar(c, &number) && number == neutral && pi_tensor_known(&x->t) && x->t.rank >= c->t.rank)
+            return node->in[i];
+    }
+    return NULL;
+}
+
+/* The value that node's output 0 always equals, or NULL. */
+static pi_value *nothing_done(const pi_node *node)
+{
+    pi_value *x = node->n_in ? node->in[0] : NULL;
+    if (!x) return NULL;
+    if (pi_is(node, "Identity")) return x;
+    if (pi_is(node, "Dropout")) {
+        bool training = node->n_in > 2 && node->in[2] && !(node->in[2]->constant && all_are(node, 2, 0));
+        return training || (node->n_out > 1 && node->out[1]) ? NULL : x;
+    }
+    if (pi_is(node, "Cast") || pi_is(node, "CastLike")) return x->t.dtype && x->t.dtype == node->out[0]->t.dtype ? x : NULL;
+    if (node->n_in == 1 && (pi_is(node, "Concat") || pi_is(node, "Sum") || pi_is(node, "Max") || pi_is(node, "Min"))) return x;
+    if (pi_is(node, "Expand") || pi_is(node, "Tile")) return same_shape(node) ? x : NULL;
+    if (pi_is(node, "Slice") && node->n_in > 2) return same_shape(node) && all_are(node, 4, 1) ? x : NULL;
+    if (pi_is(node, "Pad") && node->n_in > 1) return same_shape(node) && all_are(node, 1, 0) ? x : NULL;
+    if (pi_is(node, "Mul") || pi_is(node, "Div") || pi_is(node, "Add") || pi_is(node, "Sub")) return arithmetic(node);
+    return NULL;
+}
+
+/* perm as numbers; the default reverses. false if the rank is not known. */
+static bool read_perm(const pi_node *node, int64_t *perm, int *rank)
+{
+    uint32_t n;
+    const int64_t *p = pi_attr_ints(node, "perm", &n);
+    *rank = p ? (int)n : node->in[0]->t.rank;
+    if (*rank < 0 || *rank > PI_MAX_RANK) return false;
+    for (int i = 0; i < *rank; i++) perm[i] = p ? p[i] : *rank - 1 - i;
+    return true;
+}
+
+static pi_status merge_transposes(pi_graph *g, pi_node *node, pi_error *err)
+{
+    int64_t outer[PI_MAX_RANK], inner[PI_MAX_RANK], both[PI_MAX_RANK];
+    int rank, inner_rank;
+    bool identity = true;
+    pi_node *before = pi_made_by(node->in[0], "Transpose");
+    if (!read_perm(node, outer, &rank)) return PI_E_OK;
+    if (before) {
+        if (!read_perm(before, inner, &inner_rank) || inner_rank != rank) return PI_E_OK;
+        for (int i = 0; i < rank; i++) both[i] = inner[outer[i]];
+        PI_TRY(pi_attr_set_ints(g, node, "perm", both, (uint32_t)rank, err));
+        PI_TRY(pi_node_set_in(g, node, 0, before->in[0], err));
+        memcpy(outer, both, sizeof outer);
+    }
+    for (int i = 0; i < rank; i++) identity &= outer[i] == i;
+    return identity ? pi_graph_replace(g, node->out[0], node->in[0], err) : PI_E_OK;
+}
+
+pi_status pi_pass_simplify(pi_graph *g, pi_error *err)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        pi_node *node = g->node[i];
+        if (!node->op || !node->n_out || !node->out[0]) continue;
+        pi_value *same = nothing_done(node);
+        if (same && same != node->out[0]) PI_TRY(pi_graph_replace(g, node->out[0], same, err));
+        if (pi_is(node, "Transpose") && node->in[0]) PI_TRY(merge_transposes(g, node, err));
+    }
+    pi_graph_sweep(g);
+    return PI_E_OK;
+}
