@@ -3,22 +3,36 @@
 #include <sys/mman.h>
 #include "base/alloc.h"
 #include "base/size.h"
-struct pi_arena_chunk { struct pi_arena_chunk *next; char pad[56]; };
+struct pi_arena_chunk {
+    struct pi_arena_chunk *next;
+    char pad[56];
+};
 void pi_arena_init(pi_arena *a, pi_heap *heap) { *a = (pi_arena){.heap = heap}; }
 void pi_arena_deinit(pi_arena *a)
 {
-    while (a->chunk) { struct pi_arena_chunk *c = a->chunk; a->chunk = c->next; pi_free(c); }
+    while (a->chunk) {
+        struct pi_arena_chunk *c = a->chunk;
+        a->chunk = c->next;
+        pi_free(c);
+    }
     a->used = a->room = 0;
 }
 void *pi_arena_alloc(pi_arena *a, size_t bytes, pi_error *err)
 {
     size_t align = bytes >= 64 ? 64 : 16, at = (a->used + align - 1) & ~(align - 1), end;
-    if (!pi_add(at, bytes, &end)) { (void)pi_fail(err, PI_E_LIMIT, "too many bytes"); return NULL; }
+    if (!pi_add(at, bytes, &end)) {
+        (void)pi_fail(err, PI_E_LIMIT, "too many bytes");
+        return NULL;
+    }
     if (!a->chunk || end > a->room) {
         size_t room = bytes > 16384 ? bytes : 16384;
         struct pi_arena_chunk *c = pi_alloc(a->heap, room + 64, err);
         if (!c) return NULL;
-        c->next = a->chunk; a->chunk = c; a->room = room; at = 0; end = bytes;
+        c->next = a->chunk;
+        a->chunk = c;
+        a->room = room;
+        at = 0;
+        end = bytes;
     }
     a->used = end;
     char *p = (char *)(a->chunk + 1) + at;
@@ -28,7 +42,10 @@ void *pi_arena_alloc(pi_arena *a, size_t bytes, pi_error *err)
 void *pi_arena_calloc(pi_arena *a, size_t count, size_t size, pi_error *err)
 {
     size_t bytes;
-    if (!pi_mul(count, size, &bytes)) { (void)pi_fail(err, PI_E_LIMIT, "too many bytes"); return NULL; }
+    if (!pi_mul(count, size, &bytes)) {
+        (void)pi_fail(err, PI_E_LIMIT, "too many bytes");
+        return NULL;
+    }
     return pi_arena_alloc(a, bytes, err);
 }
 char *pi_arena_strndup(pi_arena *a, const char *text, size_t n, pi_error *err)

@@ -18,8 +18,8 @@ bool pi_cpu_has(pi_isa isa);
 const char *pi_isa_name(pi_isa isa);
 /* Tests: report at most this one from now on. */
 void pi_cpu_limit(pi_isa isa);
-/* All features found that matter here, "avx2 fma f16c avx512f ..."; a static text. */
-const char *pi_cpu_features(void);
+/* All of these that were found, "avx2 avx512 ...", and the limit if there is one. */
+void pi_cpu_features(char *text, size_t size);
 /* Bytes of the data cache of a level (1, 2, 3), with a usual value where the system does not tell. */
 size_t pi_cpu_cache(int level);
 #endif

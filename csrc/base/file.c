@@ -1,79 +1,263 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Files: opened without blocking, only regular ones, read with pread. External data is opened beneath the model's folder by
+ * the kernel itself (openat2), or, where it lacks that call, component by component without following links. */
+#define _GNU_SOURCE
 #include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/alloc.h"
+
+enum { LONGEST_PATH = 4095 };
+
 struct pi_file {
-    int fd; /* of the file, or of the folder of a file in memory, or -1 */
-    long refs;
+    int fd;     /* -1: in memory */
+    int folder; /* where external data may lie; -1: nowhere */
+    long refs;  /* atomic */
     uint64_t size;
+    struct timespec changed;
+    ino_t inode;
     const void *bytes; /* of a file in memory */
     void (*release)(void *owner);
     void *owner;
 };
-pi_status pi_file_open(const char *path, pi_file **out, pi_error *err)
+
+static pi_file *file_new(pi_error *err)
+{
+    pi_file *f = pi_calloc(NULL, 1, sizeof *f, err);
+    if (!f) return NULL;
+    f->fd = f->folder = -1;
+    f->refs = 1;
+    return f;
+}
+
+/* Takes fd over. `name` is for the text. */
+static pi_status adopt(int fd, const char *name, pi_file **out, pi_error *err)
 {
     struct stat s;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return pi_fail(err, PI_E_FILE, "%.500s: %s", path, strerror(errno));
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) { close(fd); return pi_fail(err, PI_E_FILE, "%.500s: not a regular file", path); }
-    pi_file *f = pi_calloc(NULL, 1, sizeof *f, err);
-    if (!f) { close(fd); return pi_alloc_status(err); }
-    f->fd = fd; f->refs = 1; f->size = (uint64_t)s.st_size;
+    pi_status st = PI_E_OK;
+    pi_file *f = file_new(err);
+    if (!f) {
+        (void)close(fd);
+        return pi_alloc_status(err);
+    }
+    f->fd = fd;
+    if (fstat(fd, &s) != 0)
+        st = pi_fail(err, PI_E_FILE, "%.500s: %s", name, strerror(errno));
+    else if (!S_ISREG(s.st_mode))
+        st = pi_fail(err, PI_E_FILE, "%.500s is %s, expected a regular file", name,
+                     S_ISDIR(s.st_mode) ? "a folder" : "a device or a pipe");
+    if (st != PI_E_OK) {
+        pi_file_unref(f);
+        return st;
+    }
+    f->size = (uint64_t)s.st_size;
+    f->changed = s.st_mtim;
+    f->inode = s.st_ino;
     *out = f;
     return PI_E_OK;
 }
+
+static int open_folder_of(const char *path)
+{
+    char folder[LONGEST_PATH + 1];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    if (n > LONGEST_PATH) return -1;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    return open(n ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+pi_status pi_file_open(const char *path, pi_file **out, pi_error *err)
+{
+    int fd;
+    do fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return pi_fail(err, PI_E_FILE, "%.500s: %s", path, strerror(errno));
+    PI_TRY(adopt(fd, path, out, err));
+    (*out)->folder = open_folder_of(path);
+    return PI_E_OK;
+}
+
 pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owner), void *owner, const char *folder,
                          pi_file **out, pi_error *err)
 {
-    pi_status st = PI_E_OK;
-    pi_file *f = pi_calloc(NULL, 1, sizeof *f, err);
+    pi_file *f = file_new(err);
     if (!f) {
         if (release) release(owner);
         return pi_alloc_status(err);
     }
-    *f = (pi_file){.fd = -1, .refs = 1, .size = n, .bytes = bytes ? bytes : "", .release = release, .owner = owner};
-    if (folder && (f->fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-        st = pi_fail(err, PI_E_FILE, "%.500s: %s", folder, strerror(errno));
-    if (st != PI_E_OK)
+    f->size = n;
+    f->bytes = bytes ? bytes : "";
+    f->release = release;
+    f->owner = owner;
+    if (folder && (f->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        pi_status st = pi_fail(err, PI_E_FILE, "%.500s: %s", folder, strerror(errno));
         pi_file_unref(f);
-    else
-        *out = f;
-    return st;
+        return st;
+    }
+    *out = f;
+    return PI_E_OK;
 }
 
-const void *pi_file_bytes(const pi_file *f) { return f->bytes; }
+/* ---- external data ---- */
+
+static pi_status check_location(const char *location, size_t n, pi_error *err)
+{
+    if (n == 0) return pi_fail(err, PI_E_MODEL, "the location of external data is empty");
+    if (n > LONGEST_PATH) return pi_fail(err, PI_E_MODEL, "the location of external data has %zu bytes", n);
+    if (memchr(location, '\0', n)) return pi_fail(err, PI_E_MODEL, "the location of external data contains a NUL byte");
+    if (location[0] == '/')
+        return pi_fail(err, PI_E_MODEL, "external data '%.*s': an absolute path is not allowed", (int)n, location);
+    for (size_t at = 0; at <= n;) {
+        const char *slash = memchr(location + at, '/', n - at);
+        size_t end = slash ? (size_t)(slash - location) : n;
+        if (end - at == 2 && location[at] == '.' && location[at + 1] == '.')
+            return pi_fail(err, PI_E_MODEL, "external data '%.*s': '..' is not allowed", (int)n, location);
+        at = end + 1;
+    }
+    return PI_E_OK;
+}
+
+/* struct open_how and the flags of openat2(2); older kernel headers lack them. */
+struct how {
+    uint64_t flags, mode, resolve;
+};
+enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+
+static int open_beneath(int folder, const char *path)
+{
+    struct how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+                      .resolve = NO_MAGICLINKS | NO_SYMLINKS | BENEATH};
+    long fd;
+    do fd = syscall(SYS_openat2, folder, path, &how, sizeof how);
+    while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+    return (int)fd;
+}
+
+/* The same without openat2: no component may be a link. `path` is cut into pieces. */
+static int open_by_steps(int folder, char *path)
+{
+    int at = dup(folder);
+    for (char *part = path; at >= 0;) {
+        while (*part == '/') part++;
+        char *slash = strchr(part, '/');
+        if (slash) *slash = '\0';
+        int flags = slash ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY;
+        int next = openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC), kept = errno;
+        (void)close(at);
+        errno = kept;
+        at = next;
+        if (!slash) break;
+        part = slash + 1;
+    }
+    return at;
+}
+
+static const char *open_reason(int error)
+{
+    if (error == ELOOP || error == EXDEV) return "a symbolic link is not allowed";
+    if (error == ENOENT) return "no such file beside the model: keep both files together";
+    return strerror(error);
+}
 
 pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out, pi_error *err)
 {
-    (void)model; (void)location; (void)n; (void)out;
-    return pi_fail(err, PI_E_FILE, "external data is not readable yet");
+    char path[LONGEST_PATH + 1];
+    struct stat s;
+    PI_TRY(check_location(location, n, err));
+    memcpy(path, location, n);
+    path[n] = '\0';
+    if (model->folder < 0)
+        return pi_fail(err, PI_E_FILE, "the model keeps weights in '%.500s', but it was not loaded from a path: %s", path,
+                       "load it by its path");
+    int fd = open_beneath(model->folder, path);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) fd = open_by_steps(model->folder, path);
+    if (fd < 0) {
+        int error = errno;
+        return pi_fail(err, PI_E_FILE, "external data '%.*s': %s", (int)n, location, open_reason(error));
+    }
+    PI_TRY(adopt(fd, path, out, err));
+    if (fstat(fd, &s) != 0 || s.st_nlink > 1) {
+        pi_file_unref(*out);
+        *out = NULL;
+        return pi_fail(err, PI_E_FILE, "external data '%.*s' has more than one hard link, which is not allowed: copy it",
+                       (int)n, location);
+    }
+    return PI_E_OK;
 }
-pi_file *pi_file_ref(pi_file *f) { __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED); return f; }
+
+/* ---- use ---- */
+
+pi_file *pi_file_ref(pi_file *f)
+{
+    __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
+    return f;
+}
+
 void pi_file_unref(pi_file *f)
 {
     if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     if (f->release) f->release(f->owner);
     if (f->fd >= 0) (void)close(f->fd);
+    if (f->folder >= 0) (void)close(f->folder);
     pi_free(f);
 }
+
 uint64_t pi_file_size(const pi_file *f) { return f->size; }
+const void *pi_file_bytes(const pi_file *f) { return f->bytes; }
+
+static pi_status check_unchanged(const pi_file *f, pi_error *err)
+{
+    struct stat s;
+    bool same = fstat(f->fd, &s) == 0 && (uint64_t)s.st_size == f->size && s.st_ino == f->inode &&
+                s.st_mtim.tv_sec == f->changed.tv_sec && s.st_mtim.tv_nsec == f->changed.tv_nsec;
+    return same ? PI_E_OK : pi_fail(err, PI_E_FILE, "the model's file was changed while it was in use: load it again");
+}
+
 pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t bytes, pi_error *err)
 {
-    char *p = out;
+    char *at = out;
+    if (offset > f->size || bytes > f->size - offset)
+        return pi_fail(err, PI_E_FILE, "%zu bytes at %llu are wanted, the file has %llu", bytes, (unsigned long long)offset,
+                       (unsigned long long)f->size);
     if (f->bytes) {
-        if (offset > f->size || bytes > f->size - offset) return pi_fail(err, PI_E_FILE, "the file ends early");
         if (bytes) memcpy(out, (const char *)f->bytes + offset, bytes);
         return PI_E_OK;
     }
     while (bytes) {
-        ssize_t got = pread(f->fd, p, bytes, (off_t)offset);
+        ssize_t got = pread(f->fd, at, bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return pi_fail(err, PI_E_FILE, "the file ends early");
-        p += got; bytes -= (size_t)got; offset += (uint64_t)got;
+        if (got < 0) return pi_fail(err, PI_E_FILE, "reading the model: %s", strerror(errno));
+        if (got == 0) break;
+        at += got;
+        bytes -= (size_t)got;
+        offset += (uint64_t)got;
     }
-    return PI_E_OK;
+    PI_TRY(check_unchanged(f, err));
+    return bytes == 0 ? PI_E_OK : pi_fail(err, PI_E_FILE, "the file ends early");
+}
+
+size_t pi_file_text(const char *path, char *text, size_t size)
+{
+    size_t n = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    while (fd >= 0 && n + 1 < size) {
+        ssize_t got = read(fd, text + n, size - 1 - n);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        n += (size_t)got;
+    }
+    if (fd >= 0) (void)close(fd);
+    if (size) text[n] = '\0';
+    return n;
 }

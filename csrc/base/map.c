@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/map.h"
 #include <string.h>
-struct pi_map_slot { const char *key; size_t n; uint32_t number; };
+struct pi_map_slot {
+    const char *key;
+    size_t n;
+    uint32_t number;
+};
 void pi_map_init(pi_map *map, pi_heap *heap) { *map = (pi_map){.heap = heap}; }
-void pi_map_deinit(pi_map *map) { pi_free(map->slot); map->slot = NULL; map->used = map->room = 0; }
+void pi_map_deinit(pi_map *map)
+{
+    pi_free(map->slot);
+    map->slot = NULL;
+    map->used = map->room = 0;
+}
 static size_t hash(const char *key, size_t n)
 {
     uint64_t h = 14695981039346656037u;
@@ -24,7 +33,8 @@ pi_status pi_map_set(pi_map *map, const char *key, size_t n, uint32_t number, pi
         for (size_t i = 0; i < map->room; i++)
             if (map->slot[i].key) *find(slot, room, map->slot[i].key, map->slot[i].n) = map->slot[i];
         pi_free(map->slot);
-        map->slot = slot; map->room = room;
+        map->slot = slot;
+        map->room = room;
     }
     struct pi_map_slot *s = find(map->slot, map->room, key, n);
     if (!s->key) map->used++;

@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "capi/capi.h"
+#include "onednn/onednn.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -43,13 +44,14 @@ const char *pyinfer_status_meaning(pyinfer_status code)
 
 void pyinfer_describe(char *text, size_t size)
 {
-    char onednn[512], openmp[1024];
+    char cpu[256], onednn[512], openmp[1024];
     const char *why;
     int threads = pi_threads_default(&why);
-    onednn[0] = 0;
+    pi_cpu_features(cpu, sizeof cpu);
+    pi_dnnl_describe(onednn, sizeof onednn);
     pi_threads_describe(openmp, sizeof openmp);
     (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
-                   pi_cpu_features(), onednn, openmp, threads, why);
+                   cpu, onednn, openmp, threads, why);
 }
 
 /* ---- loading ---- */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many CPUs this process may use: its affinity mask, and the CPU quota of its control group (v2 cpu.max, v1
+ * cpu.cfs_quota_us), of that group and of all above it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/alloc.h"
+#include "base/threads.h"
+
+static int from_affinity(void)
+{
+    enum { CPUS = 8192 };
+    unsigned long mask[CPUS / (8 * sizeof(unsigned long))];
+    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) != 0) return 1;
+    int n = 0;
+    for (size_t i = 0; i < sizeof mask / sizeof *mask; i++) n += __builtin_popcountl(mask[i]);
+    return n > 0 ? n : 1;
+}
+
+/* CPUs of a quota, rounded up; INT_MAX: no limit. */
+static int cpus_of(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0 || quota / period >= INT_MAX - 1) return INT_MAX;
+    return (int)((quota + period - 1) / period);
+}
+
+static int quota_v2(const char *folder)
+{
+    char path[1200], text[64];
+    long long quota, period;
+    (void)snprintf(path, sizeof path, "%s/cpu.max", folder);
+    if (!pi_file_text(path, text, sizeof text) || sscanf(text, "%lld %lld", &quota, &period) != 2) return INT_MAX;
+    return cpus_of(quota, period);
+}
+
+static int quota_v1(const char *folder)
+{
+    char path[1200], text[64];
+    (void)snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+    if (!pi_file_text(path, text, sizeof text)) return INT_MAX;
+    long long quota = strtoll(text, NULL, 10);
+    (void)snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+    return pi_file_text(path, text, sizeof text) ? cpus_of(quota, strtoll(text, NULL, 10)) : INT_MAX;
+}
+
+/* The smallest quota of root + group and each group above. */
+static int quota_of_group(const char *root, const char *group, int (*quota)(const char *folder))
+{
+    char folder[1100];
+    int least = quota(root);
+    (void)snprintf(folder, sizeof folder, "%s%s", root, group);
+    for (size_t n = strlen(folder); n > strlen(root); folder[n] = '\0') {
+        int here = quota(folder);
+        if (here < least) least = here;
+        while (n > strlen(root) && folder[--n] != '/') continue;
+    }
+    return least;
+}
+
+/* Lines of /proc/self/cgroup: "0::/group" for v2, "4:cpu,cpuacct:/group" for v1. */
+static int from_cgroup(void)
+{
+    char text[4096], group[1000];
+    int least = INT_MAX;
+    if (!pi_file_text("/proc/self/cgroup", text, sizeof text)) return INT_MAX;
+    for (char *line = text, *next; line && *line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!path) continue;
+        *path++ = '\0';
+        controllers++;
+        (void)snprintf(group, sizeof group, "%s", strcmp(path, "/") == 0 ? "" : path);
+        int here = INT_MAX;
+        if (!*controllers)
+            here = quota_of_group("/sys/fs/cgroup", group, quota_v2);
+        else if (strncmp(controllers, "cpu,", 4) == 0 || strcmp(controllers, "cpu") == 0 || strstr(controllers, ",cpu"))
+            here = quota_of_group("/sys/fs/cgroup/cpu", group, quota_v1);
+        if (here < least) least = here;
+    }
+    return least;
+}
+
+int pi_threads_default(const char **why)
+{
+    const char *text = getenv("PYINFER_THREADS"), *reason = "affinity mask";
+    int n = from_affinity(), quota = from_cgroup();
+    if (quota < n) {
+        n = quota;
+        reason = "cgroup quota";
+    }
+    if (text && *text) {
+        char *end;
+        errno = 0;
+        long wanted = strtol(text, &end, 10);
+        if (errno == 0 && *end == '\0' && wanted > 0) {
+            n = wanted > PI_MAX_THREADS ? PI_MAX_THREADS : (int)wanted;
+            reason = "PYINFER_THREADS";
+        }
+    }
+    if (why) *why = reason;
+    return n > PI_MAX_THREADS ? PI_MAX_THREADS : n;
+}
+
+static int is_openmp(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    return name && (strstr(name, "libgomp") || strstr(name, "libiomp") || strstr(name, "libomp"));
+}
+
+void pi_threads_describe(char *text, unsigned long size)
+{
+    static const char *const file = "/proc/self/maps";
+    enum { ROOM = 1 << 20 };
+    size_t n = 0;
+    char *maps = pi_alloc(NULL, ROOM, NULL);
+    if (size) text[0] = '\0';
+    if (maps) (void)pi_file_text(file, maps, ROOM);
+    for (char *line = maps, *next; line && *line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        char *path = strchr(line, '/');
+        if (!path || !is_openmp(path) || strstr(text, path)) continue;
+        int put = snprintf(text + n, size - n, "%s%s", n ? " " : "", path);
+        if (put > 0 && (size_t)put < size - n) n += (size_t)put;
+    }
+    pi_free(maps);
+}
