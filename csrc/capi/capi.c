@@ -5,7 +5,6 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "capi/capi.h"
-#include "onednn/onednn.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -48,7 +47,7 @@ void pyinfer_describe(char *text, size_t size)
     const char *why;
     int threads = pi_threads_default(&why);
     pi_cpu_features(cpu, sizeof cpu);
-    pi_dnnl_describe(onednn, sizeof onednn);
+    onednn[0] = 0;
     pi_threads_describe(openmp, sizeof openmp);
     (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
                    cpu, onednn, openmp, threads, why);
