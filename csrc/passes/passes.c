@@ -5,10 +5,6 @@
 
 enum { ANY = 0, PLAN = 1 };
 
-#define X(name, level, stage, purpose) pi_status pi_pass_##name(pi_graph *g, pi_error *err);
-#include "passes/pipeline.inc"
-#undef X
-
 typedef struct {
     const char *name;
     int level, stage;

@@ -11,6 +11,10 @@ typedef struct {
     bool verify;  /* check the graph after each pass: tests, paranoid builds */
 } pi_pass_options;
 
+#define X(name, level, stage, purpose) pi_status pi_pass_##name(pi_graph *g, pi_error *err);
+#include "passes/pipeline.inc"
+#undef X
+
 /* Infers, then runs the passes of pipeline.inc up to this level; g is sorted before and after. */
 pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *err) PI_MUST_USE;
 #endif
