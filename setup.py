@@ -31,13 +31,16 @@ class CMakeBuild(build_ext):
         flavour = sanitize.replace(",", "-") + ("-paranoid" if paranoid else "")
         build = ROOT / "build" / "-".join(filter(None, (sys.implementation.cache_tag, flavour)))
         onednn = {"": "AUTO", "0": "OFF", "1": "ON"}[os.environ.get("PYINFER_ONEDNN", "")]
-        cmake = shutil.which("cmake") or "cmake"
+        cmake, ninja = shutil.which("cmake"), shutil.which("ninja")
+        if not cmake or not ninja:
+            raise SystemExit("pyinfer is built with cmake and ninja: pip install cmake ninja")
 
         for stale in ("lib", "include"):  # of another build: with oneDNN, or without
             shutil.rmtree(package / stale, ignore_errors=True)
         configure = [
             *(cmake, "-S", str(ROOT / "csrc"), "-B", str(build), "-G", "Ninja"),
-            f"-DCMAKE_MAKE_PROGRAM={shutil.which('ninja') or 'ninja'}",
+            *("-U", "Python3_*", "-U", "_Python3_*"),  # an isolated build's folders live once
+            f"-DCMAKE_MAKE_PROGRAM={ninja}",
             f"-DPython3_EXECUTABLE={sys.executable}",
             f"-DPYINFER_SANITIZE={sanitize}",
             f"-DPYINFER_PARANOID={'ON' if paranoid else 'OFF'}",

@@ -42,7 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def with_pkg_config(folder: Path) -> None:
     """The .pc is found through the package's entry point, as its users would (PyPI's pkgconf)."""
-    flags = run(sys.executable, "-m", "pkgconf", "--cflags", "--libs", "pyinfer").split()
+    flags = run(sys.executable, "-m", "pkgconf", "--cflags", "--libs", "pyinfer", cwd=folder).split()
     library = binary.package() / "lib"
     run("gcc", "-std=c11", *STRICT, EXAMPLES / "ones.c", *flags, f"-Wl,-rpath,{library}", "-o", folder / "ones")
     run("g++", "-std=c++11", *STRICT, EXAMPLES / "classify.cc", *flags, f"-Wl,-rpath,{library}", "-o", folder / "classify")
@@ -66,9 +66,9 @@ def test_programs(build: object, model: Path, tmp_path: Path) -> None:
     assert missing.returncode == 1 and "no/such/file" in missing.stderr
 
 
-def test_the_pc_file_is_relocatable() -> None:
+def test_the_pc_file_is_relocatable(tmp_path: Path) -> None:
     text = (binary.package() / "lib/pkgconfig/pyinfer.pc").read_text()
     assert "prefix=${pcfiledir}/../..\n" in text
     assert "=/" not in text and "-I/" not in text and "-L/" not in text
-    version = run(sys.executable, "-m", "pkgconf", "--modversion", "pyinfer").strip()
+    version = run(sys.executable, "-m", "pkgconf", "--modversion", "pyinfer", cwd=tmp_path).strip()
     assert f"Version: {version}\n" in text
