@@ -8,6 +8,7 @@ if(core_sources)
   target_compile_definitions(_core PRIVATE NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
     NPY_TARGET_VERSION=NPY_1_23_API_VERSION)  # built with NumPy 2, runs on 1.26 too
   target_link_libraries(_core PRIVATE pyinfer_flags pyinfer)
+  target_link_options(_core PRIVATE -Wl,-z,relro,-z,now -Wl,--as-needed)
   set_target_properties(_core PROPERTIES INSTALL_RPATH "$ORIGIN/lib")
   install(TARGETS _core LIBRARY DESTINATION .)
 endif()
