@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`.ci/run` never succeeds without having run tests."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from lint.clex import ROOT
+
+SCRIPT = ROOT / ".ci" / "run"
+
+
+@pytest.mark.parametrize(
+    ("closing", "ran"),
+    [
+        ("======== 12 passed, 3 deselected in 1.02s ========", True),
+        ("3 passed, 1 warning in 0.5s", True),
+        ("100% tests passed, 0 tests failed out of 7", True),
+        ("100% tests passed out of 7", True),
+        ("======== no tests ran in 0.01s ========", False),
+        ("======== 5 deselected in 0.01s ========", False),
+        ("======== 4 skipped in 0.01s ========", False),
+        ("======== 0 passed in 0.01s ========", False),
+        ("100% tests passed, 0 tests failed out of 0", False),
+        ("No tests were found!!!", False),
+        ("", False),
+    ],
+)
+def test_a_part_without_tests_fails(closing: str, ran: bool, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"collected\n{closing}\n")
+    function = re.search(r"^ran_tests\(\).*?^}", SCRIPT.read_text(), re.MULTILINE | re.DOTALL)
+    assert function
+    done = subprocess.run(["bash", "-c", f'{function[0]}\nran_tests "$1"', "-", log], capture_output=True)
+    assert (done.returncode == 0) == ran
+
+
+def test_each_run_of_tests_is_checked() -> None:
+    text = SCRIPT.read_text()
+    assert "set -euo pipefail" in text
+    assert text.count('| tee "$log"\nran_tests "$log"') == text.count('tee "$log"') >= 4
+    subprocess.run(["bash", "-n", SCRIPT], check=True)
