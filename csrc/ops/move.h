@@ -11,7 +11,8 @@ typedef struct {
     int64_t v[PI_MAX_RANK];
 } pi_list;
 
-/* An integer input of rank 1 (or a scalar, as one value), data bound; MODEL names it if it has another rank, LIMIT if it is longer than a rank may be. */
+/* An integer input of rank 1 (or a scalar, as one value), data bound; MODEL names it if it has another rank, LIMIT if it
+ * is longer than a rank may be. */
 pi_status pi_move_list(const pi_tensor *t, const char *name, pi_list *out, pi_error *err) PI_MUST_USE;
 /* The same from an INTS attribute; n is -1 if it was left out. */
 pi_status pi_move_attr(const pi_node *node, const char *name, pi_list *out, pi_error *err) PI_MUST_USE;

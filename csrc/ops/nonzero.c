@@ -232,8 +232,8 @@ static const pi_attr_def unique_attrs[] = {
     {.name = "axis", .kind = PI_ATTR_INT}, {.name = "sorted", .kind = PI_ATTR_INT, .i = 1}, {0}};
 
 static const pi_op rows[] = {
-    {.name = "NonZero", .since = 9, .signature = "X:T -> Y:i64", .T = PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(STRING) | PI_BIT(C64) | PI_BIT(C128),
-     .infer = later_infer, .impls = nonzero_impls},
+    {.name = "NonZero", .since = 9, .signature = "X:T -> Y:i64",
+     .T = PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(STRING) | PI_BIT(C64) | PI_BIT(C128), .infer = later_infer, .impls = nonzero_impls},
     {.name = "Compress", .since = 9, .signature = "input:T condition:bool -> output:T", .T = PI_ANY,
      .attrs = compress_attrs, .infer = compress_infer, .impls = compress_impls},
     {.name = "Unique", .since = 11, .signature = "X:T -> Y:T indices?:i64 inverse_indices?:i64 counts?:i64",

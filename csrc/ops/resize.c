@@ -10,7 +10,7 @@
 #include "kernels/gather/gather.h"
 #include "kernels/resize/resize.h"
 #include "ops/element.h"
-#include "ops/resize.h"
+#include "ops/resize_spec.h"
 
 enum { ROWS = 8 }; /* rows mixed at once */
 

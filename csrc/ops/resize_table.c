@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ops/element.h"
-#include "ops/resize.h"
+#include "ops/resize_spec.h"
 
 enum { HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_HALF_PIXEL_NN, TF_CROP };
 static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
@@ -32,7 +32,8 @@ static pi_status axis_by_scale(resize_axis *a, int i, float scale, pi_error *err
 {
     float out = (float)a->in * scale; /* in float, as the standard's shape inference has it */
     if (!(scale > 0)) return pi_fail(err, PI_E_MODEL, "the scale of axis %d is %g, expected more than 0", i, (double)scale);
-    if (!(out < 9e15f)) return pi_fail(err, PI_E_LIMIT, "axis %d of length %lld times %g is too large", i, (long long)a->in, (double)scale);
+    if (!(out < 9e15f))
+        return pi_fail(err, PI_E_LIMIT, "axis %d of length %lld times %g is too large", i, (long long)a->in, (double)scale);
     a->out = (int64_t)floorf(out);
     a->num = 1;
     a->den = (double)scale;

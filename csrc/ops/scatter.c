@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scatter, ScatterElements, ScatterND, TensorScatter: a copy of the data, then updates in their order (so that sums do not depend on
- * the number of threads). */
+/* Scatter, ScatterElements, ScatterND, TensorScatter: a copy of the data, then updates in their order (so that sums do not
+ * depend on the number of threads). */
 #include <string.h>
 
 #include "ops/element.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What Resize means, taken apart axis by axis; resize_table.c computes it, resize.c moves the data. */
-#ifndef PI_OPS_RESIZE_H
-#define PI_OPS_RESIZE_H
+#ifndef PI_OPS_RESIZE_SPEC_H
+#define PI_OPS_RESIZE_SPEC_H
 #include "ops/move.h"
 
 typedef enum { RESIZE_NEAREST, RESIZE_LINEAR, RESIZE_CUBIC } resize_mode;
