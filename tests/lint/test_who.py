@@ -38,12 +38,18 @@ RULES = [
         ("mmap(0, n, 1, 2, fd, 0)",),
     ),
     Rule(
-        "threads start in base/threads.c",
-        r"#\s*pragma\s+omp\b|\b_Pragma\b|(?<!\w)omp_\w+|\bGOMP_\w+|"
-        + call("pthread_create", "pthread_atfork", "thrd_create", "clone3?", "v?fork"),
+        "OpenMP lives in base/threads.c",
+        r"#\s*pragma\s+omp\b|\b_Pragma\b|(?<!\w)omp_\w+|\bGOMP_\w+",
         ("base/threads.",),
-        ("#pragma omp parallel for", "# pragma  omp simd", "omp_get_max_threads()", "pthread_create(&t)", "fork()"),
-        ("my_omp_x();", "pthread_mutex_lock(&m);"),
+        ("#pragma omp parallel for", "# pragma  omp simd", "omp_get_max_threads()"),
+        ("my_omp_x();",),
+    ),
+    Rule(
+        "threads start in base/threads.c, and in python to wait for signals",
+        call("pthread_create", "pthread_atfork", "thrd_create", "clone3?", "v?fork"),
+        ("base/threads.", "python/"),
+        ("pthread_create(&t)", "fork()", "pthread_atfork(a, b, c)"),
+        ("pthread_mutex_lock(&m);",),
     ),
     Rule(
         "files are opened in base/file.c",
@@ -72,7 +78,7 @@ RULES = [
     Rule(
         "no dangerous functions",
         call("alloca", "__builtin_alloca", "strcpy", "strcat", "stpcpy", "v?sprintf", "gets", "strtok", "system", "popen")
-        + "|" + call("setjmp", "longjmp", r"exec[vl]\w*", "atoi", "atol", "atoll", "atof", "v?f?scanf", "v?sscanf", "mktemp"),
+        + "|" + call("setjmp", "longjmp", r"exec[vl]\w*", "atoi", "atol", "atoll", "atof", "v?f?scanf", "mktemp"),
         (),
         ("alloca(3)", "strcpy(a, b)", "sprintf(b, f)", "system(s)", "atoi(s)", "setjmp(b)"),
         ("strncpy_s(a)",),
