@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Elements of any dtype as double or int64_t, a block at a time: what the reference implementations compute in. */
+#ifndef PI_OPS_BLOCK_H
+#define PI_OPS_BLOCK_H
+#include <stdint.h>
+#include "base/dtype.h"
+
+enum { PI_BLOCK = 256 }; /* elements that fit comfortably on the stack as doubles */
+
+/* How a value that has no place in the target is stored. */
+typedef enum {
+    PI_ROUND_SATURATE = 0, /* f8: beyond the range is the largest value; f8e8m0 rounds up */
+    PI_ROUND_PLAIN = 1,    /* f8: beyond the range is infinity, or NaN where there is none */
+    PI_ROUND_DOWN = 2,     /* f8e8m0 only, may be added: towards zero */
+    PI_ROUND_NEAREST = 4,  /* f8e8m0 only, may be added */
+} pi_rounding;
+
+float pi_f16_to_float(uint16_t bits);
+uint16_t pi_float_to_f16(float x);
+float pi_bf16_to_float(uint16_t bits);
+uint16_t pi_float_to_bf16(float x);
+
+/* n elements from p on, `stride` elements apart (0: the same one again). Any dtype but STRING; of complex ones the real part. */
+void pi_read_f64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, double *out);
+/* The same as float, exact for types of up to 24 bits. */
+void pi_read_f32(pi_dtype dtype, const void *p, int64_t stride, int64_t n, float *out);
+/* Any integer dtype, 4-bit and 2-bit ones and BOOL; u64 as its bit pattern. */
+void pi_read_i64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, int64_t *out);
+
+/* Rounds to nearest even for floats; integers get the value towards zero, saturated, NaN is 0; BOOL is x != 0. */
+void pi_write_f64(pi_dtype dtype, void *p, int64_t stride, int64_t n, const double *x);
+void pi_write_f64_as(pi_dtype dtype, void *p, int64_t stride, int64_t n, const double *x, unsigned rounding);
+void pi_write_f32(pi_dtype dtype, void *p, int64_t stride, int64_t n, const float *x);
+/* Integers keep the low bits; BOOL is x != 0. Integer dtypes only. */
+void pi_write_i64(pi_dtype dtype, void *p, int64_t stride, int64_t n, const int64_t *x);
+
+static inline int pi_dtype_is_float(pi_dtype d)
+{
+    return d == PI_DTYPE_F32 || d == PI_DTYPE_F64 || d == PI_DTYPE_F16 || d == PI_DTYPE_BF16 ||
+           (d >= PI_DTYPE_F8E4M3FN && d <= PI_DTYPE_F8E5M2FNUZ) || d == PI_DTYPE_F4E2M1 || d == PI_DTYPE_F8E8M0;
+}
+
+static inline const void *pi_at(const void *p, pi_dtype dtype, int64_t i)
+{
+    return (const char *)p + i * (int64_t)pi_dtype_size(dtype);
+}
+static inline void *pi_at_mut(void *p, pi_dtype dtype, int64_t i)
+{
+    return (char *)p + i * (int64_t)pi_dtype_size(dtype);
+}
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What Conv and ConvTranspose share: a problem in numbers, and the epilogue bias + residual, then activation. */
+#ifndef PI_OPS_CONV_H
+#define PI_OPS_CONV_H
+#include "base/act.h"
+#include "ops/window.h"
+
+typedef struct {
+    pi_window w;
+    int64_t group, out_channels; /* of Y */
+    pi_strides x, y;
+    pi_act act;
+} pi_conv;
+
+/* Attributes and dims of Conv; inputs X, W, B?, Z? (Z only in pyinfer.Conv). Everything is checked. */
+pi_status pi_conv_init(pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
+/* The same for ConvTranspose: W is C, M/group, k... */
+pi_status pi_conv_transpose_init(pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
+/* Group, nhwc and activation of a node, as far as its row has them; B and Z against Y. */
+pi_status pi_conv_common(pi_conv *c, const pi_node *node, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_check_epilogue(const pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
+/* n results of channel `channel` of Y from place `at` on, `stride` apart: + B + Z, activation, stored. */
+void pi_conv_finish(const pi_conv *c, const pi_call *call, int64_t channel, int64_t at, int64_t stride, int64_t n, double *acc);
+/* act, act_a, act_b of a node that may have them. */
+pi_act pi_node_act(const pi_node *node);
+/* MODEL if they are out of range. */
+pi_status pi_node_check_act(const pi_node *node, pi_error *err) PI_MUST_USE;
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MatMul, Gemm, and pyinfer.MatMul with transposes, bias, residual and activation. */
+#include "ops/matmul.h"
+#include <string.h>
+#include "base/threads.h"
+#include "ops/block.h"
+#include "ops/conv.h"
+#include "ops/ops.h"
+
+/* ---- the problem ---- */
+
+const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 2 ? in[2] : NULL; }
+const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 3 ? in[3] : NULL; }
+
+/* Rows, columns and strides of the last two dimensions; a vector becomes a row (A) or a column (B). */
+static void read_operand(const pi_tensor *t, bool transposed, bool is_a, int64_t *rows, int64_t *cols,
+                         struct pi_matmul_operand *o)
+{
+    int64_t r = t->rank == 1 ? (is_a ? 1 : t->dim[0]) : t->dim[t->rank - 2];
+    int64_t c = t->rank == 1 ? (is_a ? t->dim[0] : 1) : t->dim[t->rank - 1];
+    *rows = transposed ? c : r;
+    *cols = transposed ? r : c;
+    o->row = transposed ? 1 : c;
+    o->col = transposed ? c : 1;
+}
+
+/* Strides along the batch dims of Y; false if they do not broadcast. */
+static bool batch_strides(const pi_tensor *t, int batch_rank, const int64_t *batch, struct pi_matmul_operand *o)
+{
+    int own = t->rank > 2 ? t->rank - 2 : 0;
+    uint64_t stride = t->rank >= 2 ? (uint64_t)t->dim[t->rank - 1] * (uint64_t)t->dim[t->rank - 2] : 0;
+    for (int i = batch_rank - 1; i >= 0; i--) {
+        int j = i - (batch_rank - own);
+        int64_t d = j < 0 ? 1 : t->dim[j];
+        if (d != 1 && d != batch[i]) return false;
+        o->batch[i] = d == 1 ? 0 : (int64_t)stride;
+        stride *= (uint64_t)d;
+    }
+    return true;
+}
+
+static pi_status check_bias(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *y, pi_error *err)
+{
+    char tb[200], ty[200];
+    pi_tensor both = {.rank = -1};
+    const pi_tensor *bias = pi_matmul_bias(node, in), *residual = pi_matmul_residual(node, in);
+    p->bias.rank = -1;
+    if (bias) {
+        PI_TRY(pi_bcast_legacy(node, y, bias, &p->bias, err));
+        if (pi_broadcast(y, &p->bias, &both, NULL) != PI_E_OK || !pi_tensor_same_shape(&both, y))
+            return pi_fail(err, PI_E_MODEL, "input 2 is %s, which does not broadcast to %s",
+                           pi_tensor_text(bias, tb, sizeof tb), pi_tensor_text(y, ty, sizeof ty));
+    }
+    if (residual && (pi_broadcast(y, residual, &both, NULL) != PI_E_OK || !pi_tensor_same_shape(&both, y)))
+        return pi_fail(err, PI_E_MODEL, "input 3 is %s, which does not broadcast to %s",
+                       pi_tensor_text(residual, tb, sizeof tb), pi_tensor_text(y, ty, sizeof ty));
+    return PI_E_OK;
+}
+
+pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err)
+{
+    const pi_tensor *a = in[0], *b = in[1];
+    bool gemm = node->op->name[0] == 'G', internal = node->op->domain != NULL;
+    bool ta = gemm ? pi_attr_int(node, "transA") != 0 : internal && pi_attr_int(node, "trans_a") != 0;
+    bool tb = gemm ? pi_attr_int(node, "transB") != 0 : internal && pi_attr_int(node, "trans_b") != 0;
+    char texta[200], textb[200];
+    *p = (pi_matmul){.alpha = 1, .beta = 1};
+    if (gemm || internal) p->alpha = pi_attr_float(node, "alpha");
+    if (gemm) p->beta = pi_attr_float(node, "beta");
+    PI_TRY(pi_node_check_act(node, err));
+    p->act = pi_node_act(node);
+    (void)pi_tensor_text(a, texta, sizeof texta);
+    (void)pi_tensor_text(b, textb, sizeof textb);
+    if (gemm && (a->rank != 2 || b->rank != 2))
+        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, expected matrices", texta, textb);
+    if (a->rank < 1 || b->rank < 1 || (ta && a->rank < 2) || (tb && b->rank < 2))
+        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, expected a rank of at least 1", texta, textb);
+    int64_t kb;
+    read_operand(a, ta, true, &p->m, &p->k, &p->a);
+    read_operand(b, tb, false, &kb, &p->n, &p->b);
+    if (p->k != kb)
+        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s: %lld columns against %lld rows%s", texta, textb,
+                       (long long)p->k, (long long)kb, ta || tb ? " after transposing" : "");
+    pi_tensor batch_a = *a, batch_b = *b, out = {.dtype = a->dtype};
+    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
+    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
+    if (pi_broadcast(&batch_a, &batch_b, &out, NULL) != PI_E_OK)
+        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, whose first dimensions do not broadcast", texta, textb);
+    p->batch_rank = out.rank;
+    memcpy(p->batch, out.dim, sizeof p->batch);
+    if (!batch_strides(a, p->batch_rank, p->batch, &p->a) || !batch_strides(b, p->batch_rank, p->batch, &p->b))
+        return pi_fail(err, PI_E_INTERNAL, "batch dimensions");
+    if (a->rank > 1) out.dim[out.rank++] = p->m;
+    if (b->rank > 1) out.dim[out.rank++] = p->n;
+    int64_t count;
+    PI_TRY(pi_tensor_count(&out, &count, err));
+    PI_TRY(check_bias(p, node, in, &out, err));
+    if (y) pi_tensor_set_shape(y, out.rank, out.dim);
+    return PI_E_OK;
+}
+
+static pi_status matmul_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    pi_matmul p;
+    return pi_matmul_init(&p, node, in, &out[0], err);
+}
+
+/* ---- reference: blocks of a row of Y ---- */
+
+typedef struct {
+    pi_matmul p;
+    pi_bcast bias, residual; /* over Y */
+} ref_state;
+
+static pi_status ref_prepare(pi_prep *prep, pi_error *err)
+{
+    ref_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    PI_TRY(pi_matmul_init(&s->p, prep->node, prep->in, NULL, err));
+    const pi_tensor *residual = pi_matmul_residual(prep->node, prep->in), *bias = &s->p.bias;
+    if (bias->rank >= 0) pi_bcast_init(&s->bias, prep->out[0], &bias, 1);
+    if (residual) pi_bcast_init(&s->residual, prep->out[0], &residual, 1);
+    prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->p.k;
+    return PI_E_OK;
+}
+
+/* acc[j] += scale * t[at + j], t broadcast to Y. */
+static void add_f64(const pi_tensor *t, const pi_bcast *b, int64_t at, int64_t n, double scale, double *acc)
+{
+    double v[PI_BLOCK];
+    for (int64_t j = 0, m; j < n; j += m) {
+        int64_t offset[PI_BCAST_INPUTS];
+        m = pi_min_i64(n - j, pi_bcast_at(b, at + j, offset));
+        pi_read_f64(t->dtype, pi_at(t->data, t->dtype, offset[0]), pi_bcast_step(b, 0), m, v);
+        for (int64_t i = 0; i < m; i++) acc[j + i] += scale * v[i];
+    }
+}
+
+static void block_f64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t at, int64_t n)
+{
+    const pi_matmul *p = &s->p;
+    const pi_tensor *a = call->in[0], *b = call->in[1];
+    const pi_tensor *bias = pi_matmul_bias(call->node, call->in), *residual = pi_matmul_residual(call->node, call->in);
+    pi_tensor *y = call->out[0];
+    double acc[PI_BLOCK] = {0}, left[PI_BLOCK], row[PI_BLOCK];
+    for (int64_t l0 = 0; l0 < p->k; l0 += PI_BLOCK) {
+        int64_t kn = pi_min_i64(PI_BLOCK, p->k - l0);
+        pi_read_f64(a->dtype, pi_at(a->data, a->dtype, a0 + l0 * p->a.col), p->a.col, kn, left);
+        for (int64_t l = 0; l < kn; l++) {
+            pi_read_f64(b->dtype, pi_at(b->data, b->dtype, b0 + (l0 + l) * p->b.row), p->b.col, n, row);
+            for (int64_t j = 0; j < n; j++) acc[j] += left[l] * row[j];
+        }
+    }
+    for (int64_t j = 0; j < n; j++) acc[j] *= (double)p->alpha;
+    if (bias) add_f64(bias, &s->bias, at, n, (double)p->beta, acc);
+    if (residual) add_f64(residual, &s->residual, at, n, 1, acc);
+    if (p->act.kind != PI_ACT_NONE)
+        for (int64_t j = 0; j < n; j++) acc[j] = (double)pi_act_apply(p->act, (float)acc[j]);
+    pi_write_f64(y->dtype, pi_at_mut(y->data, y->dtype, at), 1, n, acc);
+}
+
+/* Integers wrap. Gemm's factors are floats, so what they scale goes through double and back. */
+static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t at, int64_t n)
+{
+    const pi_matmul *p = &s->p;
+    const pi_tensor *a = call->in[0], *b = call->in[1], *bias = pi_matmul_bias(call->node, call->in);
+    pi_tensor *y = call->out[0];
+    int64_t acc[PI_BLOCK] = {0}, row[PI_BLOCK], left;
+    for (int64_t l = 0; l < p->k; l++) {
+        pi_read_i64(a->dtype, pi_at(a->data, a->dtype, a0 + l * p->a.col), 1, 1, &left);
+        pi_read_i64(b->dtype, pi_at(b->data, b->dtype, b0 + l * p->b.row), p->b.col, n, row);
+        for (int64_t j = 0; j < n; j++) acc[j] = (int64_t)((uint64_t)acc[j] + (uint64_t)left * (uint64_t)row[j]);
+    }
+    for (int64_t j = 0, m; bias && j < n; j += m) {
+        int64_t offset[PI_BCAST_INPUTS];
+        m = pi_min_i64(n - j, pi_bcast_at(&s->bias, at + j, offset));
+        pi_read_i64(bias->dtype, pi_at(bias->data, bias->dtype, offset[0]), pi_bcast_step(&s->bias, 0), m, row);
+        if (p->alpha == 1 && p->beta == 1)
+            for (int64_t i = 0; i < m; i++) acc[j + i] = (int64_t)((uint64_t)acc[j + i] + (uint64_t)row[i]);
+        else
+            for (int64_t i = 0; i < m; i++) {
+                double v = (double)p->alpha * (double)acc[j + i] + (double)p->beta * (double)row[i];
+                pi_write_f64(PI_DTYPE_I64, &acc[j + i], 1, 1, &v);
+            }
+    }
+    for (int64_t j = 0; !bias && p->alpha != 1 && j < n; j++) {
+        double v = (double)p->alpha * (double)acc[j];
+        pi_write_f64(PI_DTYPE_I64, &acc[j], 1, 1, &v);
+    }
+    pi_write_i64(y->dtype, pi_at_mut(y->data, y->dtype, at), 1, n, acc);
+}
+
+/* A chunk is a range of rows of Y, all batches. */
+static void ref_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const ref_state *s = call->state;
+    const pi_matmul *p = &s->p;
+    bool floats = pi_dtype_is_float(call->in[0]->dtype);
+    for (int64_t r = begin; r < end && !pi_cancelled(call); r++) {
+        int64_t a0 = r % p->m * p->a.row, b0 = 0, batch = r / p->m;
+        for (int i = p->batch_rank - 1; i >= 0; i--) {
+            a0 += batch % p->batch[i] * p->a.batch[i];
+            b0 += batch % p->batch[i] * p->b.batch[i];
+            batch /= p->batch[i];
+        }
+        for (int64_t j = 0; j < p->n; j += PI_BLOCK) {
+            int64_t n = pi_min_i64(PI_BLOCK, p->n - j);
+            if (floats)
+                block_f64(s, call, a0, b0 + j * p->b.col, r * p->n + j, n);
+            else
+                block_i64(s, call, a0, b0 + j * p->b.col, r * p->n + j, n);
+        }
+    }
+}
+
+static pi_status ref_run(const pi_call *call, pi_error *err)
+{
+    const ref_state *s = call->state;
+    pi_call copy = *call;
+    int64_t total = pi_tensor_n(call->out[0]);
+    if (total == 0) return PI_E_OK;
+    pi_parallel(call->run->threads, total / s->p.n, 1, ref_chunk, &copy);
+    return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
+}
+
+/* ---- rows ---- */
+
+static const pi_impl matmul_impls[] = {{"ref", NULL, ref_prepare, ref_run, 0}, {0}};
+
+#define INT(name) {name, PI_ATTR_INT, false, 0, 0, NULL}
+#define FLOAT(name, value) {name, PI_ATTR_FLOAT, false, 0, value, NULL}
+static const pi_attr_def gemm_v1[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("broadcast"), INT("transA"), INT("transB"), {0}};
+static const pi_attr_def gemm_v7[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA"), INT("transB"), {0}};
+static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
+                                          FLOAT("act_b", 0), {0}};
+#define PRODUCT_TYPES (PI_FLOATS | PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))
+#define ROW(row_domain, op_name, version, text, attributes)                                                      \
+    {.domain = row_domain, .name = op_name, .since = version, .signature = text, .T = PRODUCT_TYPES,                \
+     .attrs = attributes, .infer = matmul_infer, .impls = matmul_impls}
+static const pi_op rows[] = {
+    ROW(NULL, "MatMul", 1, "A:T B:T -> Y:T", NULL),
+    ROW(NULL, "Gemm", 1, "A:T B:T C:T -> Y:T", gemm_v1),
+    ROW(NULL, "Gemm", 7, "A:T B:T C:T -> Y:T", gemm_v7),
+    ROW(NULL, "Gemm", 11, "A:T B:T C?:T -> Y:T", gemm_v7),
+    ROW("pyinfer", "MatMul", 1, "A:T B:T bias?:T residual?:T -> Y:T", fused_attrs),
+};
+const pi_op_family pi_ops_matmul = {rows, PI_COUNT(rows)};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A matrix product in numbers: what MatMul, Gemm and pyinfer.MatMul have in common.
+ * Y[.., i, j] = act(alpha * sum_l A[.., i, l] B[.., l, j] + beta * bias + residual). */
+#ifndef PI_OPS_MATMUL_H
+#define PI_OPS_MATMUL_H
+#include "base/act.h"
+#include "graph/op.h"
+#include "ops/bcast.h"
+
+typedef struct {
+    int batch_rank;
+    int64_t batch[PI_MAX_RANK], m, n, k;
+    struct pi_matmul_operand {
+        int64_t batch[PI_MAX_RANK], row, col; /* strides in elements; 0 along a batch dim that is repeated */
+    } a, b;
+    float alpha, beta;
+    pi_act act;
+    pi_tensor bias; /* its dims as they broadcast to Y; rank -1: none */
+} pi_matmul;
+
+/* From a node and the shapes of its inputs, checked; y gets its shape if it is not NULL. */
+pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err) PI_MUST_USE;
+/* Inputs beside A and B: bias is in[2], the residual in[3]; NULL if absent. */
+const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in);
+const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in);
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MaxPool, AveragePool, LpPool and their global forms; the ones of the domain pyinfer take channels-last data. */
+#include <math.h>
+#include <string.h>
+#include "base/threads.h"
+#include "ops/block.h"
+#include "ops/ops.h"
+#include "ops/window.h"
+
+typedef enum { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
+
+typedef struct {
+    pi_window w;
+    pi_strides x, y;
+    pool_kind kind;
+    bool include_pad; /* AveragePool counts padding */
+    bool columns;     /* indices of MaxPool are column-major */
+    double p;
+} pool;
+
+/* ---- the problem ---- */
+
+static bool is_global(const pi_node *node) { return strncmp(node->op->name, "Global", 6) == 0; }
+
+static pi_status pool_init(pool *q, const pi_node *node, const pi_tensor *x, pi_error *err)
+{
+    *q = (pool){.p = 2};
+    const char *name = node->op->name + (is_global(node) ? 6 : 0);
+    q->kind = name[0] == 'M' ? POOL_MAX : name[0] == 'A' ? POOL_AVERAGE : POOL_LP;
+    bool nhwc = pi_row_has_attr(node, "nhwc") && pi_attr_int(node, "nhwc") != 0;
+    if (is_global(node))
+        PI_TRY(pi_window_global(&q->w, x, nhwc, err));
+    else
+        PI_TRY(pi_window_init(&q->w, node, x, nhwc, NULL, err));
+    if (pi_row_has_attr(node, "count_include_pad")) q->include_pad = pi_attr_int(node, "count_include_pad") != 0;
+    if (pi_row_has_attr(node, "storage_order")) q->columns = pi_attr_int(node, "storage_order") != 0;
+    if (q->kind == POOL_LP) q->p = node->op->since < 2 ? (double)pi_attr_float(node, "p") : (double)pi_attr_int(node, "p");
+    if (!(q->p > 0)) return pi_fail(err, PI_E_MODEL, "attribute 'p' is %g, expected more than 0", q->p);
+    q->x = pi_window_strides(nhwc, q->w.channels, q->w.in);
+    int64_t n;
+    pi_tensor y = {0};
+    pi_window_output(&q->w, q->w.channels, &y);
+    PI_TRY(pi_tensor_count(&y, &n, err));
+    q->y = pi_window_strides(nhwc, q->w.channels, q->w.out);
+    return PI_E_OK;
+}
+
+static pi_status pool_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    pool q;
+    PI_TRY(pool_init(&q, node, in[0], err));
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        pi_window_output(&q.w, q.w.channels, &out[i]);
+        if (!is_global(node)) continue;
+        out[i].rank = in[0]->rank; /* ones in all spatial dimensions */
+        for (int d = 1; d < out[i].rank; d++) out[i].dim[d] = 1;
+        out[i].dim[q.w.nhwc ? out[i].rank - 1 : 1] = q.w.channels;
+    }
+    return PI_E_OK;
+}
+
+static pi_status pool_prepare(pi_prep *prep, pi_error *err)
+{
+    pool *q = prep->state = pi_prep_alloc(prep, sizeof *q, err);
+    if (!q) return pi_alloc_status(err);
+    return pool_init(q, prep->node, prep->in[0], err);
+}
+
+/* ---- reference: rows of Y of one channel ---- */
+
+/* Taps k of [from, to) for which start + k * dilation lies in [0, size). */
+static void taps_inside(const pi_window *w, int i, int64_t start, int64_t size, int64_t *from, int64_t *to)
+{
+    pi_window_range(start, w->dilation[i], size, w->kernel[i], from, to);
+}
+
+typedef struct {
+    const pool *q;
+    const pi_tensor *x;
+    int64_t batch, channel, depth, height; /* of the row of Y */
+} place;
+
+static int64_t index_of(const place *at, int64_t id, int64_t ih, int64_t iw)
+{
+    const pi_window *w = &at->q->w;
+    int64_t plane = at->batch * w->channels + at->channel;
+    if (at->q->columns) return ((plane * w->in[2] + iw) * w->in[1] + ih) * w->in[0] + id;
+    return ((plane * w->in[0] + id) * w->in[1] + ih) * w->in[2] + iw;
+}
+
+static void combine(const pool *q, double v, double *acc, int64_t *index, int64_t where)
+{
+    switch (q->kind) {
+    case POOL_MAX:
+        if (v > *acc || v != v || *index < 0) {
+            *acc = v;
+            *index = where;
+        }
+        break;
+    case POOL_AVERAGE: *acc += v; break;
+    case POOL_LP: *acc += pow(fabs(v), q->p); break;
+    }
+}
+
+/* acc and index for n places of a row from `from` on. */
+static void pool_row(const place *at, int64_t from, int64_t n, double *acc, int64_t *index)
+{
+    const pool *q = at->q;
+    const pi_window *w = &q->w;
+    int64_t d0 = at->depth * w->stride[0] - w->pad[0], h0 = at->height * w->stride[1] - w->pad[1];
+    int64_t kd, kd_end, kh0, kh_end;
+    taps_inside(w, 0, d0, w->in[0], &kd, &kd_end);
+    taps_inside(w, 1, h0, w->in[1], &kh0, &kh_end);
+    double row[PI_BLOCK];
+    for (; kd < kd_end; kd++)
+        for (int64_t kh = kh0; kh < kh_end; kh++)
+            for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
+                int64_t id = d0 + kd * w->dilation[0], ih = h0 + kh * w->dilation[1], lo, hi;
+                int64_t offset = from * w->stride[2] - w->pad[2] + kw * w->dilation[2];
+                if (offset >= w->in[2]) break;
+                pi_window_range(offset, w->stride[2], w->in[2], n, &lo, &hi);
+                if (lo >= hi) continue;
+                int64_t iw = offset + lo * w->stride[2];
+                int64_t x = at->batch * q->x.batch + at->channel * q->x.channel + id * q->x.space[0] +
+                            ih * q->x.space[1] + iw * q->x.space[2];
+                pi_read_f64(at->x->dtype, pi_at(at->x->data, at->x->dtype, x), w->stride[2] * q->x.space[2], hi - lo, row);
+                for (int64_t i = lo; i < hi; i++)
+                    combine(q, row[i - lo], &acc[i], &index[i], index_of(at, id, ih, iw + (i - lo) * w->stride[2]));
+            }
+}
+
+/* How many taps an average divides by: those in the input, or also those in the padding. */
+static int64_t count_taps(const pool *q, int i, int64_t out)
+{
+    const pi_window *w = &q->w;
+    int64_t start = out * w->stride[i] - w->pad[i], from, to;
+    if (q->include_pad)
+        taps_inside(w, i, start + w->pad[i], w->in[i] + w->pad[i] + w->pad_end[i], &from, &to);
+    else
+        taps_inside(w, i, start, w->in[i], &from, &to);
+    return to - from;
+}
+
+static void finish_row(const place *at, int64_t from, int64_t n, double *acc)
+{
+    const pool *q = at->q;
+    int64_t count = count_taps(q, 0, at->depth) * count_taps(q, 1, at->height);
+    for (int64_t i = 0; i < n; i++) {
+        if (q->kind == POOL_AVERAGE) acc[i] /= (double)(count * count_taps(q, 2, from + i));
+        if (q->kind == POOL_LP) acc[i] = pow(acc[i], 1 / q->p);
+    }
+}
+
+static void pool_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const pool *q = call->state;
+    const int64_t *out = q->w.out;
+    for (int64_t r = begin; r < end && !pi_cancelled(call); r++) {
+        place at = {q, call->in[0], r / out[1] / out[0] / q->w.channels, r / out[1] / out[0] % q->w.channels,
+                    r / out[1] % out[0], r % out[1]};
+        for (int64_t ow = 0; ow < out[2]; ow += PI_BLOCK) {
+            int64_t n = pi_min_i64(PI_BLOCK, out[2] - ow), index[PI_BLOCK];
+            double acc[PI_BLOCK];
+            for (int64_t i = 0; i < n; i++) {
+                acc[i] = q->kind == POOL_MAX ? -INFINITY : 0;
+                index[i] = -1;
+            }
+            pool_row(&at, ow, n, acc, index);
+            finish_row(&at, ow, n, acc);
+            int64_t y = at.batch * q->y.batch + at.channel * q->y.channel + at.depth * q->y.space[0] +
+                        at.height * q->y.space[1] + ow * q->y.space[2];
+            pi_tensor *values = call->out[0], *indices = call->node->n_out > 1 ? call->out[1] : NULL;
+            if (values)
+                pi_write_f64(values->dtype, pi_at_mut(values->data, values->dtype, y), q->y.space[2], n, acc);
+            if (indices)
+                pi_write_i64(PI_DTYPE_I64, (int64_t *)indices->data + y, q->y.space[2], n, index);
+        }
+    }
+}
+
+static pi_status pool_run(const pi_call *call, pi_error *err)
+{
+    const pool *q = call->state;
+    pi_call copy = *call;
+    pi_parallel(call->run->threads, q->w.batch * q->w.channels * q->w.out[0] * q->w.out[1], 16, pool_chunk, &copy);
+    return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
+}
+
+/* ---- rows ---- */
+
+static const pi_impl pool_impls[] = {{"ref", NULL, pool_prepare, pool_run, 0}, {0}};
+
+#define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
+#define INTS(name) {name, PI_ATTR_INTS, false, 0, 0, NULL}
+#define COMMON {"auto_pad", PI_ATTR_STRING, false, 0, 0, "NOTSET"}, INTS("pads"), INTS("strides")
+#define KERNEL {"kernel_shape", PI_ATTR_INTS, true, 0, 0, NULL}
+static const pi_attr_def pool_v1[] = {COMMON, KERNEL, {0}};
+static const pi_attr_def max_v8[] = {COMMON, KERNEL, INT("storage_order", 0), {0}};
+static const pi_attr_def max_v10[] = {COMMON, KERNEL, INT("storage_order", 0), INT("ceil_mode", 0), INTS("dilations"), {0}};
+static const pi_attr_def max_nhwc[] = {COMMON, KERNEL, INT("storage_order", 0), INT("ceil_mode", 0), INTS("dilations"),
+                                       INT("nhwc", 0), {0}};
+static const pi_attr_def average_v7[] = {COMMON, KERNEL, INT("count_include_pad", 0), {0}};
+static const pi_attr_def average_v10[] = {COMMON, KERNEL, INT("count_include_pad", 0), INT("ceil_mode", 0), {0}};
+static const pi_attr_def average_v19[] = {COMMON, KERNEL, INT("count_include_pad", 0), INT("ceil_mode", 0),
+                                          INTS("dilations"), {0}};
+static const pi_attr_def average_nhwc[] = {COMMON, KERNEL, INT("count_include_pad", 0), INT("ceil_mode", 0),
+                                           INTS("dilations"), INT("nhwc", 0), {0}};
+static const pi_attr_def lp_v1[] = {COMMON, INTS("kernel_shape"), {"p", PI_ATTR_FLOAT, false, 0, 2, NULL}, {0}};
+static const pi_attr_def lp_v2[] = {COMMON, KERNEL, INT("p", 2), {0}};
+static const pi_attr_def lp_v18[] = {COMMON, KERNEL, INT("p", 2), INT("ceil_mode", 0), INTS("dilations"), {0}};
+static const pi_attr_def global_lp_v1[] = {{"p", PI_ATTR_FLOAT, false, 0, 2, NULL}, {0}};
+static const pi_attr_def global_lp_v2[] = {INT("p", 2), {0}};
+static const pi_attr_def nhwc_only[] = {INT("nhwc", 0), {0}};
+
+#define POOL(op_name, version, attributes)                                                                       \
+    {.name = op_name, .since = version, .signature = "X:T -> Y:T", .T = PI_FLOATS, .attrs = attributes,             \
+     .infer = pool_infer, .impls = pool_impls}
+#define MAX_POOL(version, attributes)                                                                            \
+    {.name = "MaxPool", .since = version, .signature = "X:T -> Y:T Indices?:i64",                                  \
+     .T = PI_FLOATS | PI_BIT(I8) | PI_BIT(U8), .attrs = attributes, .infer = pool_infer, .impls = pool_impls}
+#define INTERNAL(op_name, types, attributes)                                                                     \
+    {.domain = "pyinfer", .name = op_name, .since = 1, .signature = "X:T -> Y:T", .T = types, .attrs = attributes,  \
+     .infer = pool_infer, .impls = pool_impls}
+
+static const pi_op rows[] = {
+    POOL("MaxPool", 1, pool_v1),
+    MAX_POOL(8, max_v8),
+    MAX_POOL(10, max_v10),
+    INTERNAL("MaxPool", PI_FLOATS | PI_BIT(I8) | PI_BIT(U8), max_nhwc),
+    POOL("AveragePool", 1, pool_v1),
+    POOL("AveragePool", 7, average_v7),
+    POOL("AveragePool", 10, average_v10),
+    POOL("AveragePool", 19, average_v19),
+    INTERNAL("AveragePool", PI_FLOATS, average_nhwc),
+    POOL("LpPool", 1, lp_v1),
+    POOL("LpPool", 2, lp_v2),
+    POOL("LpPool", 18, lp_v18),
+    POOL("GlobalMaxPool", 1, NULL),
+    POOL("GlobalAveragePool", 1, NULL),
+    INTERNAL("GlobalAveragePool", PI_FLOATS, nhwc_only),
+    POOL("GlobalLpPool", 1, global_lp_v1),
+    POOL("GlobalLpPool", 2, global_lp_v2),
+};
+const pi_op_family pi_ops_pool = {rows, PI_COUNT(rows)};
