@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the extension module _core share. All of it runs with the GIL held, unless said otherwise. */
+#ifndef PI_PYTHON_PY_H
+#define PI_PYTHON_PY_H
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include "capi/pyinfer.h"
+
+/* py_module.c: raises the exception of the error's status; returns NULL. */
+PyObject *py_raise(const pyinfer_error *error);
+/* The class of a status, borrowed. */
+PyObject *py_exception(pyinfer_status status);
+
+/* py_array.c */
+int py_array_init(void); /* imports NumPy's C API; -1 with an exception set */
+/* The object as a tensor of the wanted input: the array's own memory where dtype and layout fit, else a copy that `keep`
+ * (a new reference) holds. *copied says that a cast or copy was made. -1 with an exception set. */
+int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied);
+/* A new array for this type, not filled; NULL with an exception set. */
+PyObject *py_array_new(const pyinfer_tensor *type);
+/* A new array with the elements of the tensor copied (strings too). */
+PyObject *py_array_copy(const pyinfer_tensor *tensor);
+/* The memory of an array that py_array_new made, or that fits the type; NULL with an exception set if it does not. */
+void *py_array_out(PyObject *array, const pyinfer_tensor *type, const char *name);
+void *py_array_data(PyObject *array);
+
+/* py_model.c: adds the type Model to the module. */
+int py_model_add(PyObject *module);
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NumPy arrays as tensors and back. Types that NumPy lacks (bfloat16, float8, int4 ...) are those of ml_dtypes, found by
+ * name when one is first met; without that package they are refused by name. */
+#include "python/py.h"
+#include <numpy/arrayobject.h>
+#include <string.h>
+
+enum { N_DTYPES = PYINFER_I2 + 1 };
+
+static const int numpy_type[N_DTYPES] = {
+    [PYINFER_F32] = NPY_FLOAT32, [PYINFER_U8] = NPY_UINT8,     [PYINFER_I8] = NPY_INT8,        [PYINFER_U16] = NPY_UINT16,
+    [PYINFER_I16] = NPY_INT16,   [PYINFER_I32] = NPY_INT32,    [PYINFER_I64] = NPY_INT64,      [PYINFER_STRING] = NPY_OBJECT,
+    [PYINFER_BOOL] = NPY_BOOL,   [PYINFER_F16] = NPY_FLOAT16,  [PYINFER_F64] = NPY_FLOAT64,    [PYINFER_U32] = NPY_UINT32,
+    [PYINFER_U64] = NPY_UINT64,  [PYINFER_C64] = NPY_COMPLEX64, [PYINFER_C128] = NPY_COMPLEX128,
+};
+
+/* New reference; kept after the first look. */
+static PyArray_Descr *descr_of(int dtype)
+{
+    static PyArray_Descr *found[N_DTYPES];
+    if (dtype <= 0 || dtype >= N_DTYPES) {
+        PyErr_Format(PyExc_TypeError, "element type %d is not known", dtype);
+        return NULL;
+    }
+    if (!found[dtype]) {
+        if (dtype <= PYINFER_C128) {
+            found[dtype] = PyArray_DescrFromType(numpy_type[dtype]);
+        } else {
+            const char *name = pyinfer_dtype_numpy_name((pyinfer_dtype)dtype);
+            PyObject *module = PyImport_ImportModule("ml_dtypes");
+            PyObject *type = module ? PyObject_GetAttrString(module, name) : NULL;
+            PyArray_Descr *descr = NULL;
+            if (type) (void)PyArray_DescrConverter(type, &descr);
+            Py_XDECREF(type);
+            Py_XDECREF(module);
+            if (!descr) {
+                PyErr_Format(PyExc_TypeError, "arrays of %s need the package ml_dtypes: pip install ml_dtypes", name);
+                return NULL;
+            }
+            found[dtype] = descr;
+        }
+    }
+    Py_XINCREF(found[dtype]);
+    return found[dtype];
+}
+
+int py_array_init(void)
+{
+    import_array1(-1);
+    return 0;
+}
+
+static int is_plain(PyArrayObject *a) { return PyArray_IS_C_CONTIGUOUS(a) && PyArray_ISALIGNED(a) && PyArray_ISNOTSWAPPED(a); }
+
+static int describe(PyArrayObject *a, int dtype, pyinfer_tensor *t, const char *name)
+{
+    if (PyArray_NDIM(a) > PYINFER_MAX_RANK) {
+        PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s' has %d dimensions, at most %d are supported", name,
+                     PyArray_NDIM(a), PYINFER_MAX_RANK);
+        return -1;
+    }
+    t->data = PyArray_DATA(a);
+    t->dtype = dtype;
+    t->rank = PyArray_NDIM(a);
+    t->capacity = 0;
+    for (int i = 0; i < t->rank; i++) t->shape[i] = (int64_t)PyArray_DIM(a, i);
+    return 0;
+}
+
+/* Strings: a bytes object with the pyinfer_string table, and the list of encoded strings that it points into. */
+static int strings_in(PyArrayObject *a, pyinfer_tensor *t, PyObject **keep, const char *name)
+{
+    npy_intp n = PyArray_SIZE(a);
+    PyObject *flat = PyArray_Ravel(a, NPY_CORDER), *items = flat ? PyArray_ToList((PyArrayObject *)flat) : NULL;
+    PyObject *table = items ? PyBytes_FromStringAndSize(NULL, n * (npy_intp)sizeof(pyinfer_string)) : NULL;
+    int ok = table && describe(a, PYINFER_STRING, t, name) == 0;
+    for (npy_intp i = 0; ok && i < n; i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        PyObject *bytes = PyUnicode_Check(item) ? PyUnicode_AsUTF8String(item) : PyBytes_Check(item) ? Py_NewRef(item) : NULL;
+        if (!bytes) {
+            if (!PyErr_Occurred())
+                PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s' has strings, element %zd is %s", name, (Py_ssize_t)i,
+                             Py_TYPE(item)->tp_name);
+            ok = 0;
+            break;
+        }
+        pyinfer_string s = {PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
+        memcpy(PyBytes_AS_STRING(table) + i * (npy_intp)sizeof s, &s, sizeof s);
+        ok = PyList_SetItem(items, i, bytes) == 0;
+    }
+    if (ok) {
+        t->data = PyBytes_AS_STRING(table);
+        *keep = PyTuple_Pack(2, table, items);
+        ok = *keep != NULL;
+    }
+    Py_XDECREF(flat);
+    Py_XDECREF(items);
+    Py_XDECREF(table);
+    return ok ? 0 : -1;
+}
+
+static PyArrayObject *as_array(PyObject *object, const char *name)
+{
+    if (PyArray_Check(object)) return (PyArrayObject *)Py_NewRef(object);
+    PyObject *numpy = PyImport_ImportModule("numpy"), *array = NULL;
+    if (numpy && PyObject_HasAttrString(object, "__array__"))
+        array = PyObject_CallMethod(numpy, "asarray", "O", object);
+    else if (numpy && PyObject_HasAttrString(object, "__dlpack__"))
+        array = PyObject_CallMethod(numpy, "from_dlpack", "O", object);
+    else if (numpy)
+        array = PyObject_CallMethod(numpy, "asarray", "O", object);
+    Py_XDECREF(numpy);
+    if (array && !PyArray_Check(array)) {
+        Py_CLEAR(array);
+        PyErr_Format(PyExc_TypeError, "input '%s' is %s, expected an array", name, Py_TYPE(object)->tp_name);
+    }
+    return (PyArrayObject *)array;
+}
+
+int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied)
+{
+    *keep = NULL;
+    if (PyArray_Check(object) && want->dtype > 0 && want->dtype <= PYINFER_C128 && want->dtype != PYINFER_STRING) {
+        PyArrayObject *a = (PyArrayObject *)object; /* the usual case, without anything new */
+        if (PyArray_TYPE(a) == numpy_type[want->dtype] && is_plain(a)) {
+            if (describe(a, want->dtype, tensor, want->name) != 0) return -1;
+            *keep = Py_NewRef(object);
+            return 0;
+        }
+    }
+    PyArrayObject *a = as_array(object, want->name), *fit = NULL;
+    if (!a) return -1;
+    if (want->dtype == PYINFER_STRING) {
+        int st = strings_in(a, tensor, keep, want->name);
+        Py_DECREF(a);
+        return st;
+    }
+    PyArray_Descr *descr = descr_of(want->dtype);
+    if (!descr) {
+        Py_DECREF(a);
+        return -1;
+    }
+    if (!PyArray_EquivTypes(PyArray_DESCR(a), descr)) {
+        *copied = 1;
+        if (!PyArray_CanCastTypeTo(PyArray_DESCR(a), descr, NPY_SAME_KIND_CASTING)) {
+            PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected %s, got %S; convert it first, e.g. x.astype(np.%s)",
+                         want->name, pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype), PyArray_DESCR(a),
+                         pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype));
+            Py_DECREF(descr);
+            Py_DECREF(a);
+            return -1;
+        }
+    } else if (!is_plain(a)) {
+        *copied = 1;
+    }
+    fit = (PyArrayObject *)PyArray_FromArray(a, descr, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED |
+                                                           NPY_ARRAY_FORCECAST); /* takes descr */
+    Py_DECREF(a);
+    if (!fit || describe(fit, want->dtype, tensor, want->name) != 0) {
+        Py_XDECREF(fit);
+        return -1;
+    }
+    *keep = (PyObject *)fit;
+    return 0;
+}
+
+static PyObject *new_array(const pyinfer_tensor *type)
+{
+    npy_intp dims[PYINFER_MAX_RANK];
+    PyArray_Descr *descr = descr_of(type->dtype);
+    if (!descr) return NULL;
+    for (int i = 0; i < type->rank; i++) dims[i] = (npy_intp)type->shape[i];
+    return PyArray_NewFromDescr(&PyArray_Type, descr, type->rank, dims, NULL, NULL, 0, NULL);
+}
+
+PyObject *py_array_new(const pyinfer_tensor *type) { return new_array(type); }
+void *py_array_data(PyObject *array) { return PyArray_DATA((PyArrayObject *)array); }
+
+PyObject *py_array_copy(const pyinfer_tensor *t)
+{
+    PyObject *array = new_array(t);
+    if (!array) return NULL;
+    PyArrayObject *a = (PyArrayObject *)array;
+    if (t->dtype != PYINFER_STRING) {
+        if (PyArray_NBYTES(a) > 0) memcpy(PyArray_DATA(a), t->data, (size_t)PyArray_NBYTES(a));
+        return array;
+    }
+    const pyinfer_string *strings = t->data;
+    PyObject **out = PyArray_DATA(a);
+    for (npy_intp i = 0; i < PyArray_SIZE(a); i++) {
+        PyObject *s = PyUnicode_DecodeUTF8(strings[i].bytes, (Py_ssize_t)strings[i].n, "surrogateescape");
+        if (!s) {
+            Py_DECREF(array);
+            return NULL;
+        }
+        Py_XSETREF(out[i], s);
+    }
+    return array;
+}
+
+void *py_array_out(PyObject *object, const pyinfer_tensor *type, const char *name)
+{
+    PyArray_Descr *descr = descr_of(type->dtype);
+    if (!descr) return NULL;
+    PyArrayObject *a = PyArray_Check(object) ? (PyArrayObject *)object : NULL;
+    int fits = a && PyArray_EquivTypes(PyArray_DESCR(a), descr) && is_plain(a) && PyArray_ISWRITEABLE(a) &&
+               PyArray_NDIM(a) == type->rank;
+    for (int i = 0; fits && i < type->rank; i++) fits = PyArray_DIM(a, i) == (npy_intp)type->shape[i];
+    if (!fits)
+        PyErr_Format(py_exception(PYINFER_E_INPUT),
+                     "out for '%s' must be a writable, C-contiguous array of %S with the shape of the output", name, descr);
+    Py_DECREF(descr);
+    return fits ? PyArray_DATA(a) : NULL;
+}
