@@ -3,7 +3,7 @@
  * in the order of the graph, operators whose inputs come out of such a transpose move before it, so that transposes meet
  * and vanish. "First" is N, C, spatial..., "last" is N, spatial..., C. Shapes are known here. */
 #include <string.h>
-#include "passes/layout.h"
+#include "passes/layout_parts.h"
 #include "passes/match.h"
 #include "passes/passes.h"
 

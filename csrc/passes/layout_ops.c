@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that name axes, moved before a transpose: their axes, pads, scales and sizes are written in the other order. */
 #include <string.h>
-#include "passes/layout.h"
+#include "passes/layout_parts.h"
 #include "passes/match.h"
 
 /* Sets input 0 to the "last" value and gives output 0 a transpose behind it. */

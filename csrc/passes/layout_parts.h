@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between layout.c, which drives, and layout_ops.c, which knows operators that name axes. */
-#ifndef PI_PASSES_LAYOUT_H
-#define PI_PASSES_LAYOUT_H
+#ifndef PI_PASSES_LAYOUT_PARTS_H
+#define PI_PASSES_LAYOUT_PARTS_H
 #include "graph/op.h"
 
 typedef struct {
