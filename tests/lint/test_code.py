@@ -13,8 +13,12 @@ GLOBALS = {
     "ops/registry.c": "the index of the rows, made once",
     "capi/capi.c": "the implementation that a test forces",
     "onednn/dnnl_load.c": "the table of functions of the open library",
+    "python/py_array.c": "NumPy's descriptors, looked up once",
     "python/py_module.c": "the module's exceptions and types",
 }
+
+# Python's own structures, which its interface does not take as const.
+TABLES_OF_PYTHON = re.compile(r"static (?:struct )?Py\w*(?:Def|Slot|Spec)\b|static char \*keywords\[")
 
 
 def arguments(text: str, at: int) -> str:
@@ -46,6 +50,8 @@ def mutable_globals(path: str, text: str) -> list[str]:
     pattern = r"^[ \t]*(?:static|_Thread_local|extern)\b[^;{}()=]*(?:=|;|\[)"
     for match in re.finditer(pattern, text, re.MULTILINE):
         declaration = match[0]
+        if path.startswith("python/") and TABLES_OF_PYTHON.search(declaration):
+            continue
         if re.search(r"\b(?:const|_Static_assert|inline|typedef)\b", declaration):
             if "*" not in declaration or re.search(r"\*\s*const\b|\bconst\b[^*]*\[$", declaration):
                 continue

@@ -14,7 +14,8 @@ OUTSIDE = [
     (r"<(Python|structmember|frameobject|numpy/.*)(\.h)?>", ("python/",)),
     (r"<(oneapi/)?(dnnl.*)>", ("onednn/",)),
     (r"<dlfcn\.h>", ("onednn/",)),
-    (r"<(alloca|setjmp|signal|locale)\.h>", ()),
+    (r"<locale\.h>", ("ops/number_text.c",)),  # numbers are read in the C locale whatever the process has
+    (r"<(alloca|setjmp|signal)\.h>", ()),
     (r"<(immintrin|x86intrin|cpuid|arm_neon|.*mmintrin)\.h>", ("kernels/", "base/")),
 ]
 
