@@ -54,7 +54,7 @@ static uint32_t small_encode(const small *f, float x, bool saturate)
     uint32_t nan = f->specials == FNUZ       ? 1u << (f->exponent + f->mantissa)
                    : f->specials == ONLY_NAN ? top | all << f->mantissa | full
                    : f->specials == IEEE     ? top | all << f->mantissa | 1u << (f->mantissa - 1)
-                                             : top | all << f->mantissa | full;
+                                             : 1u << (f->exponent + f->mantissa); /* as ml_dtypes has it */
     uint32_t infinity = f->specials == IEEE ? top | all << f->mantissa : nan;
     if (x != x) return nan;
     float a = fabsf(x);
@@ -288,10 +288,10 @@ void pi_write_f64_as(pi_dtype dtype, void *p, int64_t stride, int64_t n, const d
     case PI_DTYPE_U32: STORE(uint32_t, saturate_i64(x[i], 0, 0x1p32 - 1))
     case PI_DTYPE_U64: STORE(uint64_t, saturate_u64(x[i]))
     case PI_DTYPE_BOOL: STORE(uint8_t, x[i] != 0)
-    case PI_DTYPE_U4: STORE(uint8_t, saturate_i64(x[i], 0, 15))
-    case PI_DTYPE_I4: STORE(int8_t, saturate_i64(x[i], -8, 7))
-    case PI_DTYPE_U2: STORE(uint8_t, saturate_i64(x[i], 0, 3))
-    case PI_DTYPE_I2: STORE(int8_t, saturate_i64(x[i], -2, 1))
+    case PI_DTYPE_U4: STORE(uint8_t, narrow(saturate_i64(x[i], -0x1p63, 0x1p63), 4, false))
+    case PI_DTYPE_I4: STORE(int8_t, narrow(saturate_i64(x[i], -0x1p63, 0x1p63), 4, true))
+    case PI_DTYPE_U2: STORE(uint8_t, narrow(saturate_i64(x[i], -0x1p63, 0x1p63), 2, false))
+    case PI_DTYPE_I2: STORE(int8_t, narrow(saturate_i64(x[i], -0x1p63, 0x1p63), 2, true))
     case PI_DTYPE_C64: {
         float *s = p;
         for (int64_t i = 0; i < n; i++) s[2 * i * stride] = (float)x[i], s[2 * i * stride + 1] = 0;

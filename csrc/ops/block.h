@@ -27,7 +27,8 @@ void pi_read_f32(pi_dtype dtype, const void *p, int64_t stride, int64_t n, float
 /* Any integer dtype, 4-bit and 2-bit ones and BOOL; u64 as its bit pattern. */
 void pi_read_i64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, int64_t *out);
 
-/* Rounds to nearest even for floats; integers get the value towards zero, saturated, NaN is 0; BOOL is x != 0. */
+/* Rounds to nearest even for floats; integers get the value towards zero, saturated (4-bit and 2-bit ones:
+ * its low bits, as ONNX's conformance suite has it), NaN is 0; BOOL is x != 0. */
 void pi_write_f64(pi_dtype dtype, void *p, int64_t stride, int64_t n, const double *x);
 void pi_write_f64_as(pi_dtype dtype, void *p, int64_t stride, int64_t n, const double *x, unsigned rounding);
 void pi_write_f32(pi_dtype dtype, void *p, int64_t stride, int64_t n, const float *x);
