@@ -54,11 +54,12 @@ pi_status pi_window_attrs(pi_window *w, const pi_node *node, const pi_tensor *x,
 {
     PI_TRY(read_input(w, x, nhwc, err));
     uint32_t n = (uint32_t)w->spatial;
-    if (!kernel && !pi_attr_find(node, "kernel_shape"))
+    uint32_t given;
+    (void)pi_attr_ints(node, "kernel_shape", &given);
+    if (!kernel && !given)
         return pi_fail(err, PI_E_MODEL, "attribute 'kernel_shape' is missing");
     PI_TRY(read_list(node, "kernel_shape", w->spatial, 0, n, 1, 1, w->kernel, err));
     if (kernel) {
-        bool given = pi_attr_find(node, "kernel_shape") != NULL;
         for (int i = 0; i < w->spatial; i++) {
             int64_t *k = &w->kernel[SPATIAL - w->spatial + i];
             if (kernel[i] < 1 || kernel[i] > most)
