@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "capi/capi.h"
+#include "onednn/onednn.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -47,7 +48,7 @@ void pyinfer_describe(char *text, size_t size)
     const char *why;
     int threads = pi_threads_default(&why);
     pi_cpu_features(cpu, sizeof cpu);
-    onednn[0] = 0;
+    pi_dnnl_describe(onednn, sizeof onednn);
     pi_threads_describe(openmp, sizeof openmp);
     (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
                    cpu, onednn, openmp, threads, why);
