@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engines that are compared, behind one call: load(path, threads) -> run(feeds) -> {name: array}.
+
+Each is imported when it is asked for, so none is needed. All compute in float32 on the CPU with the
+same number of threads, tuned for the latency of one request.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Feeds = dict[str, np.ndarray]
+Run = Callable[[Feeds], dict[str, np.ndarray]]
+
+
+def load_pyinfer(path: Path, threads: int) -> Run:
+    import pyinfer
+
+    run: Run = pyinfer.load(str(path), threads=threads).run
+    return run
+
+
+def load_onnxruntime(path: Path, threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+
+    def run(feeds: Feeds) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(None, feeds), strict=True))
+
+    return run
+
+
+def load_openvino(path: Path, threads: int) -> Run:
+    import openvino
+
+    config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+              "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}  # fmt: skip
+    compiled = openvino.Core().compile_model(str(path), "CPU", config)
+    request = compiled.create_infer_request()
+    ports = [(o.get_any_name(), o) for o in compiled.outputs]
+
+    def run(feeds: Feeds) -> dict[str, np.ndarray]:
+        result = request.infer(feeds, share_inputs=True, share_outputs=True)
+        return {name: result[port] for name, port in ports}
+
+    return run
+
+
+def wrap_torch(module: Any, outputs: tuple[str, ...], threads: int) -> Run:
+    """PyTorch eager, given the module that was exported."""
+    import torch
+
+    def run(feeds: Feeds) -> dict[str, np.ndarray]:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            y = module(*(torch.from_numpy(a) for a in feeds.values()))
+        ys = y if isinstance(y, tuple) else (y,)
+        return {name: v.numpy() for name, v in zip(outputs, ys, strict=True)}
+
+    return run
+
+
+LOADERS: dict[str, Callable[[Path, int], Run]] = {
+    "pyinfer": load_pyinfer,
+    "onnxruntime": load_onnxruntime,
+    "openvino": load_openvino,
+}
+
+
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "from source"
