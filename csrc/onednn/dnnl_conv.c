@@ -73,11 +73,11 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
     const dnnl_memory_desc_t *md = draft->md;
     dnnl_status_t status =
         c->transposed
-            ? pi_dnnl_fn.deconvolution_forward_primitive_desc_create(
-                  &draft->pd, pi_dnnl_engine, dnnl_forward_inference, dnnl_deconvolution_direct, md[ROLE_SRC],
+            ? pi_dnnl_lib->deconvolution_forward_primitive_desc_create(
+                  &draft->pd, pi_dnnl_lib->engine, dnnl_forward_inference, dnnl_deconvolution_direct, md[ROLE_SRC],
                   md[ROLE_WEIGHTS], md[ROLE_BIAS], md[ROLE_DST], stride, dilates, begin, end, draft->attr)
-            : pi_dnnl_fn.convolution_forward_primitive_desc_create(
-                  &draft->pd, pi_dnnl_engine, dnnl_forward_inference, dnnl_convolution_direct, md[ROLE_SRC],
+            : pi_dnnl_lib->convolution_forward_primitive_desc_create(
+                  &draft->pd, pi_dnnl_lib->engine, dnnl_forward_inference, dnnl_convolution_direct, md[ROLE_SRC],
                   md[ROLE_WEIGHTS], md[ROLE_BIAS], md[ROLE_DST], stride, dilates, begin, end, draft->attr);
     return pi_dnnl_choose(draft, status, c->impl);
 }
@@ -87,5 +87,8 @@ pi_status pi_dnnl_conv_new(pi_dnnl **out, const pi_dnnl_conv *conv, int threads,
     return pi_dnnl_make(out, "conv", describe, conv, conv->impl, threads, err);
 }
 
-const char *pi_dnnl_conv_refuse(const pi_dnnl_conv *conv, int threads) { return pi_dnnl_probe(describe, conv, conv->impl, threads); }
+const char *pi_dnnl_conv_refuse(const pi_dnnl_conv *conv, int threads)
+{
+    return pi_dnnl_probe(describe, conv, conv->impl, threads);
+}
 #endif

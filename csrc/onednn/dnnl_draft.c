@@ -24,20 +24,20 @@ const char *pi_dnnl_draft_start(pi_dnnl_draft *draft)
     memset(draft, 0, sizeof *draft);
     const char *why;
     if (!pi_dnnl_available(&why)) return why;
-    CHECK_DNNL(pi_dnnl_fn.post_ops_create(&draft->post), no_memory);
-    CHECK_DNNL(pi_dnnl_fn.primitive_attr_create(&draft->attr), no_memory);
-    CHECK_DNNL(pi_dnnl_fn.primitive_attr_set_scratchpad_mode(draft->attr, dnnl_scratchpad_mode_user), no_memory);
+    CHECK_DNNL(pi_dnnl_lib->post_ops_create(&draft->post), no_memory);
+    CHECK_DNNL(pi_dnnl_lib->primitive_attr_create(&draft->attr), no_memory);
+    CHECK_DNNL(pi_dnnl_lib->primitive_attr_set_scratchpad_mode(draft->attr, dnnl_scratchpad_mode_user), no_memory);
     return NULL;
 }
 
 void pi_dnnl_draft_drop(pi_dnnl_draft *draft)
 {
     for (int i = 0; i < ROLE_COUNT; i++)
-        if (draft->md[i]) pi_dnnl_fn.memory_desc_destroy(draft->md[i]);
-    if (draft->plain) pi_dnnl_fn.memory_desc_destroy(draft->plain);
-    if (draft->pd) pi_dnnl_fn.primitive_desc_destroy(draft->pd);
-    if (draft->attr) pi_dnnl_fn.primitive_attr_destroy(draft->attr);
-    if (draft->post) pi_dnnl_fn.post_ops_destroy(draft->post);
+        if (draft->md[i]) pi_dnnl_lib->memory_desc_destroy(draft->md[i]);
+    if (draft->plain) pi_dnnl_lib->memory_desc_destroy(draft->plain);
+    if (draft->pd) pi_dnnl_lib->primitive_desc_destroy(draft->pd);
+    if (draft->attr) pi_dnnl_lib->primitive_attr_destroy(draft->attr);
+    if (draft->post) pi_dnnl_lib->post_ops_destroy(draft->post);
     memset(draft, 0, sizeof *draft);
 }
 
@@ -48,10 +48,10 @@ const char *pi_dnnl_draft_tensor(pi_dnnl_draft *draft, pi_dnnl_role role, int ar
     if (type == dnnl_data_type_undef) return "oneDNN does not know this element type";
     draft->arg[role] = arg;
     if (strides)
-        CHECK_DNNL(pi_dnnl_fn.memory_desc_create_with_strides(md, rank, dims, type, strides),
+        CHECK_DNNL(pi_dnnl_lib->memory_desc_create_with_strides(md, rank, dims, type, strides),
                    "oneDNN does not take these strides");
     else
-        CHECK_DNNL(pi_dnnl_fn.memory_desc_create_with_tag(md, rank, dims, type, dnnl_format_tag_any),
+        CHECK_DNNL(pi_dnnl_lib->memory_desc_create_with_tag(md, rank, dims, type, dnnl_format_tag_any),
                    "oneDNN does not take these dims");
     return NULL;
 }
@@ -64,7 +64,7 @@ const char *pi_dnnl_draft_image(pi_dnnl_draft *draft, pi_dnnl_role role, int arg
     for (int i = 0; i < spatial; i++) all[2 + i] = dims[i];
     draft->arg[role] = arg;
     if (pi_dnnl_type(type) == dnnl_data_type_undef) return "oneDNN does not know this element type";
-    CHECK_DNNL(pi_dnnl_fn.memory_desc_create_with_tag(&draft->md[role], spatial + 2, all, pi_dnnl_type(type),
+    CHECK_DNNL(pi_dnnl_lib->memory_desc_create_with_tag(&draft->md[role], spatial + 2, all, pi_dnnl_type(type),
                                                       tag[last][spatial - 1]),
                "oneDNN does not take these dims");
     return NULL;
@@ -74,14 +74,14 @@ const char *pi_dnnl_draft_image(pi_dnnl_draft *draft, pi_dnnl_role role, int arg
 
 const char *pi_dnnl_draft_eltwise(pi_dnnl_draft *draft, dnnl_alg_kind_t kind, float alpha, float beta)
 {
-    CHECK_DNNL(pi_dnnl_fn.post_ops_append_eltwise(draft->post, kind, alpha, beta), "oneDNN refuses the activation");
+    CHECK_DNNL(pi_dnnl_lib->post_ops_append_eltwise(draft->post, kind, alpha, beta), "oneDNN refuses the activation");
     draft->posts++;
     return NULL;
 }
 
 const char *pi_dnnl_draft_add(pi_dnnl_draft *draft, pi_dnnl_role role)
 {
-    CHECK_DNNL(pi_dnnl_fn.post_ops_append_binary(draft->post, dnnl_binary_add, draft->md[role]), "oneDNN refuses the addition");
+    CHECK_DNNL(pi_dnnl_lib->post_ops_append_binary(draft->post, dnnl_binary_add, draft->md[role]), "oneDNN refuses the addition");
     draft->arg[role] = DNNL_ARG_ATTR_MULTIPLE_POST_OP(draft->posts) | DNNL_ARG_SRC_1;
     draft->posts++;
     return NULL;
@@ -111,11 +111,11 @@ static const char *add_residual(pi_dnnl_draft *draft, pi_dnnl_residual residual)
 {
     if (residual == PI_DNNL_NO_RESIDUAL) return NULL;
     if (residual == PI_DNNL_SUM) {
-        CHECK_DNNL(pi_dnnl_fn.post_ops_append_sum(draft->post, 1, 0, dnnl_data_type_undef), "oneDNN refuses the sum");
+        CHECK_DNNL(pi_dnnl_lib->post_ops_append_sum(draft->post, 1, 0, dnnl_data_type_undef), "oneDNN refuses the sum");
         draft->posts++;
         return NULL;
     }
-    CHECK_DNNL(pi_dnnl_fn.memory_desc_clone(&draft->md[ROLE_RESIDUAL], draft->md[ROLE_DST]), no_memory);
+    CHECK_DNNL(pi_dnnl_lib->memory_desc_clone(&draft->md[ROLE_RESIDUAL], draft->md[ROLE_DST]), no_memory);
     return pi_dnnl_draft_add(draft, ROLE_RESIDUAL);
 }
 
@@ -134,8 +134,8 @@ static const char *add_value(pi_dnnl_draft *draft, pi_dnnl_role role, int kind, 
 {
     const dnnl_dims_t dims = {count}, strides = {1};
     dnnl_status_t status = kind == DNNL_ARG_ATTR_SCALES
-                               ? pi_dnnl_fn.primitive_attr_set_scales_mask(draft->attr, of, mask)
-                               : pi_dnnl_fn.primitive_attr_set_zero_points_mask(draft->attr, of, mask);
+                               ? pi_dnnl_lib->primitive_attr_set_scales_mask(draft->attr, of, mask)
+                               : pi_dnnl_lib->primitive_attr_set_zero_points_mask(draft->attr, of, mask);
     CHECK_DNNL(status, "oneDNN refuses the scales or zero points");
     return pi_dnnl_draft_tensor(draft, role, kind | of, 1, dims, type, strides);
 }
@@ -156,7 +156,7 @@ const char *pi_dnnl_draft_quant(pi_dnnl_draft *draft, const pi_dnnl_quant *q, in
 
 const char *pi_dnnl_draft_attr(pi_dnnl_draft *draft)
 {
-    CHECK_DNNL(pi_dnnl_fn.primitive_attr_set_post_ops(draft->attr, draft->post), "oneDNN refuses the post-ops");
+    CHECK_DNNL(pi_dnnl_lib->primitive_attr_set_post_ops(draft->attr, draft->post), "oneDNN refuses the post-ops");
     return NULL;
 }
 
@@ -165,7 +165,7 @@ const char *pi_dnnl_draft_attr(pi_dnnl_draft *draft)
 static bool is_reference(dnnl_primitive_desc_t pd)
 {
     const char *name = NULL;
-    if (pi_dnnl_fn.primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) != dnnl_success || !name) return true;
+    if (pi_dnnl_lib->primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) != dnnl_success || !name) return true;
     return strstr(name, "ref") != NULL; /* "ref:any", "gemm:ref", "conv:any+ref:any" */
 }
 
@@ -175,20 +175,20 @@ const char *pi_dnnl_choose(pi_dnnl_draft *draft, dnnl_status_t status, int impl)
     if (status == dnnl_invalid_arguments) return "oneDNN finds the dims or parameters wrong";
     if (status != dnnl_success) return "oneDNN has no implementation for this";
     for (int i = 0; i < impl; i++)
-        CHECK_DNNL(pi_dnnl_fn.primitive_desc_next_impl(draft->pd), "oneDNN has not that many implementations");
+        CHECK_DNNL(pi_dnnl_lib->primitive_desc_next_impl(draft->pd), "oneDNN has not that many implementations");
     if (is_reference(draft->pd)) return "oneDNN has only its reference implementation for this";
 
-    const_dnnl_memory_desc_t md = pi_dnnl_fn.primitive_desc_query_md(draft->pd, dnnl_query_scratchpad_md, 0);
-    if (md && pi_dnnl_fn.memory_desc_get_size(md) > 0) {
-        CHECK_DNNL(pi_dnnl_fn.memory_desc_clone(&draft->md[ROLE_SCRATCH], md), no_memory);
+    const_dnnl_memory_desc_t md = pi_dnnl_lib->primitive_desc_query_md(draft->pd, dnnl_query_scratchpad_md, 0);
+    if (md && pi_dnnl_lib->memory_desc_get_size(md) > 0) {
+        CHECK_DNNL(pi_dnnl_lib->memory_desc_clone(&draft->md[ROLE_SCRATCH], md), no_memory);
         draft->arg[ROLE_SCRATCH] = DNNL_ARG_SCRATCHPAD;
     }
     if (draft->plain) { /* `any` has become a format */
-        md = pi_dnnl_fn.primitive_desc_query_md(draft->pd, dnnl_query_weights_md, 0);
+        md = pi_dnnl_lib->primitive_desc_query_md(draft->pd, dnnl_query_weights_md, 0);
         if (!md) return no_memory;
-        pi_dnnl_fn.memory_desc_destroy(draft->md[ROLE_WEIGHTS]);
+        pi_dnnl_lib->memory_desc_destroy(draft->md[ROLE_WEIGHTS]);
         draft->md[ROLE_WEIGHTS] = NULL;
-        CHECK_DNNL(pi_dnnl_fn.memory_desc_clone(&draft->md[ROLE_WEIGHTS], md), no_memory);
+        CHECK_DNNL(pi_dnnl_lib->memory_desc_clone(&draft->md[ROLE_WEIGHTS], md), no_memory);
     }
     return NULL;
 }

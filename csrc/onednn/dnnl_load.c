@@ -12,8 +12,8 @@
 #include "base/cpu.h"
 #include "onednn/dnnl_private.h"
 
-pi_dnnl_functions pi_dnnl_fn;
-dnnl_engine_t pi_dnnl_engine;
+static pi_dnnl_library library;
+const pi_dnnl_library *const pi_dnnl_lib = &library;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool available;
@@ -27,7 +27,7 @@ static void refuse(const char *text, const char *detail) { snprintf(reason, size
 static void *open_beside(void)
 {
     Dl_info info;
-    if (!dladdr((const void *)&pi_dnnl_fn, &info) || !info.dli_fname) return NULL;
+    if (!dladdr((const void *)&pi_dnnl_lib, &info) || !info.dli_fname) return NULL;
     const char *slash = strrchr(info.dli_fname, '/');
     int n = slash ? (int)(slash - info.dli_fname) : 1;
     char path[4096];
@@ -44,22 +44,22 @@ static void *open_any(void)
         return NULL;
     }
     if (named && *named) {
-        void *library = dlopen(named, RTLD_NOW | RTLD_LOCAL);
-        if (!library) refuse("oneDNN named by PYINFER_ONEDNN: ", dlerror());
-        return library;
+        void *handle = dlopen(named, RTLD_NOW | RTLD_LOCAL);
+        if (!handle) refuse("oneDNN named by PYINFER_ONEDNN: ", dlerror());
+        return handle;
     }
-    void *library = open_beside();
-    if (!library) library = dlopen("libdnnl.so.3", RTLD_NOW | RTLD_LOCAL);
-    if (!library) refuse("oneDNN is not beside pyinfer: ", dlerror());
-    return library;
+    void *handle = open_beside();
+    if (!handle) handle = dlopen("libdnnl.so.3", RTLD_NOW | RTLD_LOCAL);
+    if (!handle) refuse("oneDNN is not beside pyinfer: ", dlerror());
+    return handle;
 }
 
 /* false: `reason` says which one is missing. */
-static bool bind(void *library)
+static bool bind(void *handle)
 {
 #define X(name)                                                   \
-    *(void **)(&pi_dnnl_fn.name) = dlsym(library, "dnnl_" #name); \
-    if (!pi_dnnl_fn.name) {                                       \
+    *(void **)(&library.name) = dlsym(handle, "dnnl_" #name); \
+    if (!library.name) {                                       \
         refuse("oneDNN lacks dnnl_" #name, NULL);                 \
         return false;                                             \
     }
@@ -71,8 +71,8 @@ static bool bind(void *library)
 static void note_where(void)
 {
     Dl_info info;
-    const dnnl_version_t *version = pi_dnnl_fn.version();
-    bool known = dladdr(*(void **)(&pi_dnnl_fn.version), &info) && info.dli_fname;
+    const dnnl_version_t *version = library.version();
+    bool known = dladdr(*(void **)(&library.version), &info) && info.dli_fname;
     snprintf(found, sizeof found, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch,
              known ? info.dli_fname : "?");
 }
@@ -81,17 +81,17 @@ static void note_where(void)
 static void limit_isa(void)
 {
     if (!pi_cpu_has(PI_CPU_AVX2))
-        pi_dnnl_fn.set_max_cpu_isa(dnnl_cpu_isa_sse41);
+        library.set_max_cpu_isa(dnnl_cpu_isa_sse41);
     else if (!pi_cpu_has(PI_CPU_AVX512))
-        pi_dnnl_fn.set_max_cpu_isa(dnnl_cpu_isa_avx2);
+        library.set_max_cpu_isa(dnnl_cpu_isa_avx2);
 }
 
 static void open_once(void)
 {
-    void *library = open_any();
-    if (!library) return;
-    if (!bind(library)) goto close;
-    const dnnl_version_t *version = pi_dnnl_fn.version();
+    void *handle = open_any();
+    if (!handle) return;
+    if (!bind(handle)) goto close;
+    const dnnl_version_t *version = library.version();
     if (version->major != 3 || version->minor < 2) {
         snprintf(reason, sizeof reason, "oneDNN %d.%d found; 3.2 or later, below 4, is needed", version->major,
                  version->minor);
@@ -103,8 +103,8 @@ static void open_once(void)
     }
     limit_isa();
     /* Plans own their primitives; the library's cache (1024 entries) only serves twins within a plan. */
-    if (!getenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")) pi_dnnl_fn.set_primitive_cache_capacity(64);
-    if (pi_dnnl_fn.engine_create(&pi_dnnl_engine, dnnl_cpu, 0) != dnnl_success) {
+    if (!getenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")) library.set_primitive_cache_capacity(64);
+    if (library.engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success) {
         refuse("oneDNN gives no CPU engine", NULL);
         goto close;
     }
@@ -112,7 +112,7 @@ static void open_once(void)
     available = true;
     return;
 close:
-    dlclose(library);
+    dlclose(handle);
 }
 
 bool pi_dnnl_available(const char **why)
@@ -120,6 +120,23 @@ bool pi_dnnl_available(const char **why)
     pthread_once(&once, open_once);
     if (why) *why = available ? NULL : reason;
     return available;
+}
+
+static pthread_mutex_t uncached = PTHREAD_MUTEX_INITIALIZER;
+
+void pi_dnnl_cache_off(int impl, int *capacity)
+{
+    if (impl <= 0 || !pi_dnnl_available(NULL)) return;
+    pthread_mutex_lock(&uncached);
+    library.get_primitive_cache_capacity(capacity);
+    library.set_primitive_cache_capacity(0);
+}
+
+void pi_dnnl_cache_on(int impl, int capacity)
+{
+    if (impl <= 0 || !pi_dnnl_available(NULL)) return;
+    library.set_primitive_cache_capacity(capacity);
+    pthread_mutex_unlock(&uncached);
 }
 
 static const char *isa_text(dnnl_cpu_isa_t isa)
@@ -136,7 +153,7 @@ static const char *isa_text(dnnl_cpu_isa_t isa)
 void pi_dnnl_describe(char *text, size_t size)
 {
     if (pi_dnnl_available(NULL))
-        snprintf(text, size, "%s, %s", found, isa_text(pi_dnnl_fn.get_effective_cpu_isa()));
+        snprintf(text, size, "%s, %s", found, isa_text(library.get_effective_cpu_isa()));
     else
         snprintf(text, size, "%s", reason);
 }

@@ -149,8 +149,8 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
     CHECK_WHY(pi_dnnl_draft_epilogue(draft, &d->end));
     CHECK_WHY(pi_dnnl_draft_attr(draft));
     bool bias_is_argument = draft->md[ROLE_BIAS] && draft->arg[ROLE_BIAS] == DNNL_ARG_BIAS;
-    dnnl_status_t status = pi_dnnl_fn.matmul_primitive_desc_create(
-        &draft->pd, pi_dnnl_engine, draft->md[ROLE_SRC], draft->md[ROLE_WEIGHTS],
+    dnnl_status_t status = pi_dnnl_lib->matmul_primitive_desc_create(
+        &draft->pd, pi_dnnl_lib->engine, draft->md[ROLE_SRC], draft->md[ROLE_WEIGHTS],
         bias_is_argument ? draft->md[ROLE_BIAS] : NULL, draft->md[ROLE_DST], draft->attr);
     return pi_dnnl_choose(draft, status, d->impl);
 }

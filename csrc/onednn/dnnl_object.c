@@ -5,7 +5,6 @@
  * something small 0.16 us: so each object keeps one argument list, taken by whoever comes first; a thread that runs the
  * same object meanwhile makes a list of its own on the stack. */
 #ifdef PI_ONEDNN
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -51,17 +50,17 @@ struct pi_dnnl {
 static void list_drop(arg_list *list, int count)
 {
     for (int i = 0; i < count; i++)
-        if (list->arg[i].memory) pi_dnnl_fn.memory_destroy(list->arg[i].memory);
-    if (list->stream) pi_dnnl_fn.stream_destroy(list->stream);
+        if (list->arg[i].memory) pi_dnnl_lib->memory_destroy(list->arg[i].memory);
+    if (list->stream) pi_dnnl_lib->stream_destroy(list->stream);
 }
 
 static bool list_make(arg_list *list, const pi_dnnl *object)
 {
     memset(list, 0, sizeof *list);
-    bool ok = pi_dnnl_fn.stream_create(&list->stream, pi_dnnl_engine, dnnl_stream_default_flags) == dnnl_success;
+    bool ok = pi_dnnl_lib->stream_create(&list->stream, pi_dnnl_lib->engine, dnnl_stream_default_flags) == dnnl_success;
     for (int i = 0; ok && i < object->args; i++) {
         list->arg[i].arg = object->arg_id[i];
-        ok = pi_dnnl_fn.memory_create(&list->arg[i].memory, object->md[object->role[i]], pi_dnnl_engine,
+        ok = pi_dnnl_lib->memory_create(&list->arg[i].memory, object->md[object->role[i]], pi_dnnl_lib->engine,
                                       DNNL_MEMORY_NONE) == dnnl_success;
     }
     if (!ok) {
@@ -76,11 +75,11 @@ static dnnl_status_t list_run(const pi_dnnl *object, const arg_list *list, const
     for (int i = 0; i < object->args; i++) {
         /* oneDNN has no const: it writes to dst and scratch only */
         void *handle = (void *)(uintptr_t)pointer[object->role[i]];
-        dnnl_status_t status = pi_dnnl_fn.memory_set_data_handle(list->arg[i].memory, handle);
+        dnnl_status_t status = pi_dnnl_lib->memory_set_data_handle(list->arg[i].memory, handle);
         if (status != dnnl_success) return status;
     }
-    dnnl_status_t status = pi_dnnl_fn.primitive_execute(object->primitive, list->stream, object->args, list->arg);
-    return status == dnnl_success ? pi_dnnl_fn.stream_wait(list->stream) : status;
+    dnnl_status_t status = pi_dnnl_lib->primitive_execute(object->primitive, list->stream, object->args, list->arg);
+    return status == dnnl_success ? pi_dnnl_lib->stream_wait(list->stream) : status;
 }
 
 static pi_status status_fail(dnnl_status_t status, const char *what, pi_error *err)
@@ -125,7 +124,7 @@ pi_status pi_dnnl_run(pi_dnnl *object, const pi_dnnl_args *args, pi_error *err)
 static void copy_dims(dnnl_dims_t to, const_dnnl_memory_desc_t md, dnnl_query_t what, int count)
 {
     const dnnl_dims_t *dims = NULL;
-    if (count > 0 && pi_dnnl_fn.memory_desc_query(md, what, (void *)&dims) == dnnl_success && dims)
+    if (count > 0 && pi_dnnl_lib->memory_desc_query(md, what, (void *)&dims) == dnnl_success && dims)
         memcpy(to, *dims, (size_t)count * sizeof(dnnl_dim_t));
 }
 
@@ -135,14 +134,14 @@ static bool key_of(format_key *key, const_dnnl_memory_desc_t md)
     int rank = 0, blocks = 0;
     dnnl_data_type_t type = dnnl_data_type_undef;
     dnnl_format_kind_t kind = dnnl_format_kind_undef;
-    pi_dnnl_fn.memory_desc_query(md, dnnl_query_ndims_s32, &rank);
-    pi_dnnl_fn.memory_desc_query(md, dnnl_query_data_type, &type);
-    pi_dnnl_fn.memory_desc_query(md, dnnl_query_format_kind, &kind);
+    pi_dnnl_lib->memory_desc_query(md, dnnl_query_ndims_s32, &rank);
+    pi_dnnl_lib->memory_desc_query(md, dnnl_query_data_type, &type);
+    pi_dnnl_lib->memory_desc_query(md, dnnl_query_format_kind, &kind);
     *key = (format_key){.rank = rank, .type = (int32_t)type, .kind = (int32_t)kind};
     copy_dims(key->dims, md, dnnl_query_dims, rank);
     copy_dims(key->padded, md, dnnl_query_padded_dims, rank);
     if (kind != dnnl_blocked) return false;
-    pi_dnnl_fn.memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks);
+    pi_dnnl_lib->memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks);
     key->blocks = blocks;
     copy_dims(key->strides, md, dnnl_query_strides, rank);
     copy_dims(key->block, md, dnnl_query_inner_blks, blocks);
@@ -152,15 +151,15 @@ static bool key_of(format_key *key, const_dnnl_memory_desc_t md)
 
 static void make_key(pi_dnnl *object, const char *what)
 {
-    const dnnl_version_t *version = pi_dnnl_fn.version();
-    object->weights_bytes = pi_dnnl_fn.memory_desc_get_size(object->md[ROLE_WEIGHTS]);
+    const dnnl_version_t *version = pi_dnnl_lib->version();
+    object->weights_bytes = pi_dnnl_lib->memory_desc_get_size(object->md[ROLE_WEIGHTS]);
     memset(&object->key, 0, sizeof object->key);
     strncpy(object->key.what, what, sizeof object->key.what - 1);
     object->key.version[0] = version->major;
     object->key.version[1] = version->minor;
     object->key.version[2] = version->patch;
     object->key.bytes = (int64_t)object->weights_bytes;
-    object->as_is = pi_dnnl_fn.memory_desc_equal(object->md[ROLE_WEIGHTS], object->plain) != 0;
+    object->as_is = pi_dnnl_lib->memory_desc_equal(object->md[ROLE_WEIGHTS], object->plain) != 0;
     key_of(&object->key.plain, object->plain);
     bool exact = key_of(&object->key.packed, object->md[ROLE_WEIGHTS]);
     /* 8-bit formats carry compensation that no query tells */
@@ -187,21 +186,21 @@ pi_status pi_dnnl_pack(const pi_dnnl *object, const void *plain, void *packed, p
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_stream_t stream = NULL;
     /* the library's own scratch is safe here: one thread makes, runs and frees */
-    dnnl_status_t st = pi_dnnl_fn.reorder_primitive_desc_create(&pd, object->plain, pi_dnnl_engine,
-                                                                object->md[ROLE_WEIGHTS], pi_dnnl_engine, NULL);
-    if (st == dnnl_success) st = pi_dnnl_fn.primitive_create(&primitive, pd);
+    dnnl_status_t st = pi_dnnl_lib->reorder_primitive_desc_create(&pd, object->plain, pi_dnnl_lib->engine,
+                                                                object->md[ROLE_WEIGHTS], pi_dnnl_lib->engine, NULL);
+    if (st == dnnl_success) st = pi_dnnl_lib->primitive_create(&primitive, pd);
     if (st == dnnl_success)
-        st = pi_dnnl_fn.memory_create(&from, object->plain, pi_dnnl_engine, (void *)(uintptr_t)plain);
-    if (st == dnnl_success) st = pi_dnnl_fn.memory_create(&to, object->md[ROLE_WEIGHTS], pi_dnnl_engine, packed);
-    if (st == dnnl_success) st = pi_dnnl_fn.stream_create(&stream, pi_dnnl_engine, dnnl_stream_default_flags);
+        st = pi_dnnl_lib->memory_create(&from, object->plain, pi_dnnl_lib->engine, (void *)(uintptr_t)plain);
+    if (st == dnnl_success) st = pi_dnnl_lib->memory_create(&to, object->md[ROLE_WEIGHTS], pi_dnnl_lib->engine, packed);
+    if (st == dnnl_success) st = pi_dnnl_lib->stream_create(&stream, pi_dnnl_lib->engine, dnnl_stream_default_flags);
     const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    if (st == dnnl_success) st = pi_dnnl_fn.primitive_execute(primitive, stream, 2, args);
-    if (st == dnnl_success) st = pi_dnnl_fn.stream_wait(stream);
-    if (stream) pi_dnnl_fn.stream_destroy(stream);
-    if (to) pi_dnnl_fn.memory_destroy(to);
-    if (from) pi_dnnl_fn.memory_destroy(from);
-    if (primitive) pi_dnnl_fn.primitive_destroy(primitive);
-    if (pd) pi_dnnl_fn.primitive_desc_destroy(pd);
+    if (st == dnnl_success) st = pi_dnnl_lib->primitive_execute(primitive, stream, 2, args);
+    if (st == dnnl_success) st = pi_dnnl_lib->stream_wait(stream);
+    if (stream) pi_dnnl_lib->stream_destroy(stream);
+    if (to) pi_dnnl_lib->memory_destroy(to);
+    if (from) pi_dnnl_lib->memory_destroy(from);
+    if (primitive) pi_dnnl_lib->primitive_destroy(primitive);
+    if (pd) pi_dnnl_lib->primitive_desc_destroy(pd);
     return status_fail(st, "packing of weights", err);
 }
 
@@ -216,10 +215,10 @@ void pi_dnnl_free(void *pointer)
     if (!object) return;
     list_drop(&object->list, object->args);
     for (int i = 0; i < ROLE_COUNT; i++)
-        if (object->md[i]) pi_dnnl_fn.memory_desc_destroy(object->md[i]);
-    if (object->plain) pi_dnnl_fn.memory_desc_destroy(object->plain);
-    if (object->primitive) pi_dnnl_fn.primitive_destroy(object->primitive);
-    if (object->pd) pi_dnnl_fn.primitive_desc_destroy(object->pd);
+        if (object->md[i]) pi_dnnl_lib->memory_desc_destroy(object->md[i]);
+    if (object->plain) pi_dnnl_lib->memory_desc_destroy(object->plain);
+    if (object->primitive) pi_dnnl_lib->primitive_destroy(object->primitive);
+    if (object->pd) pi_dnnl_lib->primitive_desc_destroy(object->pd);
     pi_free(object);
 }
 
@@ -237,28 +236,9 @@ static void adopt(pi_dnnl *object, pi_dnnl_draft *draft, const char *what)
     memset(draft->md, 0, sizeof draft->md);
     draft->plain = NULL;
     draft->pd = NULL;
-    pi_dnnl_fn.primitive_desc_query(object->pd, dnnl_query_impl_info_str, 0, &object->name);
-    if (object->md[ROLE_SCRATCH]) object->scratch = pi_dnnl_fn.memory_desc_get_size(object->md[ROLE_SCRATCH]);
+    pi_dnnl_lib->primitive_desc_query(object->pd, dnnl_query_impl_info_str, 0, &object->name);
+    if (object->md[ROLE_SCRATCH]) object->scratch = pi_dnnl_lib->memory_desc_get_size(object->md[ROLE_SCRATCH]);
     if (object->plain) make_key(object, what);
-}
-
-/* oneDNN 3.2 loses its place in the list of implementations when descriptions come from its cache: whoever wants another
- * than the first works without the cache (and empties it: this is for tuning). */
-static pthread_mutex_t uncached_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void cache_off(int impl, int *capacity)
-{
-    if (impl <= 0 || !pi_dnnl_available(NULL)) return;
-    pthread_mutex_lock(&uncached_lock);
-    pi_dnnl_fn.get_primitive_cache_capacity(capacity);
-    pi_dnnl_fn.set_primitive_cache_capacity(0);
-}
-
-static void cache_on(int impl, int capacity)
-{
-    if (impl <= 0 || !pi_dnnl_available(NULL)) return;
-    pi_dnnl_fn.set_primitive_cache_capacity(capacity);
-    pthread_mutex_unlock(&uncached_lock);
 }
 
 pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn describe, const void *description,
@@ -271,7 +251,7 @@ pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn desc
     int capacity = 0;
     *out = NULL;
     pi_threads_enter(threads, &saved);
-    cache_off(impl, &capacity);
+    pi_dnnl_cache_off(impl, &capacity);
     const char *why = pi_dnnl_draft_start(&draft);
     if (!why) why = describe(&draft, description);
     if (why) {
@@ -285,7 +265,7 @@ pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn desc
     }
     atomic_flag_clear(&object->busy);
     adopt(object, &draft, what);
-    PI_TRY_DONE(status_fail(pi_dnnl_fn.primitive_create(&object->primitive, object->pd), object->name, err));
+    PI_TRY_DONE(status_fail(pi_dnnl_lib->primitive_create(&object->primitive, object->pd), object->name, err));
     if (!list_make(&object->list, object)) {
         st = status_fail(dnnl_out_of_memory, object->name, err);
         goto done;
@@ -295,7 +275,7 @@ pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn desc
 done:
     pi_dnnl_draft_drop(&draft);
     pi_dnnl_free(object);
-    cache_on(impl, capacity);
+    pi_dnnl_cache_on(impl, capacity);
     pi_threads_leave(&saved);
     return st;
 }
@@ -306,11 +286,11 @@ const char *pi_dnnl_probe(pi_dnnl_describe_fn describe, const void *description,
     pi_threads_state saved;
     int capacity = 0;
     pi_threads_enter(threads, &saved);
-    cache_off(impl, &capacity);
+    pi_dnnl_cache_off(impl, &capacity);
     const char *why = pi_dnnl_draft_start(&draft);
     if (!why) why = describe(&draft, description);
     pi_dnnl_draft_drop(&draft);
-    cache_on(impl, capacity);
+    pi_dnnl_cache_on(impl, capacity);
     pi_threads_leave(&saved);
     return why;
 }

@@ -34,8 +34,8 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
     CHECK_WHY(pi_dnnl_draft_image(draft, ROLE_SRC, DNNL_ARG_SRC, p->spatial, p->src_last, p->n, p->c, p->in, p->type));
     CHECK_WHY(pi_dnnl_draft_image(draft, ROLE_DST, DNNL_ARG_DST, p->spatial, p->dst_last, p->n, p->c, p->out, p->type));
     CHECK_WHY(pi_dnnl_draft_attr(draft));
-    dnnl_status_t status = pi_dnnl_fn.pooling_forward_primitive_desc_create(
-        &draft->pd, pi_dnnl_engine, dnnl_forward_inference, kinds[p->kind], draft->md[ROLE_SRC], draft->md[ROLE_DST],
+    dnnl_status_t status = pi_dnnl_lib->pooling_forward_primitive_desc_create(
+        &draft->pd, pi_dnnl_lib->engine, dnnl_forward_inference, kinds[p->kind], draft->md[ROLE_SRC], draft->md[ROLE_DST],
         stride, kernel, dilates, begin, end, draft->attr);
     return pi_dnnl_choose(draft, status, p->impl);
 }
@@ -45,5 +45,8 @@ pi_status pi_dnnl_pool_new(pi_dnnl **out, const pi_dnnl_pool *pool, int threads,
     return pi_dnnl_make(out, "pool", describe, pool, pool->impl, threads, err);
 }
 
-const char *pi_dnnl_pool_refuse(const pi_dnnl_pool *pool, int threads) { return pi_dnnl_probe(describe, pool, pool->impl, threads); }
+const char *pi_dnnl_pool_refuse(const pi_dnnl_pool *pool, int threads)
+{
+    return pi_dnnl_probe(describe, pool, pool->impl, threads);
+}
 #endif

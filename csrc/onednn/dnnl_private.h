@@ -6,14 +6,19 @@
 #include "base/size.h"
 #include "onednn/onednn.h"
 
-/* The library's functions: pi_dnnl_fn.<name> is dnnl_<name>. Valid when pi_dnnl_available() said true. */
+/* The library: pi_dnnl_lib-><name> is dnnl_<name>. Valid when pi_dnnl_available() said true. */
 typedef struct {
 #define X(name) __typeof__(&dnnl_##name) name;
 #include "onednn/dnnl_names.inc"
 #undef X
-} pi_dnnl_functions;
-extern pi_dnnl_functions pi_dnnl_fn;
-extern dnnl_engine_t pi_dnnl_engine;
+    dnnl_engine_t engine;
+} pi_dnnl_library;
+extern const pi_dnnl_library *const pi_dnnl_lib;
+
+/* oneDNN 3.2 loses its place in the list of implementations when descriptions come from its cache: whoever wants another
+ * than the first (impl > 0) works between these two without the cache; it is emptied: this is for tuning. */
+void pi_dnnl_cache_off(int impl, int *capacity);
+void pi_dnnl_cache_on(int impl, int capacity);
 
 /* oneDNN's type for ours; dnnl_data_type_undef if it has none. */
 dnnl_data_type_t pi_dnnl_type(pi_dtype type);

@@ -19,8 +19,8 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
     CHECK_WHY(pi_dnnl_draft_tensor(draft, ROLE_SRC, DNNL_ARG_FROM, r->rank, r->dim, pi_dnnl_type(r->src_type), r->src_stride));
     CHECK_WHY(pi_dnnl_draft_tensor(draft, ROLE_DST, DNNL_ARG_TO, r->rank, r->dim, pi_dnnl_type(r->dst_type), r->dst_stride));
     CHECK_WHY(pi_dnnl_draft_attr(draft));
-    dnnl_status_t status = pi_dnnl_fn.reorder_primitive_desc_create(&draft->pd, draft->md[ROLE_SRC], pi_dnnl_engine,
-                                                                    draft->md[ROLE_DST], pi_dnnl_engine, draft->attr);
+    dnnl_status_t status = pi_dnnl_lib->reorder_primitive_desc_create(&draft->pd, draft->md[ROLE_SRC], pi_dnnl_lib->engine,
+                                                                    draft->md[ROLE_DST], pi_dnnl_lib->engine, draft->attr);
     return pi_dnnl_choose(draft, status, r->impl);
 }
 
