@@ -166,7 +166,8 @@ static pi_status conv_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl conv_impls[] = {{"ref", NULL, conv_prepare, conv_run, 0}, {0}};
+static const pi_impl conv_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
+                                     {"ref", NULL, conv_prepare, conv_run, 0}, {0}};
 
 #define CONV_ATTRS                                                                                               \
     {"auto_pad", PI_ATTR_STRING, false, 0, 0, "NOTSET"}, {"dilations", PI_ATTR_INTS, false, 0, 0, NULL},            \

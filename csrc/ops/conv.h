@@ -21,6 +21,10 @@ pi_status pi_conv_common(pi_conv *c, const pi_node *node, pi_error *err) PI_MUST
 pi_status pi_conv_check_epilogue(const pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
 /* n results of channel `channel` of Y from place `at` on, `stride` apart: + B + Z, activation, stored. */
 void pi_conv_finish(const pi_conv *c, const pi_call *call, int64_t channel, int64_t at, int64_t stride, int64_t n, double *acc);
+/* oneDNN's, for both. */
+const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* act, act_a, act_b of a node that may have them. */
 pi_act pi_node_act(const pi_node *node);
 /* MODEL if they are out of range. */

@@ -153,7 +153,8 @@ static pi_status transpose_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl transpose_impls[] = {{"ref", NULL, transpose_prepare, transpose_run, 0}, {0}};
+static const pi_impl transpose_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
+                                          {"ref", NULL, transpose_prepare, transpose_run, 0}, {0}};
 
 #define TRANSPOSE_ATTRS                                                                                             \
     {"auto_pad", PI_ATTR_STRING, false, 0, 0, "NOTSET"}, {"dilations", PI_ATTR_INTS, false, 0, 0, NULL},               \

@@ -2,6 +2,7 @@
 /* Computes one node on bound tensors, with everything that a plan would give it for one run only. */
 #include <string.h>
 #include "base/str.h"
+#include "base/threads.h"
 #include "ops/prep.h"
 
 typedef struct {
@@ -102,6 +103,8 @@ static pi_status run_impl(eval *e, const pi_impl *impl, const pi_tensor *const *
     pi_status st = PI_E_OK;
     void *scratch = NULL;
     pi_services services;
+    pi_threads_state threads_before;
+    pi_threads_enter(threads, &threads_before);
     pi_services_init(&services, e->heap, NULL);
     pi_prep prep = {.node = e->node, .in = in, .out = (const pi_tensor *const *)e->bound, .threads = threads,
                     .services = &services};
@@ -116,6 +119,7 @@ static pi_status run_impl(eval *e, const pi_impl *impl, const pi_tensor *const *
 done:
     pi_free(scratch);
     pi_services_deinit(&services);
+    pi_threads_leave(&threads_before);
     return st;
 }
 

@@ -227,7 +227,8 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl matmul_impls[] = {{"ref", NULL, ref_prepare, ref_run, 0}, {0}};
+static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 0},
+                                       {"ref", NULL, ref_prepare, ref_run, 0}, {0}};
 
 #define INT(name) {name, PI_ATTR_INT, false, 0, 0, NULL}
 #define FLOAT(name, value) {name, PI_ATTR_FLOAT, false, 0, value, NULL}

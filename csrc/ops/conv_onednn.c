@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conv and ConvTranspose through oneDNN: constant weights are packed once for the model, the epilogue is fused. */
+#include <string.h>
+#include "onednn/onednn.h"
+#include "ops/conv.h"
+#include "ops/ops.h"
+
+typedef struct {
+    pi_dnnl *object;
+    const void *weights; /* packed; NULL: in[1] as it is */
+} dnnl_state;
+
+static bool is_transpose(const pi_node *node) { return strcmp(node->op->name, "ConvTranspose") == 0; }
+
+static pi_status init(pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err)
+{
+    return is_transpose(node) ? pi_conv_transpose_init(c, node, in, err) : pi_conv_init(c, node, in, err);
+}
+
+/* The problem as oneDNN has it. */
+static void describe(const pi_conv *c, const pi_node *node, const pi_tensor *const *in, bool weights_vary, pi_dnnl_conv *d)
+{
+    const pi_window *w = &c->w;
+    *d = (pi_dnnl_conv){.spatial = w->spatial, .transposed = is_transpose(node), .src_type = in[0]->dtype,
+                        .weights_type = in[1]->dtype, .dst_type = in[0]->dtype, .src_last = w->nhwc, .dst_last = w->nhwc,
+                        .n = w->batch, .ic = w->channels, .oc = c->out_channels, .groups = c->group,
+                        .bias = node->n_explicit > 2 && in[2], .weights_vary = weights_vary};
+    for (int i = 0; i < w->spatial; i++) {
+        int j = 3 - w->spatial + i;
+        d->in[i] = w->in[j];
+        d->out[i] = w->out[j];
+        d->kernel[i] = w->kernel[j];
+        d->stride[i] = w->stride[j];
+        d->dilation[i] = w->dilation[j];
+        d->pad_begin[i] = w->pad[j];
+        d->pad_end[i] = w->pad_end[j];
+        if (d->transposed) /* what makes `out` right, output_padding included */
+            d->pad_end[i] = w->stride[j] * (w->in[j] - 1) + (w->kernel[j] - 1) * w->dilation[j] + 1 - w->out[j] - w->pad[j];
+    }
+    d->end.act = c->act;
+    d->end.residual = node->n_explicit > 3 && in[3] ? PI_DNNL_ADD : PI_DNNL_NO_RESIDUAL;
+}
+
+const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    pi_conv c;
+    pi_dnnl_conv d;
+    const char *why;
+    if (!pi_dnnl_available(&why)) return why;
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
+    if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
+    describe(&c, node, in, !in[1]->data && !(node->in[1] && node->in[1]->constant), &d);
+    return pi_dnnl_conv_refuse(&d, 1);
+}
+
+static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    return pi_dnnl_pack(arg, source->data, out, err);
+}
+
+pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
+{
+    pi_conv c;
+    pi_dnnl_conv d;
+    dnnl_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    PI_TRY(init(&c, prep->node, prep->in, err));
+    bool constant = pi_prep_is_const(prep, 1);
+    describe(&c, prep->node, prep->in, !constant, &d);
+    PI_TRY(pi_dnnl_conv_new(&s->object, &d, prep->threads, err));
+    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    pi_dnnl_weights_info info;
+    pi_dnnl_weights(s->object, &info);
+    if (constant && !info.as_is) {
+        PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack, s->object, &s->weights, err));
+        pi_prep_drop(prep, 1);
+    }
+    prep->scratch = pi_dnnl_scratch(s->object);
+    prep->flops = 2.0 * (double)pi_tensor_n(d.transposed ? prep->in[0] : prep->out[0]) *
+                  (double)((d.transposed ? d.oc : d.ic) / d.groups) * (double)c.w.kernel[0] * (double)c.w.kernel[1] *
+                  (double)c.w.kernel[2];
+    return PI_E_OK;
+}
+
+pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err)
+{
+    const dnnl_state *s = call->state;
+    const pi_node *node = call->node;
+    pi_dnnl_args args = {.src = call->in[0]->data, .weights = s->weights ? s->weights : call->in[1]->data,
+                         .dst = call->out[0]->data, .scratch = call->scratch};
+    if (node->n_explicit > 2 && call->in[2]) args.bias = call->in[2]->data;
+    if (node->n_explicit > 3 && call->in[3]) args.residual = call->in[3]->data;
+    return pi_dnnl_run(s->object, &args, err);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matrix products through oneDNN: a constant B is packed once for the model, the epilogue is fused. */
+#include <string.h>
+#include "onednn/onednn.h"
+#include "ops/block.h"
+#include "ops/matmul.h"
+#include "ops/ops.h"
+
+typedef struct {
+    pi_dnnl *object;
+    const void *b;    /* packed; NULL: in[1] as it is */
+    const void *bias; /* made f32[n] in prepare; NULL: in[2] as it is, if it is a bias */
+    bool has_bias, bias_is_residual;
+} dnnl_state;
+
+/* Adjacent batch dims whose strides allow it become one; where B is the same for all of them, they become rows. */
+static void merge_batch(pi_matmul *p)
+{
+    int rank = 0;
+    for (int i = 0; i < p->batch_rank; i++) {
+        if (p->batch[i] == 1) continue;
+        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] && p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i]) {
+            p->batch[rank - 1] *= p->batch[i];
+        } else {
+            p->batch[rank++] = p->batch[i];
+        }
+        p->a.batch[rank - 1] = p->a.batch[i];
+        p->b.batch[rank - 1] = p->b.batch[i];
+    }
+    p->batch_rank = rank;
+    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row) {
+        p->m *= p->batch[0];
+        p->batch_rank = 0;
+    }
+}
+
+/* Does the bias differ along the last dimension only? */
+static bool bias_by_column(const pi_matmul *p)
+{
+    for (int i = 0; i + 1 < p->bias.rank; i++)
+        if (p->bias.dim[i] != 1) return false;
+    return true;
+}
+
+static const char *describe(const pi_node *node, const pi_tensor *const *in, const pi_tensor *y, bool b_const,
+                            bool bias_const, pi_dnnl_matmul *d, dnnl_state *s)
+{
+    pi_matmul p;
+    if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
+    const pi_tensor *residual = pi_matmul_residual(node, in);
+    if (p.bias.rank >= 0) {
+        bool plain = p.beta == 1 && p.bias.rank > 0 && p.bias.dim[p.bias.rank - 1] == p.n;
+        s->has_bias = bias_by_column(&p) && (plain || bias_const);
+        s->bias_is_residual = !s->has_bias && p.beta == 1 && !residual && pi_tensor_same_shape(&p.bias, y);
+        if (!s->has_bias && !s->bias_is_residual) return "the shape of the bias, or beta";
+    }
+    if (residual && !pi_tensor_same_shape(residual, y)) return "the shape of the residual";
+    merge_batch(&p);
+    if (p.batch_rank > PI_DNNL_MAX_RANK) return "the rank";
+    *d = (pi_dnnl_matmul){.batch_rank = p.batch_rank, .m = p.m, .n = p.n, .k = p.k, .a_type = in[0]->dtype,
+                          .b_type = in[1]->dtype, .c_type = y->dtype, .b_const = b_const, .bias = s->has_bias,
+                          .alpha = p.alpha};
+    memcpy(d->batch, p.batch, sizeof d->batch);
+    pi_dnnl_dense(&d->c, d->batch_rank, d->batch, d->m, d->n);
+    memcpy(d->a.batch, p.a.batch, sizeof d->a.batch);
+    memcpy(d->b.batch, p.b.batch, sizeof d->b.batch);
+    d->a.row = p.a.row;
+    d->a.col = p.a.col;
+    d->b.row = p.b.row;
+    d->b.col = p.b.col;
+    d->end.act = p.act;
+    d->end.residual = residual || s->bias_is_residual ? PI_DNNL_ADD : PI_DNNL_NO_RESIDUAL;
+    return NULL;
+}
+
+static bool known_constant(const pi_node *node, const pi_tensor *const *in, uint32_t i)
+{
+    return i < node->n_in && in[i] && (in[i]->data || (node->in[i] && node->in[i]->constant));
+}
+
+const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    const char *why;
+    pi_dnnl_matmul d;
+    dnnl_state s = {0};
+    if (!pi_dnnl_available(&why)) return why;
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
+    if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
+    why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
+    return why ? why : pi_dnnl_matmul_refuse(&d, 1);
+}
+
+static pi_status pack_b(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    return pi_dnnl_pack(arg, source->data, out, err);
+}
+
+typedef struct {
+    char name[8];
+    int64_t n;
+    float beta;
+    int zero;
+} bias_key;
+
+/* beta * bias, spread to n columns. */
+static pi_status pack_bias(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    (void)err;
+    const bias_key *key = arg;
+    float *y = out;
+    pi_read_f32(source->dtype, source->data, pi_tensor_n(source) == 1 ? 0 : 1, key->n, y);
+    for (int64_t j = 0; j < key->n; j++) y[j] *= key->beta;
+    return PI_E_OK;
+}
+
+static pi_status prepare_bias(pi_prep *prep, const pi_dnnl_matmul *d, dnnl_state *s, pi_error *err)
+{
+    float beta = pi_attr_find(prep->node, "beta") ? pi_attr_float(prep->node, "beta") : 1;
+    if (pi_tensor_n(prep->in[2]) == d->n && beta == 1) return PI_E_OK;
+    bias_key key = {.name = "bias", .n = d->n, .beta = beta};
+    PI_TRY(pi_prep_pack(prep, 2, &key, sizeof key, (size_t)d->n * sizeof(float), pack_bias, &key, &s->bias, err));
+    pi_prep_drop(prep, 2);
+    return PI_E_OK;
+}
+
+pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
+{
+    pi_dnnl_matmul d;
+    dnnl_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    bool b_const = pi_prep_is_const(prep, 1);
+    const char *why = describe(prep->node, prep->in, prep->out[0], b_const, pi_prep_is_const(prep, 2), &d, s);
+    if (why) return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: %s", why);
+    PI_TRY(pi_dnnl_matmul_new(&s->object, &d, prep->threads, err));
+    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    if (b_const) {
+        pi_dnnl_weights_info info;
+        pi_dnnl_weights(s->object, &info);
+        if (!info.as_is) {
+            PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack_b, s->object, &s->b, err));
+            pi_prep_drop(prep, 1);
+        }
+    }
+    if (s->has_bias) PI_TRY(prepare_bias(prep, &d, s, err));
+    prep->scratch = pi_dnnl_scratch(s->object);
+    prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
+    return PI_E_OK;
+}
+
+pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err)
+{
+    const dnnl_state *s = call->state;
+    const pi_tensor *bias = pi_matmul_bias(call->node, call->in), *residual = pi_matmul_residual(call->node, call->in);
+    pi_dnnl_args args = {.src = call->in[0]->data, .weights = s->b ? s->b : call->in[1]->data,
+                         .dst = call->out[0]->data, .scratch = call->scratch};
+    if (s->has_bias) args.bias = s->bias ? s->bias : bias->data;
+    if (s->bias_is_residual) args.residual = bias->data;
+    if (residual) args.residual = residual->data;
+    return pi_dnnl_run(s->object, &args, err);
+}
