@@ -35,8 +35,9 @@ struct pi_dnnl {
     struct {
         char what[8];
         int32_t version[3];
-        int32_t exact; /* 1: the format below says all; else the name and dims must do */
-        char name[32];
+        int32_t exact; /* 1: the format below says all; else these must do: */
+        int32_t src_type, src_zero;
+        char name[64];
         int64_t bytes;
         format_key plain, packed;
     } key;
@@ -165,7 +166,12 @@ static void make_key(pi_dnnl *object, const char *what)
     /* 8-bit formats carry compensation that no query tells */
     exact = exact && object->key.packed.type != (int32_t)dnnl_s8 && object->key.packed.type != (int32_t)dnnl_u8;
     object->key.exact = exact;
-    if (!exact) strncpy(object->key.name, object->name, sizeof object->key.name - 1);
+    if (exact) return;
+    dnnl_data_type_t src = dnnl_data_type_undef;
+    pi_dnnl_lib->memory_desc_query(object->md[ROLE_SRC], dnnl_query_data_type, &src);
+    object->key.src_type = (int32_t)src;
+    object->key.src_zero = object->md[ROLE_SRC_ZERO] != NULL;
+    strncpy(object->key.name, object->name, sizeof object->key.name - 1);
 }
 
 void pi_dnnl_weights(const pi_dnnl *object, pi_dnnl_weights_info *info)
