@@ -3,6 +3,12 @@
 #include <string.h>
 #include "model/reader.h"
 
+static const uint8_t kind_of_field[] = {
+    [2] = PI_ATTR_FLOAT,   [3] = PI_ATTR_INT,      [4] = PI_ATTR_STRING, [5] = PI_ATTR_TENSOR, [6] = PI_ATTR_GRAPH,
+    [7] = PI_ATTR_FLOATS,  [8] = PI_ATTR_INTS,     [9] = PI_ATTR_STRINGS, [10] = PI_ATTR_TENSORS, [11] = PI_ATTR_GRAPHS,
+    [14] = PI_ATTR_TYPE,   [22] = PI_ATTR_SPARSE,
+};
+
 static pi_status read_head(pi_reader *r, pi_span message, read_attr_head *a, pi_error *err)
 {
     pi_wire w = pi_wire_over(message, r->base);
@@ -16,35 +22,29 @@ static pi_status read_head(pi_reader *r, pi_span message, read_attr_head *a, pi_
         if (!more) break;
         switch (f.number) {
         case 1: PI_TRY(pi_field_bytes(&f, &a->name, err)); break;
-        case 2: PI_TRY(pi_field_f32(&f, &a->f, err)), seen = PI_ATTR_FLOAT; break;
-        case 3: PI_TRY(pi_field_int(&f, &a->i, err)), seen = PI_ATTR_INT; break;
-        case 4: PI_TRY(pi_field_bytes(&f, &a->s, err)), seen = PI_ATTR_STRING; break;
-        case 5: PI_TRY(pi_field_bytes(&f, &a->t, err)), seen = PI_ATTR_TENSOR; break;
-        case 6:
-            PI_TRY(pi_field_bytes(&f, &a->g, err)), seen = PI_ATTR_GRAPH;
-            a->n_graphs++;
-            break;
+        case 2: PI_TRY(pi_field_f32(&f, &a->f, err)); break;
+        case 3: PI_TRY(pi_field_int(&f, &a->i, err)); break;
+        case 4: PI_TRY(pi_field_bytes(&f, &a->s, err)); break;
+        case 5: PI_TRY(pi_field_bytes(&f, &a->t, err)); break;
+        case 6: PI_TRY(pi_field_bytes(&f, &a->g, err)); break;
         case 7:
-            PI_TRY(pi_field_count(&f, PI_WIRE_FIXED32, &n, err)), seen = PI_ATTR_FLOATS;
+            PI_TRY(pi_field_count(&f, PI_WIRE_FIXED32, &n, err));
             a->n_floats += n;
             break;
         case 8:
-            PI_TRY(pi_field_count(&f, PI_WIRE_VARINT, &n, err)), seen = PI_ATTR_INTS;
+            PI_TRY(pi_field_count(&f, PI_WIRE_VARINT, &n, err));
             a->n_ints += n;
             break;
         case 9:
             if (f.type != PI_WIRE_BYTES) return pi_fail(err, PI_E_MODEL, "its strings have the wrong wire type");
-            seen = PI_ATTR_STRINGS;
             a->n_strings++;
             break;
-        case 10: seen = PI_ATTR_TENSORS, a->n_other++; break;
-        case 11: seen = PI_ATTR_GRAPHS, a->n_other++; break;
-        case 14: seen = PI_ATTR_TYPE, a->n_other++; break;
         case 20: PI_TRY(pi_field_int(&f, &a->kind, err)); break;
         case 21: PI_TRY(pi_field_bytes(&f, &a->ref, err)); break;
-        case 22: PI_TRY(pi_field_bytes(&f, &a->sparse, err)), seen = PI_ATTR_SPARSE; break;
+        case 22: PI_TRY(pi_field_bytes(&f, &a->sparse, err)); break;
         default: break;
         }
+        if (f.number < PI_COUNT(kind_of_field) && kind_of_field[f.number]) seen = kind_of_field[f.number];
     }
     if (a->kind == PI_ATTR_NONE && !a->ref.n) a->kind = seen; /* files of 2017 leave the kind out */
     if (!a->name.n) return pi_fail(err, PI_E_MODEL, "an attribute has no name");

@@ -284,7 +284,7 @@ static pi_status add_node(pi_reader *r, pi_scope *scope, const read_node_head *n
     if (read_is_constant(r, node)) return PI_E_OK;
     const read_function *f = read_find_function(r, node);
     if (f) return read_expand(r, scope, node, f, err);
-    const pi_op *op;
+    const pi_op *op = NULL;
     int64_t version;
     read_subgraphs sub = {.captures.names.heap = r->heap};
     pi_status st = PI_E_OK;

@@ -54,7 +54,7 @@ static pi_status place(const pi_tensor *dense, int64_t count, const pi_const *in
 static pi_status make_dense(pi_reader *r, sparse_head *h, pi_const *values, pi_const *indices, pi_const **out, pi_error *err)
 {
     size_t bytes, size = pi_dtype_size(values->t.dtype);
-    int64_t count, at, nnz = values->t.rank == 1 ? values->t.dim[0] : -1;
+    int64_t count, at = 0, nnz = values->t.rank == 1 ? values->t.dim[0] : -1;
     h->t.dtype = values->t.dtype;
     if (h->t.dtype == PI_DTYPE_STRING) return pi_fail(err, PI_E_UNSUPPORTED, "sparse tensors of strings are not supported");
     PI_TRY(pi_tensor_count(&h->t, &count, err));

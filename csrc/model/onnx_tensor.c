@@ -119,10 +119,7 @@ static pi_status read_head(pi_reader *r, pi_span message, read_tensor_head *h, p
         for (int k = 0; k < PLACES; k++)
             if (f.number == places[k].number) {
                 size_t n;
-                if (k == IN_STRING)
-                    PI_TRY(pi_field_bytes(&f, &s, err)), n = 1;
-                else
-                    PI_TRY(pi_field_count(&f, places[k].type, &n, err));
+                PI_TRY(pi_field_count(&f, places[k].type, &n, err)); /* strings: one in each field */
                 h->count[k] += n;
             }
     }
@@ -249,7 +246,7 @@ static void file_release(void *file) { pi_file_unref(file); }
 static pi_status from_bytes(pi_reader *r, const read_tensor_head *h, size_t bytes, pi_const **out, pi_error *err)
 {
     size_t per = packed_per_byte(h->t.dtype), size = pi_dtype_size(h->t.dtype);
-    bytes_at at;
+    bytes_at at = {0};
     if (h->t.dtype == PI_DTYPE_STRING) return pi_fail(err, PI_E_MODEL, "strings cannot be raw data");
     PI_TRY(find_bytes(r, h, bytes / per + (bytes % per != 0), &at, err));
     if (bytes > READ_LARGE && per == 1 && h->t.dtype != PI_DTYPE_BOOL) {

@@ -123,7 +123,7 @@ typedef struct {
     float f;
     int64_t i;
     pi_span s, t, g, sparse;
-    size_t n_floats, n_ints, n_strings, n_graphs, n_other;
+    size_t n_floats, n_ints, n_strings;
 } read_attr_head;
 
 typedef struct pi_scope pi_scope;

@@ -90,7 +90,10 @@ static pi_span next_line(pi_span *rest)
 
 static bool contains(pi_span s, const char *word)
 {
-    return s.n && memmem(s.p, s.n, word, strlen(word)) != NULL;
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= s.n; i++)
+        if (memcmp(s.p + i, word, n) == 0) return true;
+    return false;
 }
 
 void read_source_line(pi_span trace, char *text, size_t size)
