@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: y = saturate(round(x / scale) + zero), and back. Computed in float. */
+#include "ops/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "ops/block.h"
+
+enum { GRAIN = 16384 };
+
+/* ---- shared ---- */
+
+bool pi_quant_range(pi_dtype dtype, double *low, double *high)
+{
+    switch (dtype) {
+    case PI_DTYPE_U8: *low = 0, *high = 255; return true;
+    case PI_DTYPE_I8: *low = -128, *high = 127; return true;
+    case PI_DTYPE_U16: *low = 0, *high = 65535; return true;
+    case PI_DTYPE_I16: *low = -32768, *high = 32767; return true;
+    case PI_DTYPE_U4: *low = 0, *high = 15; return true;
+    case PI_DTYPE_I4: *low = -8, *high = 7; return true;
+    case PI_DTYPE_U2: *low = 0, *high = 3; return true;
+    case PI_DTYPE_I2: *low = -2, *high = 1; return true;
+    default: return false;
+    }
+}
+
+static bool is_one(const pi_tensor *t) { return t->rank == 0 || (t->rank == 1 && t->dim[0] == 1); }
+
+pi_status pi_quant_open(const pi_node *node, const pi_tensor *x, const pi_tensor *scale, const pi_tensor *zero,
+                        pi_quant_grid *grid, pi_error *err)
+{
+    char a[160], b[160];
+    int axis;
+    if (zero && !pi_tensor_same_shape(scale, zero) && !(is_one(scale) && is_one(zero)))
+        return pi_fail(err, PI_E_MODEL, "scale is %s and zero point %s, expected the same shape",
+                       pi_tensor_text(scale, a, sizeof a), pi_tensor_text(zero, b, sizeof b));
+    *grid = (pi_quant_grid){.outer = 1, .n = 1, .inner = pi_tensor_n(x), .blocks = 1};
+    if (is_one(scale)) return PI_E_OK;
+    int64_t block = node->op->since >= 21 ? pi_attr_int(node, "block_size") : 0;
+    if (node->op->since < 13) return pi_fail(err, PI_E_MODEL, "scale is %s, expected a scalar", pi_tensor_text(scale, a, sizeof a));
+    PI_TRY(pi_axis(pi_attr_int(node, "axis"), x->rank, &axis, err));
+    grid->outer = pi_dims_product(x, 0, axis);
+    grid->n = grid->blocks = x->dim[axis];
+    grid->inner = pi_dims_product(x, axis + 1, x->rank);
+    if (block == 0) {
+        if (scale->rank != 1 || scale->dim[0] != grid->n)
+            return pi_fail(err, PI_E_MODEL, "scale is %s, axis %d has length %lld", pi_tensor_text(scale, a, sizeof a), axis,
+                           (long long)grid->n);
+        return PI_E_OK;
+    }
+    bool fits = block > 0 && scale->rank == x->rank;
+    for (int i = 0; fits && i < x->rank; i++)
+        fits = scale->dim[i] == (i == axis ? x->dim[i] / block + (x->dim[i] % block != 0) : x->dim[i]);
+    if (!fits)
+        return pi_fail(err, PI_E_MODEL, "scale is %s, which does not fit %s with blocks of %lld on axis %d",
+                       pi_tensor_text(scale, a, sizeof a), pi_tensor_text(x, b, sizeof b), (long long)block, axis);
+    grid->block = block;
+    grid->blocks = scale->dim[axis];
+    return PI_E_OK;
+}
+
+int64_t pi_quant_span(const pi_quant_grid *g, int64_t at, int64_t *index, int64_t *step)
+{
+    int64_t i = at % g->inner, a = at / g->inner % g->n, o = at / g->inner / g->n;
+    *step = 0;
+    if (g->block == 0) { /* one scale for each a (n is 1: for all) */
+        *index = a;
+        if (g->inner > 1 || g->n == 1) return g->inner - i;
+        *step = 1;
+        return g->n - a;
+    }
+    *index = (o * g->blocks + a / g->block) * g->inner + i;
+    if (g->inner == 1) return pi_min_i64(g->block - a % g->block, g->n - a);
+    *step = 1;
+    return g->inner - i;
+}
+
+/* Rounds |v| < 2^22 to the nearest integer, ties to even: what the addition does to the last bit. */
+static inline float nearest(float v) { return (v + 12582912.0f) - 12582912.0f; }
+
+static inline float within(float v, float low, float high)
+{
+    v = v > low ? v : low; /* NaN becomes low */
+    return v < high ? v : high;
+}
+
+void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const float *x, float zero)
+{
+    double dl, dh;
+    if (!pi_quant_range(dtype, &dl, &dh)) return;
+    float low = (float)dl - zero, high = (float)dh - zero; /* exact: small integers */
+    if (dtype == PI_DTYPE_U8) {
+        uint8_t *y = (uint8_t *)data + at;
+        for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)(int32_t)(nearest(within(x[i], low, high)) + zero);
+    } else if (dtype == PI_DTYPE_I8) {
+        int8_t *y = (int8_t *)data + at;
+        for (int64_t i = 0; i < n; i++) y[i] = (int8_t)(int32_t)(nearest(within(x[i], low, high)) + zero);
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            int64_t v = (int64_t)(nearest(within(x[i], low, high)) + zero);
+            pi_write_i64(dtype, pi_at_mut(data, dtype, at + i), 1, 1, &v);
+        }
+    }
+}
+
+typedef struct {
+    const pi_tensor *x, *scale, *zero;
+    pi_tensor *y;
+    pi_quant_grid grid;
+    unsigned rounding;
+} quant_job;
+
+/* ---- QuantizeLinear ---- */
+
+static pi_dtype quantize_dtype(const pi_node *node, const pi_tensor *zero)
+{
+    int64_t given = node->op->since >= 21 ? pi_attr_int(node, "output_dtype") : 0;
+    return zero ? zero->dtype : given ? pi_dtype_from_id(given) : PI_DTYPE_U8;
+}
+
+#define F8 (PI_BIT(F8E4M3FN) | PI_BIT(F8E4M3FNUZ) | PI_BIT(F8E5M2) | PI_BIT(F8E5M2FNUZ))
+#define SMALL (PI_BIT(U4) | PI_BIT(I4) | PI_BIT(U2) | PI_BIT(I2) | PI_BIT(F4E2M1))
+#define QUANTISED (PI_BIT(U8) | PI_BIT(I8) | PI_BIT(U16) | PI_BIT(I16) | F8 | SMALL)
+
+static pi_status quantize_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    pi_quant_grid grid;
+    const pi_tensor *zero = pi_move_in(node, in, 2);
+    out->dtype = quantize_dtype(node, zero);
+    if (!pi_dtype_in(out->dtype, QUANTISED)) return pi_fail(err, PI_E_MODEL, "%s cannot be quantised to", pi_dtype_name(out->dtype));
+    PI_TRY(pi_quant_open(node, in[0], in[1], zero, &grid, err));
+    return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
+}
+
+static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const quant_job *job = arg;
+    float x[PI_BLOCK], scale[PI_BLOCK];
+    pi_dtype dtype = job->y->dtype;
+    double low, high;
+    bool integer = pi_quant_range(dtype, &low, &high);
+    for (int64_t at = begin, n; at < end; at += n) {
+        int64_t index, step, zero = 0;
+        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), pi_min_i64(end - at, PI_BLOCK));
+        pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, x);
+        pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
+        for (int64_t i = 0; i < n; i++) x[i] /= scale[i];
+        if (job->x->dtype == PI_DTYPE_F16 && job->scale->dtype == PI_DTYPE_F16) /* the standard divides in f16 */
+            for (int64_t i = 0; i < n; i++) x[i] = pi_f16_to_float(pi_float_to_f16(x[i]));
+        if (!integer) {
+            double wide[PI_BLOCK];
+            for (int64_t i = 0; i < n; i++) wide[i] = (double)x[i];
+            pi_write_f64_as(dtype, pi_at_mut(job->y->data, dtype, at), 1, n, wide, job->rounding);
+            continue;
+        }
+        for (int64_t i = 0, m; i < n; i += m) { /* elements with the same zero point */
+            m = step && job->zero ? 1 : n - i;
+            if (job->zero) pi_read_i64(dtype, pi_at(job->zero->data, dtype, index + i * step), 1, 1, &zero);
+            pi_quant_store(dtype, job->y->data, at + i, m, x + i, (float)zero);
+        }
+    }
+}
+
+static pi_status quantize_run(const pi_call *call, pi_error *err)
+{
+    PI_TRY(pi_move_outputs(call, err));
+    quant_job job = {.x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
+    PI_TRY(pi_quant_open(call->node, job.x, job.scale, job.zero, &job.grid, err));
+    job.rounding = call->node->op->since >= 19 && pi_attr_int(call->node, "saturate") == 0 ? PI_ROUND_PLAIN : PI_ROUND_SATURATE;
+    pi_parallel(call->run->threads, pi_tensor_n(job.x), GRAIN, quantize_task, &job);
+    return PI_E_OK;
+}
+
+/* ---- DequantizeLinear ---- */
+
+static pi_status dequantize_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    pi_quant_grid grid;
+    int64_t given = node->op->since >= 23 ? pi_attr_int(node, "output_dtype") : 0;
+    out->dtype = given ? pi_dtype_from_id(given) : in[1]->dtype;
+    if (!pi_dtype_in(out->dtype, PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16)))
+        return pi_fail(err, PI_E_MODEL, "output_dtype %s is no f32, f16 or bf16", pi_dtype_name(out->dtype));
+    PI_TRY(pi_quant_open(node, in[0], in[1], pi_move_in(node, in, 2), &grid, err));
+    return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
+}
+
+static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const quant_job *job = arg;
+    float y[PI_BLOCK], scale[PI_BLOCK];
+    double x[PI_BLOCK], zero[PI_BLOCK];
+    for (int64_t at = begin, n; at < end; at += n) {
+        int64_t index, step;
+        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), pi_min_i64(end - at, PI_BLOCK));
+        pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
+        if (!job->zero) {
+            pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, y);
+        } else { /* the difference of two i32 does not fit in a float */
+            pi_read_f64(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, x);
+            pi_read_f64(job->zero->dtype, pi_at(job->zero->data, job->zero->dtype, index), step, n, zero);
+            for (int64_t i = 0; i < n; i++) y[i] = (float)(x[i] - zero[i]);
+        }
+        for (int64_t i = 0; i < n; i++) y[i] *= scale[i];
+        pi_write_f32(job->y->dtype, pi_at_mut(job->y->data, job->y->dtype, at), 1, n, y);
+    }
+}
+
+static pi_status dequantize_run(const pi_call *call, pi_error *err)
+{
+    PI_TRY(pi_move_outputs(call, err));
+    quant_job job = {.x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
+    PI_TRY(pi_quant_open(call->node, job.x, job.scale, job.zero, &job.grid, err));
+    pi_parallel(call->run->threads, pi_tensor_n(job.x), GRAIN, dequantize_task, &job);
+    return PI_E_OK;
+}
+
+/* ---- DynamicQuantizeLinear: the scale comes from the data's range, which always has 0 in it ---- */
+
+static pi_status dynamic_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    PI_TRY(pi_move_shape(&out[0], in[0]->rank, in[0]->dim, err));
+    for (uint32_t i = 1; i < node->n_out; i++) PI_TRY(pi_move_shape(&out[i], 0, in[0]->dim, err));
+    return PI_E_OK;
+}
+
+typedef struct {
+    const float *x;
+    uint8_t *y;
+    float scale, zero;
+} dynamic_job;
+
+static void dynamic_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const dynamic_job *job = arg;
+    float v[PI_BLOCK];
+    for (int64_t at = begin; at < end; at += PI_BLOCK) {
+        int64_t n = pi_min_i64(end - at, PI_BLOCK);
+        for (int64_t i = 0; i < n; i++) v[i] = job->x[at + i] / job->scale;
+        pi_quant_store(PI_DTYPE_U8, job->y, at, n, v, job->zero);
+    }
+}
+
+static pi_status dynamic_run(const pi_call *call, pi_error *err)
+{
+    PI_TRY(pi_move_outputs(call, err));
+    const float *x = call->in[0]->data;
+    int64_t n = pi_tensor_n(call->in[0]);
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float scale = high > low ? (high - low) / 255 : 1;
+    if (!(scale > 0)) scale = 1; /* a range of denormals */
+    float zero = nearest(within(-low / scale, 0, 255));
+    if (pi_move_wants(call, 1)) *(float *)call->out[1]->data = scale;
+    if (pi_move_wants(call, 2)) *(uint8_t *)call->out[2]->data = (uint8_t)zero;
+    if (!call->out[0]) return PI_E_OK;
+    dynamic_job job = {x, call->out[0]->data, scale, zero};
+    pi_parallel(call->run->threads, n, GRAIN, dynamic_task, &job);
+    return PI_E_OK;
+}
+
+static const pi_impl quantize_impls[] = {{.name = "ref", .run = quantize_run}, {0}};
+static const pi_impl dequantize_impls[] = {{.name = "ref", .run = dequantize_run}, {0}};
+static const pi_impl dynamic_impls[] = {{.name = "ref", .run = dynamic_run}, {0}};
+
+#define AXIS {.name = "axis", .kind = PI_ATTR_INT, .i = 1}
+#define SATURATE {.name = "saturate", .kind = PI_ATTR_INT, .i = 1}
+#define BLOCK {.name = "block_size", .kind = PI_ATTR_INT, .i = 0}
+#define DTYPE {.name = "output_dtype", .kind = PI_ATTR_INT, .i = 0}
+static const pi_attr_def attrs_v13[] = {AXIS, {0}};
+static const pi_attr_def quantize_attrs_v19[] = {AXIS, SATURATE, {0}};
+static const pi_attr_def quantize_attrs_v21[] = {AXIS, SATURATE, BLOCK, DTYPE, {0}};
+static const pi_attr_def quantize_attrs_v23[] = {
+    AXIS, SATURATE, BLOCK, DTYPE, {.name = "precision", .kind = PI_ATTR_INT, .i = 0}, {0}};
+static const pi_attr_def dequantize_attrs_v21[] = {AXIS, BLOCK, {0}};
+static const pi_attr_def dequantize_attrs_v23[] = {AXIS, BLOCK, DTYPE, {0}};
+
+#define FLOATS (PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16))
+#define SCALES (FLOATS | PI_BIT(I32) | PI_BIT(F8E8M0))
+static const pi_op rows[] = {
+    {.name = "QuantizeLinear", .since = 10, .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any", .T = PI_BIT(F32) | PI_BIT(I32),
+     .V = QUANTISED, .infer = quantize_infer, .impls = quantize_impls},
+    {.name = "QuantizeLinear", .since = 13, .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any", .T = PI_BIT(F32) | PI_BIT(I32),
+     .V = QUANTISED, .attrs = attrs_v13, .infer = quantize_infer, .impls = quantize_impls},
+    {.name = "QuantizeLinear", .since = 19, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
+     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v19, .infer = quantize_infer, .impls = quantize_impls},
+    {.name = "QuantizeLinear", .since = 21, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
+     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v21, .infer = quantize_infer, .impls = quantize_impls},
+    {.name = "QuantizeLinear", .since = 23, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
+     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v23, .infer = quantize_infer, .impls = quantize_impls},
+    {.name = "DequantizeLinear", .since = 10, .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
+     .infer = dequantize_infer, .impls = dequantize_impls},
+    {.name = "DequantizeLinear", .since = 13, .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
+     .attrs = attrs_v13, .infer = dequantize_infer, .impls = dequantize_impls},
+    {.name = "DequantizeLinear", .since = 19, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES, .attrs = attrs_v13, .infer = dequantize_infer, .impls = dequantize_impls},
+    {.name = "DequantizeLinear", .since = 21, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES, .attrs = dequantize_attrs_v21, .infer = dequantize_infer, .impls = dequantize_impls},
+    {.name = "DequantizeLinear", .since = 23, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES, .attrs = dequantize_attrs_v23, .infer = dequantize_infer, .impls = dequantize_impls},
+    {.name = "DynamicQuantizeLinear", .since = 11, .signature = "x:f32 -> y:u8 y_scale:f32 y_zero_point:u8",
+     .infer = dynamic_infer, .impls = dynamic_impls},
+};
+const pi_op_family pi_ops_quant = {rows, PI_COUNT(rows)};

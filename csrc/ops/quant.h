@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the quantised families share: one dtype's range, and how scales and zero points lie over a tensor. */
+#ifndef PI_OPS_QUANT_H
+#define PI_OPS_QUANT_H
+#include "ops/move.h"
+
+/* Range of an integer dtype as doubles; false for any other. */
+bool pi_quant_range(pi_dtype dtype, double *low, double *high);
+
+/* The tensor as [outer, n, inner]; scales for all of it, for each index of n, or for each block of n. */
+typedef struct {
+    int64_t outer, n, inner;
+    int64_t block, blocks; /* block 0: no blocks; blocks 1 and n 1: one scale */
+} pi_quant_grid;
+
+/* From the shapes of x, scale and zero point (may be NULL) and the attributes axis and block_size; MODEL if they do not fit. */
+pi_status pi_quant_open(const pi_node *node, const pi_tensor *x, const pi_tensor *scale, const pi_tensor *zero,
+                        pi_quant_grid *grid, pi_error *err) PI_MUST_USE;
+/* Elements from `at` on that have the scales *index + k * *step; *step is 0 or 1. */
+int64_t pi_quant_span(const pi_quant_grid *grid, int64_t at, int64_t *index, int64_t *step);
+
+/* acc[i] * scale, rounded to nearest even, plus zero, saturated to dtype, stored from element `at` on. */
+void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const float *x, float zero);
+#endif

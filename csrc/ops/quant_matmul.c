@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MatMulInteger and QLinearMatMul. Both operands become 16-bit numbers less their zero points: A in rows, B in panels of 16
+ * columns (packed once for all runs if B and its zero point are constant); then each panel meets all rows. */
+#include <string.h>
+
+#include "base/threads.h"
+#include "kernels/quant/quant_panel.h"
+#include "ops/block.h"
+#include "ops/matmul.h"
+#include "ops/quant.h"
+
+enum { TILE = 32 }; /* rows of a result that wait for their scale */
+
+typedef struct {
+    const pi_tensor *a, *b, *a_zero, *b_zero, *a_scale, *b_scale, *y_scale, *y_zero;
+} operands;
+
+typedef struct {
+    pi_matmul p;
+    int64_t pairs, panels, a_mats, b_mats, y_mats; /* pairs of k, panels of n, matrices */
+    size_t a_bytes, b_bytes;
+    const int16_t *packed; /* or NULL: B is packed in each run */
+} product;
+
+typedef struct {
+    const product *p;
+    const operands *o;
+    pi_quant_panel_fn panel;
+    int16_t *rows, *panels_out;
+    const int16_t *panels;
+    pi_tensor *y;
+} work;
+
+static operands get(const pi_node *node, const pi_tensor *const *in)
+{
+    operands o = {.a = in[0]};
+    if (node->op->name[0] == 'M') {
+        o.b = in[1];
+        o.a_zero = pi_move_in(node, in, 2);
+        o.b_zero = pi_move_in(node, in, 3);
+    } else {
+        o.a_scale = in[1], o.a_zero = in[2], o.b = in[3], o.b_scale = in[4];
+        o.b_zero = in[5], o.y_scale = in[6], o.y_zero = in[7];
+    }
+    return o;
+}
+
+/* A scale or zero point: one value, one for each row (column), or one for each of every matrix. */
+static pi_status check_each(const pi_tensor *t, const char *name, int64_t each, int64_t mats, pi_error *err)
+{
+    char text[160];
+    if (!t) return PI_E_OK;
+    int64_t n = pi_tensor_n(t);
+    if (n == 1 || n == each || n == each * mats) return PI_E_OK;
+    return pi_fail(err, PI_E_MODEL, "%s is %s, expected 1 or %lld elements", name, pi_tensor_text(t, text, sizeof text), (long long)each);
+}
+
+static int64_t place(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+{
+    int64_t n = pi_tensor_n(t);
+    return n == 1 ? 0 : n == each ? i : mat * each + i;
+}
+
+static int32_t zero_at(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+{
+    return t ? (int32_t)pi_tensor_int(t, place(t, mat, i, each)) : 0;
+}
+
+static float scale_at(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+{
+    float v;
+    pi_read_f32(t->dtype, pi_at(t->data, t->dtype, place(t, mat, i, each)), 0, 1, &v);
+    return v;
+}
+
+static pi_status product_open(const pi_node *node, const pi_tensor *const *in, product *p, pi_tensor *y, pi_error *err)
+{
+    operands o = get(node, in);
+    const pi_tensor *pair[4] = {o.a, o.b, NULL, NULL};
+    memset(p, 0, sizeof *p);
+    PI_TRY(pi_matmul_init(&p->p, node, pair, y, err));
+    p->pairs = p->p.k / 2 + p->p.k % 2;
+    p->panels = (p->p.n + PI_QUANT_COLUMNS - 1) / PI_QUANT_COLUMNS;
+    p->a_mats = o.a->rank > 2 ? pi_dims_product(o.a, 0, o.a->rank - 2) : 1;
+    p->b_mats = o.b->rank > 2 ? pi_dims_product(o.b, 0, o.b->rank - 2) : 1;
+    p->y_mats = 1;
+    for (int i = 0; i < p->p.batch_rank; i++) p->y_mats *= p->p.batch[i];
+    PI_TRY(check_each(o.a_zero, "the zero point of A", p->p.m, p->a_mats, err));
+    PI_TRY(check_each(o.b_zero, "the zero point of B", p->p.n, p->b_mats, err));
+    PI_TRY(check_each(o.a_scale, "the scale of A", p->p.m, p->a_mats, err));
+    PI_TRY(check_each(o.b_scale, "the scale of B", p->p.n, p->b_mats, err));
+    PI_TRY(check_each(o.y_scale, "the scale of Y", 1, 1, err));
+    PI_TRY(check_each(o.y_zero, "the zero point of Y", 1, 1, err));
+    size_t a, b;
+    if (!pi_mul((size_t)(p->a_mats * p->p.m), (size_t)p->pairs * 4, &a) ||
+        !pi_mul((size_t)(p->b_mats * p->panels), (size_t)p->pairs * 4 * PI_QUANT_COLUMNS, &b) || a > INT64_MAX / 4 || b > INT64_MAX / 4)
+        return pi_fail(err, PI_E_LIMIT, "the operands are too large");
+    p->a_bytes = (a + 63) / 64 * 64;
+    p->b_bytes = (b + 63) / 64 * 64;
+    return PI_E_OK;
+}
+
+static pi_status product_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    product p;
+    return product_open(node, in, &p, out, err);
+}
+
+/* Panel `unit` of B, counted through all its matrices. */
+static void pack_panel(const product *p, const operands *o, int64_t unit, const void *b_data, int16_t *out)
+{
+    int64_t mat = unit / p->panels, first = unit % p->panels * PI_QUANT_COLUMNS;
+    int16_t *to = out + unit * p->pairs * 2 * PI_QUANT_COLUMNS;
+    memset(to, 0, (size_t)p->pairs * 4 * PI_QUANT_COLUMNS);
+    const char *b = (const char *)b_data + mat * p->p.k * p->p.n;
+    for (int64_t j = 0; j < PI_QUANT_COLUMNS && first + j < p->p.n; j++) {
+        int32_t zero = zero_at(o->b_zero, mat, first + j, p->p.n);
+        const char *column = b + (first + j) * p->p.b.col;
+        for (int64_t odd = 0; odd < 2 && odd < p->p.k; odd++)
+            pi_quant_widen(column + odd * p->p.b.row, o->b->dtype == PI_DTYPE_I8, 2 * p->p.b.row, zero, to + 2 * j + odd,
+                           2 * PI_QUANT_COLUMNS, (p->p.k - odd + 1) / 2);
+    }
+}
+
+typedef struct {
+    const product *p;
+    const operands *o;
+} pack_arg;
+
+static pi_status pack_all(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    (void)err;
+    const pack_arg *a = arg;
+    for (int64_t u = 0; u < a->p->b_mats * a->p->panels; u++) pack_panel(a->p, a->o, u, source->data, out);
+    return PI_E_OK;
+}
+
+/* FNV-1a of the zero points' bytes. */
+static uint64_t zeros_hash(const pi_tensor *t)
+{
+    uint64_t h = 14695981039346656037u;
+    int64_t n = t ? pi_tensor_n(t) : 0;
+    for (int64_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)t->data)[i]) * 1099511628211u;
+    return h;
+}
+
+static pi_status product_prepare(pi_prep *prep, pi_error *err)
+{
+    operands o = get(prep->node, prep->in);
+    product *p = prep->state = pi_prep_alloc(prep, sizeof *p, err);
+    if (!p) return pi_alloc_status(err);
+    PI_TRY(product_open(prep->node, prep->in, p, NULL, err));
+    uint32_t b = prep->node->op->name[0] == 'M' ? 1 : 3;
+    bool constant = pi_prep_is_const(prep, b) && (!o.b_zero || o.b_zero->data) && p->b_bytes > 0;
+    if (constant) {
+        struct {
+            char name[16];
+            uint64_t zeros; /* the packed form depends on them */
+        } key = {.name = "quant_b16", .zeros = zeros_hash(o.b_zero)};
+        pack_arg arg = {p, &o};
+        const void *packed;
+        PI_TRY(pi_prep_pack(prep, b, &key, sizeof key, p->b_bytes, pack_all, &arg, &packed, err));
+        p->packed = packed;
+        pi_prep_drop(prep, b);
+    }
+    prep->flops = 2.0 * (double)p->y_mats * (double)p->p.m * (double)p->p.n * (double)p->p.k;
+    if (!pi_add(p->a_bytes, constant ? 0 : p->b_bytes, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "the operands are too large");
+    return PI_E_OK;
+}
+
+static void rows_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const work *w = arg;
+    const product *p = w->p;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t mat = r / p->p.m, i = r % p->p.m;
+        int16_t *to = w->rows + r * 2 * p->pairs;
+        pi_quant_widen((const char *)w->o->a->data + mat * p->p.m * p->p.k + i * p->p.a.row, w->o->a->dtype == PI_DTYPE_I8,
+                       p->p.a.col, zero_at(w->o->a_zero, mat, i, p->p.m), to, 1, p->p.k);
+        if (p->p.k % 2) to[p->p.k] = 0;
+    }
+}
+
+static void panels_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const work *w = arg;
+    for (int64_t u = begin; u < end; u++) pack_panel(w->p, w->o, u, w->o->b->data, w->panels_out);
+}
+
+/* Matrices of A and B that make matrix `mat` of Y. */
+static void product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b)
+{
+    int64_t ea = 0, eb = 0;
+    for (int i = p->p.batch_rank - 1; i >= 0; i--) {
+        int64_t k = mat % p->p.batch[i];
+        mat /= p->p.batch[i];
+        ea += k * p->p.a.batch[i];
+        eb += k * p->p.b.batch[i];
+    }
+    *a = ea / pi_max_i64(1, p->p.m * p->p.k);
+    *b = eb / pi_max_i64(1, p->p.n * p->p.k);
+}
+
+static void product_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const work *w = arg;
+    const product *p = w->p;
+    int64_t m = p->p.m, n = p->p.n;
+    for (int64_t u = begin; u < end; u++) { /* (matrix, panel) */
+        int64_t mat = u / p->panels, panel = u % p->panels, a, b, first = panel * PI_QUANT_COLUMNS;
+        int64_t columns = pi_min_i64(PI_QUANT_COLUMNS, n - first);
+        product_mats(p, mat, &a, &b);
+        const int16_t *right = w->panels + (b * p->panels + panel) * p->pairs * 2 * PI_QUANT_COLUMNS;
+        for (int64_t i0 = 0; i0 < m; i0 += TILE) {
+            int32_t c[TILE][PI_QUANT_COLUMNS];
+            int64_t rows = pi_min_i64(TILE, m - i0);
+            w->panel(w->rows + (a * m + i0) * 2 * p->pairs, 2 * p->pairs, right, p->pairs, c[0], PI_QUANT_COLUMNS, rows);
+            for (int64_t i = 0; i < rows; i++) {
+                int64_t at = (mat * m + i0 + i) * n + first;
+                if (!w->o->y_scale) {
+                    memcpy((int32_t *)w->y->data + at, c[i], (size_t)columns * sizeof(int32_t));
+                    continue;
+                }
+                float x[PI_QUANT_COLUMNS], of_a = scale_at(w->o->a_scale, a, i0 + i, m), of_y = scale_at(w->o->y_scale, 0, 0, 1);
+                for (int64_t j = 0; j < columns; j++)
+                    x[j] = (float)c[i][j] * (of_a * scale_at(w->o->b_scale, b, first + j, n) / of_y);
+                pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)zero_at(w->o->y_zero, 0, 0, 1));
+            }
+        }
+    }
+}
+
+static pi_status product_run(const pi_call *call, pi_error *err)
+{
+    const product *p = call->state;
+    operands o = get(call->node, call->in);
+    PI_TRY(pi_move_outputs(call, err));
+    work w = {.p = p, .o = &o, .panel = pi_quant_panel_select(), .y = call->out[0]};
+    if (pi_tensor_n(w.y) == 0) return PI_E_OK;
+    int threads = call->run->threads;
+    int64_t grain = pi_max_i64(1, 16384 / (p->p.k + 1));
+    w.rows = call->scratch;
+    w.panels = p->packed;
+    pi_parallel(threads, p->a_mats * p->p.m, grain, rows_task, &w);
+    if (!w.panels) {
+        w.panels = w.panels_out = (int16_t *)(void *)((char *)call->scratch + p->a_bytes);
+        pi_parallel(threads, p->b_mats * p->panels, pi_max_i64(1, grain / PI_QUANT_COLUMNS), panels_task, &w);
+    }
+    pi_parallel(threads, p->y_mats * p->panels, pi_max_i64(1, 4096 / (p->p.m * p->pairs + 1)), product_task, &w);
+    return PI_E_OK;
+}
+
+static const pi_impl impls[] = {{.name = "ref", .prepare = product_prepare, .run = product_run}, {0}};
+
+#define BYTES (PI_BIT(U8) | PI_BIT(I8))
+static const pi_op rows[] = {
+    {.name = "MatMulInteger", .since = 10, .signature = "A:T B:U a_zero_point?:T b_zero_point?:U -> Y:i32", .T = BYTES,
+     .U = BYTES, .infer = product_infer, .impls = impls},
+    {.name = "QLinearMatMul", .since = 10,
+     .signature = "a:T a_scale:f32 a_zero_point:T b:U b_scale:f32 b_zero_point:U y_scale:f32 y_zero_point:V -> y:V",
+     .T = BYTES, .U = BYTES, .V = BYTES, .infer = product_infer, .impls = impls},
+    {.name = "QLinearMatMul", .since = 21,
+     .signature = "a:T a_scale:any a_zero_point:T b:U b_scale:any b_zero_point:U y_scale:any y_zero_point:V -> y:V",
+     .T = BYTES, .U = BYTES, .V = BYTES, .infer = product_infer, .impls = impls},
+};
+const pi_op_family pi_ops_quant_matmul = {rows, PI_COUNT(rows)};
