@@ -129,10 +129,10 @@ RULES = [
     ),
     Rule(
         "oneDNN's names live in onednn",
-        r"\bdnnl_\w+",
+        r"\bdnnl_\w+_t\b|\bdnnl_\w+\s*\(",
         ("onednn/",),
-        ("dnnl_memory_t m;",),
-        ("pi_dnnl_matmul(x)",),
+        ("dnnl_memory_t m;", "dnnl_version()"),
+        ("pi_dnnl_matmul(x)", "struct dnnl_state *state;"),
     ),
 ]
 
