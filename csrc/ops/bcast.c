@@ -50,6 +50,19 @@ int64_t pi_bcast_at(const pi_bcast *b, int64_t at, int64_t *offset)
     return b->dim[last] - place;
 }
 
+pi_bcast_span pi_bcast_rows(const pi_bcast *b, int64_t at, int64_t end)
+{
+    pi_bcast_span s = {.rows = 1};
+    int last = b->rank - 1;
+    int64_t row = b->dim[last], left = pi_bcast_at(b, at, s.offset);
+    s.n = pi_min_i64(left, end - at);
+    if (last == 0 || left != row || end - at < 2 * row) return s;
+    int64_t place = at / row % b->dim[last - 1];
+    s.rows = pi_min_i64(b->dim[last - 1] - place, (end - at) / row);
+    for (int k = 0; k < b->n_in; k++) s.row[k] = b->stride[k][last - 1];
+    return s;
+}
+
 static bool row_has(const pi_node *node, const char *attr)
 {
     for (const pi_attr_def *d = node->op->attrs; d && d->name; d++)

@@ -23,6 +23,12 @@ int64_t pi_bcast_at(const pi_bcast *b, int64_t at, int64_t *offset);
  * of newer rows: b as it is. */
 pi_status pi_bcast_legacy(const pi_node *node, const pi_tensor *a, const pi_tensor *b, pi_tensor *aligned,
                           pi_error *err) PI_MUST_USE;
+/* The longest stretch of [at, end) that is `rows` rows of n places with even strides. */
+typedef struct {
+    int64_t rows, n;
+    int64_t offset[PI_BCAST_INPUTS], row[PI_BCAST_INPUTS]; /* start, and distance of rows, of each input */
+} pi_bcast_span;
+pi_bcast_span pi_bcast_rows(const pi_bcast *b, int64_t at, int64_t end);
 /* Stride of input k along a row: 0 or 1. */
 static inline int64_t pi_bcast_step(const pi_bcast *b, int k) { return b->stride[k][b->rank - 1]; }
 #endif

@@ -3,7 +3,9 @@
  * The reference computes in double (integers in int64_t, wrapping) and rounds once. */
 #include <math.h>
 #include <string.h>
+#include "base/act.h"
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 
@@ -194,6 +196,118 @@ static pi_status unary_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
+/* ---- vectors: f32, and f16 and bf16 through blocks of f32 ---- */
+
+enum { FAST_GRAIN = 1 << 15 };
+
+typedef struct {
+    enum { FAST_ACT, FAST_UNARY, FAST_IS_NAN } form;
+    pi_act act;
+    pi_unary unary;
+} fast_state;
+
+static const struct {
+    const char *name;
+    pi_unary kind;
+} fast_unary[] = {
+    {"Neg", PI_UNARY_NEG},         {"Abs", PI_UNARY_ABS},           {"Sign", PI_UNARY_SIGN},       {"Floor", PI_UNARY_FLOOR},
+    {"Ceil", PI_UNARY_CEIL},       {"Round", PI_UNARY_ROUND},       {"Sqrt", PI_UNARY_SQRT},       {"Exp", PI_UNARY_EXP},
+    {"Log", PI_UNARY_LOG},         {"Erf", PI_UNARY_ERF},           {"Tanh", PI_UNARY_TANH},       {"Sigmoid", PI_UNARY_SIGMOID},
+    {"Softplus", PI_UNARY_SOFTPLUS}, {"Softsign", PI_UNARY_SOFTSIGN}, {"Sin", PI_UNARY_SIN},       {"Cos", PI_UNARY_COS},
+    {"Reciprocal", PI_UNARY_RECIPROCAL},
+};
+static const struct {
+    const char *name;
+    pi_act_kind kind;
+    const char *a, *b; /* attributes of the two parameters */
+} fast_acts[] = {
+    {"Relu", PI_ACT_RELU, NULL, NULL},        {"LeakyRelu", PI_ACT_LEAKY_RELU, "alpha", NULL},
+    {"Elu", PI_ACT_ELU, "alpha", NULL},       {"HardSigmoid", PI_ACT_HARD_SIGMOID, "alpha", "beta"},
+    {"Swish", PI_ACT_SILU, "alpha", NULL},    {"HardSwish", PI_ACT_HARD_SWISH, NULL, NULL},
+    {"Gelu", PI_ACT_GELU_ERF, NULL, NULL},    {"Mish", PI_ACT_MISH, NULL, NULL},
+    {"Clip", PI_ACT_CLIP, "min", "max"},
+};
+
+static bool fast_find(const pi_node *node, fast_state *s)
+{
+    const char *name = node->op->name;
+    for (size_t i = 0; i < PI_COUNT(fast_unary); i++)
+        if (strcmp(fast_unary[i].name, name) == 0) {
+            *s = (fast_state){.form = FAST_UNARY, .unary = fast_unary[i].kind};
+            return true;
+        }
+    for (size_t i = 0; i < PI_COUNT(fast_acts); i++)
+        if (strcmp(fast_acts[i].name, name) == 0) {
+            *s = (fast_state){.form = FAST_ACT,
+                              .act = {fast_acts[i].kind, (float)parameter(node, fast_acts[i].a), (float)parameter(node, fast_acts[i].b)}};
+            if (s->act.kind == PI_ACT_GELU_ERF && strcmp(pi_attr_string(node, "approximate"), "tanh") == 0)
+                s->act.kind = PI_ACT_GELU_TANH;
+            return true;
+        }
+    *s = (fast_state){.form = FAST_IS_NAN};
+    return strcmp(name, "IsNaN") == 0;
+}
+
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    fast_state s;
+    (void)out;
+    if (in[0]->dtype != PI_DTYPE_F32 && in[0]->dtype != PI_DTYPE_F16 && in[0]->dtype != PI_DTYPE_BF16) return "only f32, f16, bf16";
+    return fast_find(node, &s) ? NULL : "no kernel";
+}
+
+static pi_status fast_prepare(pi_prep *prep, pi_error *err)
+{
+    fast_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    (void)fast_find(prep->node, s);
+    return PI_E_OK;
+}
+
+static void fast_apply(const fast_state *s, int64_t n, const float *x, void *y)
+{
+    const pi_eltwise_kernels *k = pi_eltwise();
+    const pi_in in = {x, 0, 1};
+    if (s->form == FAST_ACT)
+        k->act_f32(s->act, (size_t)n, x, y);
+    else if (s->form == FAST_UNARY)
+        k->unary_f32(s->unary, (size_t)n, x, y);
+    else
+        k->compare_f32(PI_COMPARE_NE, 1, (size_t)n, in, in, y);
+}
+
+typedef struct {
+    const fast_state *state;
+    const pi_tensor *x;
+    pi_tensor *y;
+} fast_task;
+
+static void fast_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const fast_task *t = arg;
+    if (t->x->dtype == PI_DTYPE_F32) {
+        fast_apply(t->state, end - begin, (const float *)t->x->data + begin, pi_at_mut(t->y->data, t->y->dtype, begin));
+        return;
+    }
+    for (int64_t at = begin; at < end; at += PI_BLOCK) {
+        int64_t n = pi_min_i64(PI_BLOCK, end - at);
+        float v[PI_BLOCK];
+        void *y = pi_at_mut(t->y->data, t->y->dtype, at);
+        pi_read_f32(t->x->dtype, pi_at(t->x->data, t->x->dtype, at), 1, n, v);
+        fast_apply(t->state, n, v, t->y->dtype == PI_DTYPE_BOOL ? y : v);
+        if (t->y->dtype != PI_DTYPE_BOOL) pi_write_f32(t->y->dtype, y, 1, n, v);
+    }
+}
+
+static pi_status fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    fast_task t = {call->state, call->in[0], call->out[0]};
+    pi_parallel(call->run->threads, pi_tensor_n(t.x), FAST_GRAIN, fast_chunk, &t);
+    return PI_E_OK;
+}
+
 static pi_status gelu_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
     const char *a = pi_attr_string(node, "approximate");
@@ -254,6 +368,25 @@ static void clip_chunk(void *arg, int64_t begin, int64_t end, int thread)
     unary_chunk(&t, begin, end, thread);
 }
 
+static const char *clip_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)node;
+    (void)out;
+    return in[0]->dtype == PI_DTYPE_F32 ? NULL : "only f32";
+}
+
+static pi_status clip_fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    fast_state s = {.form = FAST_ACT, .act = {PI_ACT_CLIP, -INFINITY, INFINITY}};
+    const pi_tensor *low = call->node->n_explicit > 1 ? call->in[1] : NULL, *high = call->node->n_explicit > 2 ? call->in[2] : NULL;
+    if (low && *(const float *)low->data > -INFINITY) s.act.a = *(const float *)low->data;
+    if (high && *(const float *)high->data < INFINITY) s.act.b = *(const float *)high->data;
+    fast_task t = {&s, call->in[0], call->out[0]};
+    pi_parallel(call->run->threads, pi_tensor_n(t.x), FAST_GRAIN, fast_chunk, &t);
+    return PI_E_OK;
+}
+
 static pi_status clip_run(const pi_call *call, pi_error *err)
 {
     (void)err;
@@ -264,8 +397,8 @@ static pi_status clip_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl unary_impls[] = {{"ref", NULL, unary_prepare, unary_run, 1}, {0}};
-static const pi_impl clip_impls[] = {{"ref", NULL, NULL, clip_run, 1}, {0}};
+static const pi_impl unary_impls[] = {{"simd", fast_refuse, fast_prepare, fast_run, 1}, {"ref", NULL, unary_prepare, unary_run, 1}, {0}};
+static const pi_impl clip_impls[] = {{"simd", clip_fast_refuse, NULL, clip_fast_run, 1}, {"ref", NULL, NULL, clip_run, 1}, {0}};
 
 #define CONSUMED {"consumed_inputs", PI_ATTR_INTS, false, 0, 0, NULL}
 #define FLOAT(name, value) {name, PI_ATTR_FLOAT, false, 0, value, NULL}

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/pool/pool.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 #include "ops/window.h"
@@ -188,9 +189,135 @@ static pi_status pool_run(const pi_call *call, pi_error *err)
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
 
+/* ---- f32 kernels ---- */
+
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (node->n_out > 1 && node->out[1]) return "no indices";
+    if (!node->out[0] || pi_tensor_n(out[0]) == 0) return "no elements";
+    return strstr(node->op->name, "Lp") ? "no LpPool" : NULL;
+}
+
+/* Taps of one output place that lie in the input, and the offset in x of the first; false: there are none. */
+static bool window_at(const pool *q, const int64_t place3[3], size_t taps[3], ptrdiff_t step[3], int64_t *offset)
+{
+    const pi_window *w = &q->w;
+    for (int i = 0; i < 3; i++) {
+        int64_t start = place3[i] * w->stride[i] - w->pad[i], from, to;
+        taps_inside(w, i, start, w->in[i], &from, &to);
+        if (from >= to) return false;
+        taps[i] = (size_t)(to - from);
+        step[i] = (ptrdiff_t)(w->dilation[i] * q->x.space[i]);
+        *offset += (start + from * w->dilation[i]) * q->x.space[i];
+    }
+    return true;
+}
+
+static void nothing(const pool *q, int64_t count, int64_t n, float *y)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = q->kind == POOL_MAX ? -INFINITY : 0 / (float)count;
+}
+
+typedef struct {
+    const pi_call *call;
+    int64_t block, blocks; /* channels of one piece of work, pieces of one place */
+} last_task;
+
+/* Channels last: a piece is one output place and a block of channels. */
+static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const last_task *t = arg;
+    const pool *q = t->call->state;
+    const pi_window *w = &q->w;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t c = r % t->blocks * t->block, n = pi_min_i64(t->block, w->channels - c), at = r / t->blocks, spot = at;
+        int64_t place3[3], offset = c;
+        for (int i = 2; i >= 0; i--) {
+            place3[i] = spot % w->out[i];
+            spot /= w->out[i];
+        }
+        offset += spot * q->x.batch;
+        size_t taps[3];
+        ptrdiff_t step[3];
+        float *y = (float *)t->call->out[0]->data + at * w->channels + c;
+        bool some = window_at(q, place3, taps, step, &offset);
+        const float *x = (const float *)t->call->in[0]->data + offset;
+        int64_t count = count_taps(q, 0, place3[0]) * count_taps(q, 1, place3[1]) * count_taps(q, 2, place3[2]);
+        if (!some)
+            nothing(q, count, n, y);
+        else if (q->kind == POOL_MAX)
+            pi_pool()->max_f32((size_t)n, taps, step, x, y);
+        else
+            pi_pool()->sum_f32((size_t)n, taps, step, x, 1 / (float)count, y);
+    }
+}
+
+/* Channels first: a piece is a row of one plane. */
+static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const pool *q = call->state;
+    const pi_window *w = &q->w;
+    const pi_pool_kernels *k = pi_pool();
+    for (int64_t r = begin; r < end; r++) {
+        int64_t h = r % w->out[1], d = r / w->out[1] % w->out[0], plane = r / w->out[1] / w->out[0];
+        int64_t d0 = d * w->stride[0] - w->pad[0], h0 = h * w->stride[1] - w->pad[1], kd0, kd1, kh0, kh1;
+        const float *x = (const float *)call->in[0]->data + plane * q->x.channel;
+        float *y = (float *)call->out[0]->data + r * w->out[2];
+        taps_inside(w, 0, d0, w->in[0], &kd0, &kd1);
+        taps_inside(w, 1, h0, w->in[1], &kh0, &kh1);
+        for (int64_t i = 0; i < w->out[2]; i++) y[i] = q->kind == POOL_MAX ? -INFINITY : 0;
+        for (int64_t kd = kd0; kd < kd1; kd++)
+            for (int64_t kh = kh0; kh < kh1; kh++) {
+                const float *row = x + (d0 + kd * w->dilation[0]) * q->x.space[0] + (h0 + kh * w->dilation[1]) * q->x.space[1];
+                for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
+                    int64_t offset = kw * w->dilation[2] - w->pad[2], lo, hi;
+                    if (offset >= w->in[2]) break;
+                    pi_window_range(offset, w->stride[2], w->in[2], w->out[2], &lo, &hi);
+                    if (lo < hi)
+                        (q->kind == POOL_MAX ? k->row_max_f32 : k->row_add_f32)(
+                            (size_t)(hi - lo), row + offset + lo * w->stride[2], (ptrdiff_t)w->stride[2], y + lo);
+                }
+            }
+        int64_t count = count_taps(q, 0, d) * count_taps(q, 1, h);
+        for (int64_t i = 0; q->kind != POOL_MAX && i < w->out[2]; i++) y[i] /= (float)(count * count_taps(q, 2, i));
+    }
+}
+
+static pi_status fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const pool *q = call->state;
+    const pi_window *w = &q->w;
+    int64_t places = w->batch * w->out[0] * w->out[1] * w->out[2];
+    int64_t work = w->kernel[0] * w->kernel[1] * w->kernel[2];
+    if (w->nhwc) {
+        last_task t = {.call = call, .block = places < 64 ? 128 : w->channels};
+        t.blocks = (w->channels + t.block - 1) / t.block;
+        pi_parallel(call->run->threads, places * t.blocks, 1 + 32768 / (work * t.block + 1), last_chunk, &t);
+    } else if (places == w->batch) { /* one window over a plane: the plane is a row of places of one channel */
+        pool global = *q;
+        global.w.batch = places * w->channels;
+        global.w.channels = 1;
+        global.x.batch = q->x.channel;
+        pi_call copy = *call;
+        copy.state = &global;
+        last_task t = {.call = &copy, .block = 1, .blocks = 1};
+        pi_parallel(call->run->threads, global.w.batch, 1 + 8192 / work, last_chunk, &t);
+    } else {
+        pi_call copy = *call;
+        pi_parallel(call->run->threads, w->batch * w->channels * w->out[0] * w->out[1], 1 + 32768 / (work * w->out[2] + 1),
+                    first_chunk, &copy);
+    }
+    return PI_E_OK;
+}
+
 /* ---- rows ---- */
 
-static const pi_impl pool_impls[] = {{"ref", NULL, pool_prepare, pool_run, 0}, {0}};
+static const pi_impl pool_impls[] = {{"simd", fast_refuse, pool_prepare, fast_run, 0}, {"ref", NULL, pool_prepare, pool_run, 0}, {0}};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 #define INTS(name) {name, PI_ATTR_INTS, false, 0, 0, NULL}
