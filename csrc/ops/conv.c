@@ -167,6 +167,7 @@ static pi_status conv_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl conv_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
+                                     {"own", pi_conv_own_refuse, pi_conv_own_prepare, pi_conv_own_run, 0},
                                      {"ref", NULL, conv_prepare, conv_run, 0}, {0}};
 
 #define CONV_ATTRS                                                                                               \

@@ -25,6 +25,10 @@ void pi_conv_finish(const pi_conv *c, const pi_call *call, int64_t channel, int6
 const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Our own kernels, for Conv on channels-last data. */
+const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* act, act_a, act_b of a node that may have them. */
 pi_act pi_node_act(const pi_node *node);
 /* MODEL if they are out of range. */

@@ -228,6 +228,7 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 0},
+                                       {"own", pi_matmul_own_refuse, pi_matmul_own_prepare, pi_matmul_own_run, 0},
                                        {"ref", NULL, ref_prepare, ref_run, 0}, {0}};
 
 #define INT(name) {name, PI_ATTR_INT, false, 0, 0, NULL}

@@ -27,4 +27,8 @@ pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* Inputs beside A and B: bias is in[2], the residual in[3]; NULL if absent. */
 const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in);
 const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in);
+/* Our own kernels. */
+const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_matmul_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 #endif

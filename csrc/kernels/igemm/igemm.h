@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matrix product of rows that are reached through pointers, after M. Dukhan, "The Indirect Convolution Algorithm",
+ * arXiv 1907.02129: the same kernel does GEMM (one tap) and convolution on channels-last data (a tap for each place of the
+ * window; a row that lies in the padding points at zeros).
+ *
+ *     c[i][j] = (bias ? bias[j] : 0) + sum over taps t, l < k of a[t * m + i][l] * b[t * k + l][j]
+ *
+ * for i < m <= mr, j < n <= nr. b is packed: a panel of taps * k rows with nr columns each, zero-filled. c has rows of
+ * `c_row` floats; only the n first columns of m rows are written. bias has n values. No alignment needed, no aliasing. */
+#ifndef PI_KERNELS_IGEMM_H
+#define PI_KERNELS_IGEMM_H
+#include <stddef.h>
+#include "base/cpu.h"
+
+typedef struct {
+    size_t mr, nr; /* the tile */
+    void (*tile)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b, const float *bias,
+                 float *c, size_t c_row);
+} pi_igemm_kernels;
+
+#define X(isa, name) extern const pi_igemm_kernels name;
+#include "kernels/igemm/kernels.inc"
+#undef X
+
+/* The best for this CPU. */
+const pi_igemm_kernels *pi_igemm(void);
+#endif
