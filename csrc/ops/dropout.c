@@ -70,6 +70,7 @@ static const pi_attr_def attrs_v6[] = {
 static const pi_attr_def attrs_v7[] = {{.name = "ratio", .kind = PI_ATTR_FLOAT, .f = 0.5f}, {0}};
 static const pi_attr_def attrs_v12[] = {{.name = "seed", .kind = PI_ATTR_INT}, {0}};
 
+#define F8 (PI_BIT(F8E4M3FN) | PI_BIT(F8E4M3FNUZ) | PI_BIT(F8E5M2) | PI_BIT(F8E5M2FNUZ))
 static const pi_op rows[] = {
     {.name = "Dropout", .since = 1, .signature = "data:T -> output:T mask?:T", .T = PI_FLOATS, .attrs = attrs_v1,
      .infer = dropout_infer, .impls = impls},
@@ -80,6 +81,6 @@ static const pi_op rows[] = {
     {.name = "Dropout", .since = 10, .signature = "data:T -> output:T mask?:bool", .T = PI_FLOATS, .attrs = attrs_v7,
      .infer = dropout_infer, .impls = impls},
     {.name = "Dropout", .since = 12, .signature = "data:T ratio?:U training_mode?:bool -> output:T mask?:bool",
-     .T = PI_FLOATS, .U = PI_FLOATS, .flags = PI_OP_RANDOM, .attrs = attrs_v12, .infer = dropout_infer, .impls = impls},
+     .T = PI_FLOATS | F8, .U = PI_FLOATS | F8, .flags = PI_OP_RANDOM, .attrs = attrs_v12, .infer = dropout_infer, .impls = impls},
 };
 const pi_op_family pi_ops_dropout = {rows, PI_COUNT(rows)};

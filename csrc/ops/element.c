@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "ops/block.h"
+
 double pi_element_get(pi_dtype dtype, const void *data, int64_t i)
 {
     switch (dtype) {
@@ -24,7 +26,11 @@ double pi_element_get(pi_dtype dtype, const void *data, int64_t i)
     case PI_DTYPE_U32: return ((const uint32_t *)data)[i];
     case PI_DTYPE_I64: return (double)((const int64_t *)data)[i];
     case PI_DTYPE_U64: return (double)((const uint64_t *)data)[i];
-    default: return 0;
+    default: {
+        double v = 0;
+        if (dtype != PI_DTYPE_NONE && dtype != PI_DTYPE_STRING) pi_read_f64(dtype, pi_at(data, dtype, i), 0, 1, &v);
+        return v;
+    }
     }
 }
 
@@ -61,7 +67,9 @@ void pi_element_put(pi_dtype dtype, void *data, int64_t i, double v)
     case PI_DTYPE_U32: ((uint32_t *)data)[i] = (uint32_t)clamp(v, 0, UINT32_MAX); return;
     case PI_DTYPE_I64: ((int64_t *)data)[i] = to_i64(v); return;
     case PI_DTYPE_U64: ((uint64_t *)data)[i] = to_u64(v); return;
-    default: return;
+    default:
+        if (pi_dtype_is_float(dtype)) pi_write_f64(dtype, pi_at_mut(data, dtype, i), 0, 1, &v);
+        return;
     }
 }
 

@@ -37,7 +37,7 @@ static inline uint16_t pi_element_to_bf16(float f)
     return (uint16_t)((wide + 0x7fff + ((wide >> 16) & 1)) >> 16);
 }
 
-/* Element i of `data` as a double: exact but for 64-bit integers above 2^53. BOOL is 0 or 1. Other dtypes: 0. */
+/* Element i of `data` as a double: exact but for 64-bit integers above 2^53. BOOL is 0 or 1, STRING 0. */
 double pi_element_get(pi_dtype dtype, const void *data, int64_t i);
 /* Stores v as element i: floats are rounded to nearest, integers truncated and saturated (NaN: 0), BOOL is v != 0. */
 void pi_element_put(pi_dtype dtype, void *data, int64_t i, double v);

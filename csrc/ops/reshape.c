@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that change the shape and no byte: Reshape, Flatten, Squeeze, Unsqueeze, Identity. */
+/* Operators that change the shape and no byte: Reshape, Flatten, Squeeze, Unsqueeze, Identity, BitCast. */
 #include "ops/move.h"
 
 static const pi_impl view_impls[] = {{.name = "ref", .run = pi_move_view_run, .inplace = 1}, {0}};
@@ -131,12 +131,40 @@ static pi_status unsqueeze_infer_v1(const pi_node *node, const pi_tensor *const 
     return unsqueeze_to(in[0], &axes, out, err);
 }
 
+/* ---- BitCast: the same bits by another name; types narrower than a byte are unpacked, with or without a sign ---- */
+
+static pi_status bitcast_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    out->dtype = pi_dtype_from_id(pi_attr_int(node, "to"));
+    if (out->dtype == PI_DTYPE_STRING || in[0]->dtype == PI_DTYPE_STRING || out->dtype == PI_DTYPE_NONE ||
+        pi_dtype_bits(out->dtype) != pi_dtype_bits(in[0]->dtype))
+        return pi_fail(err, PI_E_MODEL, "%s cannot be read as %s", pi_dtype_name(in[0]->dtype), pi_dtype_name(out->dtype));
+    return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
+}
+
+static pi_status bitcast_run(const pi_call *call, pi_error *err)
+{
+    PI_TRY(pi_move_view_run(call, err));
+    pi_dtype to = call->out[0]->dtype;
+    size_t bits = pi_dtype_bits(to);
+    if (bits >= 8) return PI_E_OK;
+    int sign = to == PI_DTYPE_I4 || to == PI_DTYPE_I2 ? 1 << (bits - 1) : 0;
+    uint8_t *y = call->out[0]->data;
+    int64_t n = pi_tensor_n(call->out[0]);
+    for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)(((y[i] & ((1 << bits) - 1)) ^ sign) - sign);
+    return PI_E_OK;
+}
+
+static const pi_impl bitcast_impls[] = {{.name = "ref", .run = bitcast_run}, {0}};
+
 static const pi_attr_def reshape_attrs_v1[] = {
     {.name = "shape", .kind = PI_ATTR_INTS}, {.name = "consumed_inputs", .kind = PI_ATTR_INTS}, {0}};
 static const pi_attr_def reshape_attrs[] = {{.name = "allowzero", .kind = PI_ATTR_INT, .i = 0}, {0}};
 static const pi_attr_def flatten_attrs[] = {{.name = "axis", .kind = PI_ATTR_INT, .i = 1}, {0}};
 static const pi_attr_def squeeze_attrs_v1[] = {{.name = "axes", .kind = PI_ATTR_INTS}, {0}};
 static const pi_attr_def unsqueeze_attrs_v1[] = {{.name = "axes", .kind = PI_ATTR_INTS, .required = true}, {0}};
+
+static const pi_attr_def bitcast_attrs[] = {{.name = "to", .kind = PI_ATTR_INT, .required = true}, {0}};
 
 static const pi_op rows[] = {
     {.name = "Reshape", .since = 1, .signature = "data:T -> reshaped:T", .T = PI_ANY, .flags = PI_OP_VIEW,
@@ -155,6 +183,8 @@ static const pi_op rows[] = {
      .attrs = unsqueeze_attrs_v1, .infer = unsqueeze_infer_v1, .impls = view_impls},
     {.name = "Unsqueeze", .since = 13, .signature = "data:T axes:i64 -> expanded:T", .T = PI_ANY, .flags = PI_OP_VIEW,
      .infer = unsqueeze_infer, .impls = view_impls},
+    {.name = "BitCast", .since = 26, .signature = "input:T -> output:any", .T = PI_ANY, .attrs = bitcast_attrs,
+     .infer = bitcast_infer, .impls = bitcast_impls},
     {.name = "Identity", .since = 1, .signature = "input:T -> output:T", .T = PI_ANY, .flags = PI_OP_VIEW,
      .infer = pi_infer_same, .impls = view_impls},
 };
