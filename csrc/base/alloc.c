@@ -1,55 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The allocator. In front of each block stand its heap and its size, in 64 bytes, so that blocks stay aligned. */
+/* The allocator. In front of each block stand its heap and its size, in 64 bytes, so that blocks stay aligned; a heap is
+ * charged for those as well. */
+#define _GNU_SOURCE
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "base/size.h"
 
 struct pi_heap {
-    size_t limit, used, peak;
-    long refs;
+    size_t limit, used, peak; /* used, peak: atomic */
+    long refs;                /* atomic: owners and blocks */
 };
+
 typedef struct {
     pi_heap *heap;
-    size_t bytes;
+    size_t bytes;  /* that the caller asked for */
+    size_t total;  /* that the heap was charged for */
+    void *start;   /* what the C library gave */
+    uint64_t mark; /* in front of the block's first byte: a double free and an underrun change it */
 } head;
-enum { HEAD = 64 };
-static long fail_at, alive; /* atomic */
+
+enum { ALIGN = 64, HEAD = 64, PAGE = 4096, HUGE_FROM = 4 << 20 };
+_Static_assert(sizeof(head) <= HEAD, "the head fits");
+static const uint64_t alive_mark = 0x70697966726e6d65u;
+
+static long fail_at, alive; /* atomic, of the whole process */
+
+/* ---- heaps ---- */
 
 pi_heap *pi_heap_new(size_t limit)
 {
-    pi_heap *h = calloc(1, sizeof *h);
-    if (h) {
-        h->limit = limit;
-        h->refs = 1;
+    pi_heap *heap = calloc(1, sizeof *heap);
+    if (heap) {
+        heap->limit = limit;
+        heap->refs = 1;
     }
-    return h;
+    return heap;
 }
-pi_heap *pi_heap_ref(pi_heap *h)
-{
-    if (h) __atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
-    return h;
-}
-void pi_heap_unref(pi_heap *h)
-{
-    if (h && __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL) == 0) free(h);
-}
-size_t pi_heap_used(const pi_heap *h) { return __atomic_load_n(&h->used, __ATOMIC_RELAXED); }
-size_t pi_heap_peak(const pi_heap *h) { return __atomic_load_n(&h->peak, __ATOMIC_RELAXED); }
 
-/* Books the bytes; refuses what is over the limit. */
-static bool account(pi_heap *heap, size_t bytes, pi_error *err)
+pi_heap *pi_heap_ref(pi_heap *heap)
 {
-    size_t before = __atomic_fetch_add(&heap->used, bytes, __ATOMIC_RELAXED), used;
-    if (!pi_add(before, bytes, &used) || (heap->limit && used > heap->limit)) {
-        __atomic_sub_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
-        (void)pi_fail(err, PI_E_LIMIT, "%zu bytes more than the %zu in use would exceed the memory limit of %zu bytes",
-                      bytes, before, heap->limit);
-        return false;
-    }
+    if (heap) __atomic_add_fetch(&heap->refs, 1, __ATOMIC_RELAXED);
+    return heap;
+}
+
+void pi_heap_unref(pi_heap *heap)
+{
+    if (heap && __atomic_sub_fetch(&heap->refs, 1, __ATOMIC_ACQ_REL) == 0) free(heap);
+}
+
+size_t pi_heap_used(const pi_heap *heap) { return heap ? __atomic_load_n(&heap->used, __ATOMIC_RELAXED) : 0; }
+size_t pi_heap_peak(const pi_heap *heap) { return heap ? __atomic_load_n(&heap->peak, __ATOMIC_RELAXED) : 0; }
+
+/* Books the bytes, all or nothing: another thread never sees more in use than the limit. */
+static bool charge(pi_heap *heap, size_t total, pi_error *err)
+{
+    size_t before = __atomic_load_n(&heap->used, __ATOMIC_RELAXED), used;
+    do {
+        if (!pi_add(before, total, &used) || (heap->limit && used > heap->limit)) {
+            (void)pi_fail(err, PI_E_LIMIT, "%zu bytes more than the %zu in use would exceed the memory limit of %zu bytes",
+                          total, before, heap->limit ? heap->limit : SIZE_MAX);
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&heap->used, &before, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     size_t peak = __atomic_load_n(&heap->peak, __ATOMIC_RELAXED);
     while (used > peak &&
            !__atomic_compare_exchange_n(&heap->peak, &peak, used, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -57,66 +75,114 @@ static bool account(pi_heap *heap, size_t bytes, pi_error *err)
     return true;
 }
 
-static bool told_to_fail(void)
+static void give_back(pi_heap *heap, size_t total)
 {
-    if (__atomic_load_n(&fail_at, __ATOMIC_RELAXED) == 0) return false;
-    long left = __atomic_sub_fetch(&fail_at, 1, __ATOMIC_RELAXED);
-    if (left > 0) return false;
-    __atomic_store_n(&fail_at, 1, __ATOMIC_RELAXED); /* and each later one */
-    return true;
+    if (heap) __atomic_sub_fetch(&heap->used, total, __ATOMIC_RELAXED);
 }
 
-void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err)
+/* ---- blocks ---- */
+
+static bool told_to_fail(void)
 {
-    size_t total;
-    if (!pi_add(bytes, HEAD + 63, &total)) {
+    long left = __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
+    do {
+        if (left == 0) return false;
+        if (left == 1) return true; /* and each later one */
+    } while (!__atomic_compare_exchange_n(&fail_at, &left, left - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return false;
+}
+
+/* Large blocks live in large pages where the system lets us: a 4 KB page costs half a microsecond when it is first
+ * touched, and a weight matrix has thousands. Only advice: nothing is lost if it is not taken. */
+static void advise(char *start, size_t total)
+{
+#ifdef MADV_HUGEPAGE
+    if (total < HUGE_FROM) return;
+    size_t skip = (size_t)(-(uintptr_t)start & (PAGE - 1));
+    (void)madvise(start + skip, (total - skip) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
+#else
+    (void)start, (void)total;
+#endif
+}
+
+/* Paranoid builds fill new and freed memory with bytes that make bad sizes, floats (NaN) and pointers. */
+static void poison(void *block, size_t bytes, int byte)
+{
+#ifdef PI_PARANOID
+    memset(block, byte, bytes);
+#else
+    (void)block, (void)bytes, (void)byte;
+#endif
+}
+
+static void *new_block(pi_heap *heap, size_t bytes, bool clear, pi_error *err)
+{
+    size_t total, room;
+    if (!pi_add(bytes, HEAD + ALIGN - 1, &total) || !pi_add(total, ALIGN, &room) || room > PTRDIFF_MAX) {
         (void)pi_fail(err, PI_E_LIMIT, "%zu bytes are more than can be addressed", bytes);
         return NULL;
     }
-    total &= ~(size_t)63;
-    if (heap && !account(heap, bytes, err)) return NULL;
-    char *p = told_to_fail() ? NULL : aligned_alloc(64, total);
-    if (!p) {
-        if (heap) __atomic_sub_fetch(&heap->used, bytes, __ATOMIC_RELAXED);
+    total &= ~(size_t)(ALIGN - 1);
+    if (heap && !charge(heap, total, err)) return NULL;
+    char *start = NULL;
+    if (!told_to_fail()) start = clear ? calloc(1, room) : aligned_alloc(ALIGN, total); /* large calloc: zero pages */
+    if (!start) {
+        give_back(heap, total);
         (void)pi_fail(err, PI_E_NOMEM, "the system has no memory for %zu bytes", bytes);
         return NULL;
     }
-    head h = {pi_heap_ref(heap), bytes};
-    memcpy(p, &h, sizeof h);
+    advise(start, total);
+    char *block = start + (-(uintptr_t)start & (ALIGN - 1)) + HEAD;
+    head h = {pi_heap_ref(heap), bytes, total, start, alive_mark};
+    memcpy(block - HEAD, &h, sizeof h);
+    if (!clear) poison(block, bytes, 0xff);
     __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
-    return p + HEAD;
+    return block;
 }
+
+static head head_of(const void *block)
+{
+    head h;
+    memcpy(&h, (const char *)block - HEAD, sizeof h);
+    assert(h.mark == alive_mark);
+    return h;
+}
+
+void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, false, err); }
+
 void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err)
 {
     size_t bytes;
     if (!pi_mul(count, size, &bytes)) {
-        (void)pi_fail(err, PI_E_LIMIT, "too many bytes");
+        (void)pi_fail(err, PI_E_LIMIT, "%zu times %zu bytes are more than can be addressed", count, size);
         return NULL;
     }
-    void *p = pi_alloc(heap, bytes, err);
-    if (p) memset(p, 0, bytes);
-    return p;
+    return new_block(heap, bytes, true, err);
 }
+
 void *pi_realloc(pi_heap *heap, void *block, size_t bytes, pi_error *err)
 {
-    void *p = pi_alloc(heap, bytes, err);
-    if (p && block) {
-        size_t old = ((head *)(void *)((char *)block - HEAD))->bytes;
-        memcpy(p, block, old < bytes ? old : bytes);
+    void *moved = new_block(heap, bytes, false, err);
+    if (moved && block) {
+        size_t old = head_of(block).bytes;
+        memcpy(moved, block, old < bytes ? old : bytes);
         pi_free(block);
     }
-    return p;
+    return moved;
 }
+
 void pi_free(void *block)
 {
     if (!block) return;
-    head *h = (head *)(void *)((char *)block - HEAD);
-    pi_heap *heap = h->heap;
-    if (heap) __atomic_sub_fetch(&heap->used, h->bytes, __ATOMIC_RELAXED);
-    free(h);
+    head h = head_of(block);
+    poison(block, h.bytes, 0xfd);
+    memset((char *)block - HEAD, 0, sizeof h);
+    free(h.start);
     __atomic_sub_fetch(&alive, 1, __ATOMIC_RELAXED);
-    pi_heap_unref(heap);
+    give_back(h.heap, h.total);
+    pi_heap_unref(h.heap);
 }
+
 pi_status pi_alloc_status(const pi_error *err) { return err && err->code != PI_E_OK ? err->code : PI_E_NOMEM; }
-void pi_alloc_fail_at(long nth) { __atomic_store_n(&fail_at, nth, __ATOMIC_RELAXED); }
+void pi_alloc_fail_at(long nth) { __atomic_store_n(&fail_at, nth > 0 ? nth : 0, __ATOMIC_RELAXED); }
 long pi_alloc_alive(void) { return __atomic_load_n(&alive, __ATOMIC_RELAXED); }

@@ -13,7 +13,8 @@
 #include <unistd.h>
 #include "base/alloc.h"
 
-enum { LONGEST_PATH = 4095 };
+enum { LONGEST_PATH = 4095, SHOWN = 200 };
+enum { READ_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY };
 
 struct pi_file {
     int fd;     /* -1: in memory */
@@ -63,31 +64,47 @@ static pi_status adopt(int fd, const char *name, pi_file **out, pi_error *err)
     return PI_E_OK;
 }
 
+/* open and openat that a signal does not end. */
+static int open_at(int folder, const char *path, int flags)
+{
+    int fd;
+    do fd = openat(folder, path, flags | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 static int open_folder_of(const char *path)
 {
     char folder[LONGEST_PATH + 1];
     const char *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-    if (n > LONGEST_PATH) return -1;
+    if (n > LONGEST_PATH) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     memcpy(folder, path, n);
     folder[n] = '\0';
-    return open(n ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return open_at(AT_FDCWD, n ? folder : ".", O_PATH | O_DIRECTORY);
 }
 
 pi_status pi_file_open(const char *path, pi_file **out, pi_error *err)
 {
-    int fd;
-    do fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    while (fd < 0 && errno == EINTR);
+    *out = NULL;
+    int fd = open_at(AT_FDCWD, path, READ_FLAGS);
     if (fd < 0) return pi_fail(err, PI_E_FILE, "%.500s: %s", path, strerror(errno));
     PI_TRY(adopt(fd, path, out, err));
     (*out)->folder = open_folder_of(path);
-    return PI_E_OK;
+    if ((*out)->folder >= 0) return PI_E_OK;
+    int error = errno;
+    pi_file_unref(*out);
+    *out = NULL;
+    return pi_fail(err, PI_E_FILE, "the folder of %.500s: %s", path, strerror(error));
 }
 
 pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owner), void *owner, const char *folder,
                          pi_file **out, pi_error *err)
 {
+    *out = NULL;
     pi_file *f = file_new(err);
     if (!f) {
         if (release) release(owner);
@@ -97,7 +114,7 @@ pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owne
     f->bytes = bytes ? bytes : "";
     f->release = release;
     f->owner = owner;
-    if (folder && (f->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+    if (folder && (f->folder = open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY)) < 0) {
         pi_status st = pi_fail(err, PI_E_FILE, "%.500s: %s", folder, strerror(errno));
         pi_file_unref(f);
         return st;
@@ -108,18 +125,42 @@ pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owne
 
 /* ---- external data ---- */
 
+/* The location as an error may show it: its beginning, in one line, whatever bytes a file has put there. */
+typedef struct {
+    char text[SHOWN + 4];
+} shown;
+
+static shown show(const char *location, size_t n)
+{
+    shown s;
+    size_t end = n;
+    if (n > SHOWN) /* do not cut a UTF-8 character in two */
+        for (end = SHOWN; end > SHOWN - 4 && (location[end] & 0xc0) == 0x80;) end--;
+    for (size_t i = 0; i < end; i++) {
+        unsigned char c = (unsigned char)location[i];
+        s.text[i] = c < 32 || c == 127 ? '?' : (char)c;
+    }
+    memcpy(s.text + end, n > end ? "..." : "", n > end ? 4 : 1);
+    return s;
+}
+
+static pi_status refuse(const char *location, size_t n, pi_status code, const char *why, pi_error *err)
+{
+    return pi_fail(err, code, "external data '%s': %s", show(location, n).text, why);
+}
+
+/* A path that may be looked for beneath the model's folder, by its letters. A backslash is a letter. */
 static pi_status check_location(const char *location, size_t n, pi_error *err)
 {
     if (n == 0) return pi_fail(err, PI_E_MODEL, "the location of external data is empty");
-    if (n > LONGEST_PATH) return pi_fail(err, PI_E_MODEL, "the location of external data has %zu bytes", n);
-    if (memchr(location, '\0', n)) return pi_fail(err, PI_E_MODEL, "the location of external data contains a NUL byte");
-    if (location[0] == '/')
-        return pi_fail(err, PI_E_MODEL, "external data '%.*s': an absolute path is not allowed", (int)n, location);
+    if (n > LONGEST_PATH) return refuse(location, n, PI_E_MODEL, "the location is longer than 4095 bytes", err);
+    if (memchr(location, '\0', n)) return refuse(location, n, PI_E_MODEL, "a NUL byte is not allowed", err);
+    if (location[0] == '/') return refuse(location, n, PI_E_MODEL, "an absolute path is not allowed", err);
     for (size_t at = 0; at <= n;) {
         const char *slash = memchr(location + at, '/', n - at);
         size_t end = slash ? (size_t)(slash - location) : n;
         if (end - at == 2 && location[at] == '.' && location[at + 1] == '.')
-            return pi_fail(err, PI_E_MODEL, "external data '%.*s': '..' is not allowed", (int)n, location);
+            return refuse(location, n, PI_E_MODEL, "'..' is not allowed", err);
         at = end + 1;
     }
     return PI_E_OK;
@@ -136,26 +177,26 @@ enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
 
 static int open_beneath(int folder, const char *path)
 {
-    struct how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-                      .resolve = NO_MAGICLINKS | NO_SYMLINKS | BENEATH};
-    long fd;
-    do fd = syscall(SYS_openat2, folder, path, &how, sizeof how);
-    while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+    struct how how = {.flags = READ_FLAGS | O_CLOEXEC, .resolve = NO_MAGICLINKS | NO_SYMLINKS | BENEATH};
+    long fd = -1;
+    for (int tries = 0; tries < 100; tries++) { /* EAGAIN: somebody renames folders at this moment */
+        fd = syscall(SYS_openat2, folder, path, &how, sizeof how);
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) break;
+    }
     return (int)fd;
 }
 
 /* The same without openat2: no component may be a link. `path` is cut into pieces. */
 static int open_by_steps(int folder, char *path)
 {
-    int at = dup(folder);
+    int at = fcntl(folder, F_DUPFD_CLOEXEC, 0);
     for (char *part = path; at >= 0;) {
         while (*part == '/') part++;
         char *slash = strchr(part, '/');
         if (slash) *slash = '\0';
-        int flags = slash ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY;
-        int next = openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC), kept = errno;
+        int next = open_at(at, part, O_NOFOLLOW | (slash ? O_PATH | O_DIRECTORY : READ_FLAGS)), error = errno;
         (void)close(at);
-        errno = kept;
+        errno = error;
         at = next;
         if (!slash) break;
         part = slash + 1;
@@ -165,35 +206,45 @@ static int open_by_steps(int folder, char *path)
 
 static const char *open_reason(int error)
 {
-    if (error == ELOOP || error == EXDEV) return "a symbolic link is not allowed";
-    if (error == ENOENT) return "no such file beside the model: keep both files together";
-    return strerror(error);
+    switch (error) {
+    case ELOOP:
+    case EXDEV: return "a symbolic link is not allowed: put the file itself beside the model";
+    case ENOTDIR: return "a part of the path is no folder, or a symbolic link, which is not allowed";
+    case ENOENT: return "no such file; it must lie beside the model, where its location says: keep the files together";
+    default: return strerror(error);
+    }
+}
+
+static pi_status open_external(int folder, const char *location, size_t n, bool by_steps, pi_file **out, pi_error *err)
+{
+    char path[LONGEST_PATH + 1];
+    struct stat s;
+    memcpy(path, location, n);
+    path[n] = '\0';
+    int fd = by_steps ? -1 : open_beneath(folder, path);
+    if (by_steps || (fd < 0 && (errno == ENOSYS || errno == EPERM))) fd = open_by_steps(folder, path);
+    if (fd < 0) return refuse(location, n, PI_E_FILE, open_reason(errno), err);
+    PI_TRY(adopt(fd, show(location, n).text, out, err));
+    if (fstat(fd, &s) == 0 && s.st_nlink <= 1) return PI_E_OK;
+    pi_file_unref(*out);
+    *out = NULL;
+    return refuse(location, n, PI_E_FILE, "the file has several hard links, which is not allowed: copy it", err);
 }
 
 pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out, pi_error *err)
 {
-    char path[LONGEST_PATH + 1];
-    struct stat s;
+    *out = NULL;
     PI_TRY(check_location(location, n, err));
-    memcpy(path, location, n);
-    path[n] = '\0';
     if (model->folder < 0)
-        return pi_fail(err, PI_E_FILE, "the model keeps weights in '%.500s', but it was not loaded from a path: %s", path,
-                       "load it by its path");
-    int fd = open_beneath(model->folder, path);
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) fd = open_by_steps(model->folder, path);
-    if (fd < 0) {
-        int error = errno;
-        return pi_fail(err, PI_E_FILE, "external data '%.*s': %s", (int)n, location, open_reason(error));
-    }
-    PI_TRY(adopt(fd, path, out, err));
-    if (fstat(fd, &s) != 0 || s.st_nlink > 1) {
-        pi_file_unref(*out);
-        *out = NULL;
-        return pi_fail(err, PI_E_FILE, "external data '%.*s' has more than one hard link, which is not allowed: copy it",
-                       (int)n, location);
-    }
-    return PI_E_OK;
+        return refuse(location, n, PI_E_FILE, "the model has no folder: load it by its path", err);
+    return open_external(model->folder, location, n, false, out, err);
+}
+
+pi_status pi_file_test_by_steps(const pi_file *model, const char *location, size_t n, pi_file **out, pi_error *err)
+{
+    *out = NULL;
+    PI_TRY(check_location(location, n, err));
+    return open_external(model->folder, location, n, true, out, err);
 }
 
 /* ---- use ---- */
@@ -250,7 +301,7 @@ pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t byte
 size_t pi_file_text(const char *path, char *text, size_t size)
 {
     size_t n = 0;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int fd = open_at(AT_FDCWD, path, READ_FLAGS);
     while (fd >= 0 && n + 1 < size) {
         ssize_t got = read(fd, text + n, size - 1 - n);
         if (got < 0 && errno == EINTR) continue;

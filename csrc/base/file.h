@@ -14,6 +14,9 @@ pi_status pi_file_open(const char *path, pi_file **out, pi_error *err) PI_MUST_U
  * no hard link, a regular file (openat2 with RESOLVE_BENEATH, or a walk with O_NOFOLLOW). `location` has n bytes. */
 pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out,
                                 pi_error *err) PI_MUST_USE;
+/* Tests: the same on a system without openat2. */
+pi_status pi_file_test_by_steps(const pi_file *model, const char *location, size_t n, pi_file **out,
+                                pi_error *err) PI_MUST_USE;
 /* A file in memory: reads copy from it. release(owner), if given, is called once when the last reference goes, also if
  * this fails. `folder`: where its external data may lie; NULL: opening such data is refused. */
 pi_status pi_file_memory(const void *bytes, size_t n, void (*release)(void *owner), void *owner, const char *folder,

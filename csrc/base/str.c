@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
+
 #include <string.h>
 #include "base/size.h"
+
 const pi_str *pi_str_new(pi_arena *pool, const char *bytes, size_t n, pi_error *err)
 {
     size_t total;

@@ -8,8 +8,10 @@
 #include <pthread.h>
 #include "base/size.h"
 
-/* Bits of MXCSR: flush results that are denormal, take denormal operands as zero. */
-enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
+/* MXCSR while we compute: round to nearest, no traps whatever the host has set, results and operands that are denormal
+ * are zero. */
+enum { NO_TRAPS = 0x1f80, FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
+enum { RUN_STATE = NO_TRAPS | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO };
 
 #if defined(__x86_64__)
 static unsigned fp_state(void) { return __builtin_ia32_stmxcsr(); }
@@ -35,24 +37,43 @@ static void watch_fork(void)
 
 /* The work is cut into a few pieces a thread. Each thread does its own share, neighbouring pieces that its cache may know
  * from the step before, then helps with the shares of others. */
-enum { PIECES = 4 };
+enum { PIECES = 4, LINE = 64 / sizeof(int), LINES = 64 };
 typedef struct {
     pi_task fn;
     void *arg;
     int64_t n, grain, chunks, pieces;
-    int threads;
-    int taken[PI_MAX_THREADS]; /* atomic: pieces of each share that somebody took */
+    int threads, stride;
+    _Alignas(64) int taken[LINES * LINE]; /* atomic: pieces of share s that somebody took, at s * stride */
 } pi_work;
+_Static_assert(PI_MAX_THREADS <= LINES * LINE, "each share has a counter");
+
+static void do_piece(const pi_work *w, int64_t i, int thread)
+{
+    int64_t each = w->chunks / w->pieces, more = w->chunks % w->pieces; /* the first ones have one chunk more */
+    int64_t begin = each * i + pi_min_i64(i, more), end = begin + each + (i < more);
+    w->fn(w->arg, begin * w->grain, end == w->chunks ? w->n : end * w->grain, thread);
+}
 
 static void do_share(pi_work *w, int share, int thread)
 {
     int64_t first = w->pieces * share / w->threads, last = w->pieces * (share + 1) / w->threads;
-    for (;;) {
-        int64_t i = first + __atomic_fetch_add(&w->taken[share], 1, __ATOMIC_RELAXED);
-        if (i >= last) return;
-        int64_t begin = w->chunks / w->pieces * i + pi_min_i64(i, w->chunks % w->pieces);
-        int64_t end = begin + w->chunks / w->pieces + (i < w->chunks % w->pieces);
-        w->fn(w->arg, begin * w->grain, pi_min_i64(end * w->grain, w->n), thread);
+    int *taken = &w->taken[share * w->stride];
+    while (__atomic_load_n(taken, __ATOMIC_RELAXED) < last - first) {
+        int64_t i = first + __atomic_fetch_add(taken, 1, __ATOMIC_RELAXED);
+        if (i < last) do_piece(w, i, thread);
+    }
+}
+
+/* Fewer threads than asked for may come: then each does more shares. */
+static void run_team(pi_work *w)
+{
+#pragma omp parallel num_threads(w->threads)
+    {
+        unsigned kept = fp_state();
+        int thread = omp_get_thread_num();
+        fp_set(RUN_STATE);
+        for (int k = 0; k < w->threads; k++) do_share(w, (thread + k) % w->threads, thread);
+        fp_set(kept);
     }
 }
 
@@ -61,22 +82,20 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
     if (n <= 0) return;
     if (grain < 1) grain = 1;
     int64_t chunks = n / grain + (n % grain != 0);
+    if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;
     if (threads > chunks) threads = (int)chunks;
-    if (threads <= 1 || threads > PI_MAX_THREADS || omp_in_parallel()) {
+    if (threads <= 1 || omp_in_parallel()) {
         fn(arg, 0, n, 0);
         return;
     }
     watch_fork();
-    pi_work work = {.fn = fn, .arg = arg, .n = n, .grain = grain, .chunks = chunks, .threads = threads};
+    pi_work work; /* only the counters that are used are cleared */
+    work.fn = fn, work.arg = arg, work.n = n, work.grain = grain, work.chunks = chunks;
     work.pieces = pi_min_i64(chunks, (int64_t)threads * PIECES);
-#pragma omp parallel num_threads(threads)
-    {
-        unsigned kept = fp_state();
-        fp_set(kept | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
-        int thread = omp_get_thread_num();
-        for (int k = 0; k < threads; k++) do_share(&work, (thread + k) % threads, thread);
-        fp_set(kept);
-    }
+    work.threads = threads;
+    work.stride = threads <= LINES ? LINE : 1; /* counters of different threads in different lines */
+    for (int t = 0; t < threads; t++) work.taken[t * work.stride] = 0;
+    run_team(&work);
 }
 
 void pi_threads_enter(int threads, pi_threads_state *saved)
@@ -84,8 +103,8 @@ void pi_threads_enter(int threads, pi_threads_state *saved)
     watch_fork();
     saved->omp_threads = omp_get_max_threads();
     saved->fp_state = fp_state();
-    omp_set_num_threads(threads);
-    fp_set(saved->fp_state | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    omp_set_num_threads(threads < 1 ? 1 : threads > PI_MAX_THREADS ? PI_MAX_THREADS : threads);
+    fp_set(RUN_STATE);
 }
 
 void pi_threads_leave(const pi_threads_state *saved)

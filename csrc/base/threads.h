@@ -27,6 +27,6 @@ typedef struct {
 void pi_threads_enter(int threads, pi_threads_state *saved);
 void pi_threads_leave(const pi_threads_state *saved);
 
-/* Text that names the OpenMP copies mapped in this process, one path a line; for show_config. */
+/* Text that names the OpenMP copies mapped in this process: paths with ", " between them; for show_config. */
 void pi_threads_describe(char *text, unsigned long size);
 #endif

@@ -2,21 +2,26 @@
 /* How many CPUs this process may use: its affinity mask, and the CPU quota of its control group (v2 cpu.max, v1
  * cpu.cfs_quota_us), of that group and of all above it. */
 #define _GNU_SOURCE
+#include "base/threads.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/file.h"
+#include <unistd.h>
 #include "base/alloc.h"
-#include "base/threads.h"
+#include "base/file.h"
+#include "base/size.h"
 
 static int from_affinity(void)
 {
     enum { CPUS = 8192 };
     unsigned long mask[CPUS / (8 * sizeof(unsigned long))];
-    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) != 0) return 1;
+    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) != 0)
+        return (int)pi_max_i64(1, pi_min_i64(sysconf(_SC_NPROCESSORS_ONLN), PI_MAX_THREADS));
     int n = 0;
     for (size_t i = 0; i < sizeof mask / sizeof *mask; i++) n += __builtin_popcountl(mask[i]);
     return n > 0 ? n : 1;
@@ -26,7 +31,7 @@ static int from_affinity(void)
 static int cpus_of(long long quota, long long period)
 {
     if (quota <= 0 || period <= 0 || quota / period >= INT_MAX - 1) return INT_MAX;
-    return (int)((quota + period - 1) / period);
+    return (int)(quota / period) + (quota % period != 0);
 }
 
 static int quota_v2(const char *folder)
@@ -62,25 +67,42 @@ static int quota_of_group(const char *root, const char *group, int (*quota)(cons
     return least;
 }
 
-/* Lines of /proc/self/cgroup: "0::/group" for v2, "4:cpu,cpuacct:/group" for v1. */
+/* "cpu" is one of the comma-separated controllers. */
+static bool controls_cpu(const char *controllers)
+{
+    for (const char *at = controllers; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, "cpu", 3) == 0 && (at[3] == ',' || at[3] == '\0')) return true;
+    }
+    return false;
+}
+
+static int quota_of_line(char *line)
+{
+    char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!path) return INT_MAX;
+    *path++ = '\0';
+    controllers++;
+    const char *group = strcmp(path, "/") == 0 ? "" : path;
+    if (!*controllers) {
+        int here = quota_of_group("/sys/fs/cgroup", group, quota_v2), hybrid;
+        hybrid = quota_of_group("/sys/fs/cgroup/unified", group, quota_v2);
+        return here < hybrid ? here : hybrid;
+    }
+    return controls_cpu(controllers) ? quota_of_group("/sys/fs/cgroup/cpu", group, quota_v1) : INT_MAX;
+}
+
+/* Lines of /proc/self/cgroup: "0::/group" for v2, "4:cpu,cpuacct:/group" for v1. In a container the path may be the
+ * host's, of which only the root is seen here: that is why the root's quota is always looked at. */
 static int from_cgroup(void)
 {
-    char text[4096], group[1000];
+    char text[4096];
     int least = INT_MAX;
-    if (!pi_file_text("/proc/self/cgroup", text, sizeof text)) return INT_MAX;
+    (void)pi_file_text("/proc/self/cgroup", text, sizeof text);
     for (char *line = text, *next; line && *line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!path) continue;
-        *path++ = '\0';
-        controllers++;
-        (void)snprintf(group, sizeof group, "%s", strcmp(path, "/") == 0 ? "" : path);
-        int here = INT_MAX;
-        if (!*controllers)
-            here = quota_of_group("/sys/fs/cgroup", group, quota_v2);
-        else if (strncmp(controllers, "cpu,", 4) == 0 || strcmp(controllers, "cpu") == 0 || strstr(controllers, ",cpu"))
-            here = quota_of_group("/sys/fs/cgroup/cpu", group, quota_v1);
+        int here = quota_of_line(line);
         if (here < least) least = here;
     }
     return least;
@@ -107,27 +129,39 @@ int pi_threads_default(const char **why)
     return n > PI_MAX_THREADS ? PI_MAX_THREADS : n;
 }
 
-static int is_openmp(const char *path)
+static bool is_openmp(const char *path)
 {
     const char *name = strrchr(path, '/');
     return name && (strstr(name, "libgomp") || strstr(name, "libiomp") || strstr(name, "libomp"));
 }
 
+/* `path` is one of those in `text`. */
+static bool has_path(const char *text, const char *path)
+{
+    size_t n = strlen(path);
+    for (const char *at = text; (at = strstr(at, path)); at += n)
+        if ((at == text || at[-1] == ' ') && (at[n] == ',' || at[n] == '\0')) return true;
+    return false;
+}
+
 void pi_threads_describe(char *text, unsigned long size)
 {
-    static const char *const file = "/proc/self/maps";
-    enum { ROOM = 1 << 20 };
-    size_t n = 0;
+    enum { ROOM = 2 << 20 };
+    if (size == 0) return;
+    text[0] = '\0';
     char *maps = pi_alloc(NULL, ROOM, NULL);
-    if (size) text[0] = '\0';
-    if (maps) (void)pi_file_text(file, maps, ROOM);
+    if (!maps) return;
+    size_t used = 0;
+    (void)pi_file_text("/proc/self/maps", maps, ROOM);
     for (char *line = maps, *next; line && *line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        char *path = strchr(line, '/');
-        if (!path || !is_openmp(path) || strstr(text, path)) continue;
-        int put = snprintf(text + n, size - n, "%s%s", n ? " " : "", path);
-        if (put > 0 && (size_t)put < size - n) n += (size_t)put;
+        const char *path = strchr(line, '/');
+        if (!path || !is_openmp(path) || has_path(text, path)) continue;
+        size_t n = strlen(path) + (used ? 2 : 0);
+        if (n >= size - used) continue; /* no room */
+        (void)snprintf(text + used, size - used, "%s%s", used ? ", " : "", path);
+        used += n;
     }
     pi_free(maps);
 }
