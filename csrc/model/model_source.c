@@ -37,6 +37,7 @@ static pi_status charge(picture *p, size_t more, pi_error *err)
     if (p->taken <= p->charged) return PI_E_OK;
     size_t want = p->charged ? p->charged * 2 : CHARGE;
     while (want < p->taken) want *= 2;
+    if (want > p->n) want = (size_t)p->n; /* all of the file: no more can come */
     pi_free(p->r->charge);
     p->r->charge = pi_alloc(p->r->heap, want, err);
     p->charged = want;

@@ -240,8 +240,10 @@ static pi_status finish_outputs(pi_reader *r, const pi_scope *caller, const read
 static void set_prefix(pi_reader *r, const pi_scope *caller, const read_node_head *call, expansion *x)
 {
     const char *outer = caller->prefix ? caller->prefix : "";
-    pi_span name = call->name.n ? call->name : call->op;
-    (void)snprintf(x->prefix, sizeof x->prefix, "%.150s%s/", outer, read_text(r, name));
+    if (call->name.n)
+        (void)snprintf(x->prefix, sizeof x->prefix, "%.140s%s/", outer, read_text(r, call->name));
+    else
+        (void)snprintf(x->prefix, sizeof x->prefix, "%.140s%s_%u/", outer, read_text(r, call->op), call->number);
     x->scope.prefix = x->prefix;
 }
 
