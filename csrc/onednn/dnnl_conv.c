@@ -52,6 +52,7 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
 {
     const pi_dnnl_conv *c = description;
     CHECK_WHY(check(c));
+    CHECK_WHY(pi_dnnl_product_types(c->src_type, c->weights_type));
     CHECK_WHY(pi_dnnl_draft_image(draft, ROLE_SRC, DNNL_ARG_SRC, c->spatial, c->src_last, c->n, c->ic, c->in, c->src_type));
     CHECK_WHY(pi_dnnl_draft_image(draft, ROLE_DST, DNNL_ARG_DST, c->spatial, c->dst_last, c->n, c->oc, c->out, c->dst_type));
     CHECK_WHY(weights(draft, c));

@@ -20,13 +20,19 @@ void pi_dnnl_dense(pi_dnnl_strides *strides, int batch_rank, const int64_t *batc
 
 enum { DIM_MAX = 1 << 30 }; /* oneDNN keeps dims in int */
 
+static int64_t lowest(const int64_t *const lists[7], int list, int i)
+{
+    if (list < 5) return 1;
+    return list == 5 ? 0 : -lists[3][i]; /* an end that is cut off */
+}
+
 const char *pi_dnnl_window_check(int spatial, int64_t n, const int64_t *const lists[7])
 {
     if (spatial < 1 || spatial > 3) return "oneDNN has one to three spatial dims";
     if (n < 1 || n > DIM_MAX) return "oneDNN has no such batch";
     for (int list = 0; list < 7; list++)
         for (int i = 0; i < spatial; i++)
-            if (lists[list][i] < (list < 5) || lists[list][i] > DIM_MAX) return "oneDNN has no such dims or pads";
+            if (lists[list][i] < lowest(lists, list, i) || lists[list][i] > DIM_MAX) return "oneDNN has no such dims or pads";
     for (int i = 0; i < spatial; i++) {
         int64_t reach = (lists[1][i] - 1) * lists[4][i]; /* below 2^60 */
         if (reach > DIM_MAX) return "oneDNN has no such dilated kernel";

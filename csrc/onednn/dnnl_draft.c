@@ -19,6 +19,15 @@ dnnl_data_type_t pi_dnnl_type(pi_dtype type)
     }
 }
 
+const char *pi_dnnl_product_types(pi_dtype a, pi_dtype b)
+{
+    const int vnni = dnnl_cpu_isa_avx2_vnni, vnni512 = dnnl_cpu_isa_avx512_core_vnni;
+    if (a != PI_DTYPE_U8 && a != PI_DTYPE_I8 && b != PI_DTYPE_U8 && b != PI_DTYPE_I8) return NULL;
+    int isa = (int)pi_dnnl_lib->get_effective_cpu_isa();
+    if ((isa & vnni) == vnni || (isa & vnni512) == vnni512) return NULL;
+    return "without VNNI oneDNN's 8-bit products may saturate";
+}
+
 const char *pi_dnnl_draft_start(pi_dnnl_draft *draft)
 {
     memset(draft, 0, sizeof *draft);

@@ -131,6 +131,7 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
 {
     const pi_dnnl_matmul *d = description;
     CHECK_WHY(check(d));
+    CHECK_WHY(pi_dnnl_product_types(d->a_type, d->b_type));
     problem p = {.rank = d->batch_rank, .rows = {d->m, d->k, d->m}, .cols = {d->k, d->n, d->n}, .s = {d->a, d->b, d->c}};
     for (int i = 0; i < p.rank; i++) p.batch[i] = d->batch[i];
     merge_batch(&p);

@@ -56,6 +56,9 @@ const char *pi_dnnl_draft_attr(pi_dnnl_draft *draft);
 /* draft->pd is made (status: of making it): steps to implementation `impl`, refuses the reference. */
 const char *pi_dnnl_choose(pi_dnnl_draft *draft, dnnl_status_t status, int impl);
 
+/* Before products: without VNNI those of 8-bit integers would saturate in 16 bits. */
+const char *pi_dnnl_product_types(pi_dtype a, pi_dtype b);
+
 /* A description becomes a draft; the text says why not. `impl`: the one that the description asks for. */
 typedef const char *(*pi_dnnl_describe_fn)(pi_dnnl_draft *draft, const void *description);
 pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn describe, const void *description,

@@ -63,17 +63,18 @@ pi_status pi_dnnl_run(pi_dnnl *object, const pi_dnnl_args *args, pi_error *err) 
 
 typedef enum {
     PI_DNNL_NO_RESIDUAL,
-    PI_DNNL_SUM, /* dst holds the residual before the run and the result after */
+    PI_DNNL_SUM, /* dst holds the residual before the run and the result after; below AVX-512 only as the first thing */
     PI_DNNL_ADD, /* args.residual is added; it may not be dst */
 } pi_dnnl_residual;
 
+/* NaN: relu makes it 0, clip and hard_sigmoid a bound; gelu of +inf is NaN. All other activations keep NaN. */
 typedef struct {
     pi_dnnl_residual residual;
     pi_act act;
     bool act_first; /* y = act(x) + residual; else y = act(x + residual) */
 } pi_dnnl_epilogue;
 
-/* Quantised types: which scales and zero points args will have. x is read as scale * (x - zero). */
+/* Quantised types (u8 or i8 by i8; only with VNNI): which scales and zero points args will have. x is read as scale * (x - zero). */
 typedef struct {
     bool src_scale, src_zero, dst_scale, dst_zero;
     bool weights_scale;       /* args.weights_scale is one value ... */
@@ -89,7 +90,7 @@ typedef struct {
     bool src_last, dst_last; /* channels last: [n, spatial..., c]; else [n, c, spatial...] */
     int64_t n, ic, oc, groups;
     int64_t in[3], kernel[3], out[3]; /* spatial dims; the first `spatial` of each count */
-    int64_t stride[3], dilation[3], pad_begin[3], pad_end[3];
+    int64_t stride[3], dilation[3], pad_begin[3], pad_end[3]; /* pad_end from -stride on: what is cut off */
     bool bias;
     bool weights_vary; /* weights differ from run to run: taken plain, never packed */
     pi_dnnl_epilogue end;
