@@ -4,21 +4,9 @@
 #define PI_OPS_BLOCK_H
 #include <stdint.h>
 #include "base/dtype.h"
+#include "base/half.h"
 
 enum { PI_BLOCK = 256 }; /* elements that fit comfortably on the stack as doubles */
-
-/* How a value that has no place in the target is stored. */
-typedef enum {
-    PI_ROUND_SATURATE = 0, /* f8: beyond the range is the largest value; f8e8m0 rounds up */
-    PI_ROUND_PLAIN = 1,    /* f8: beyond the range is infinity, or NaN where there is none */
-    PI_ROUND_DOWN = 2,     /* f8e8m0 only, may be added: towards zero */
-    PI_ROUND_NEAREST = 4,  /* f8e8m0 only, may be added */
-} pi_rounding;
-
-float pi_f16_to_float(uint16_t bits);
-uint16_t pi_float_to_f16(float x);
-float pi_bf16_to_float(uint16_t bits);
-uint16_t pi_float_to_bf16(float x);
 
 /* n elements from p on, `stride` elements apart (0: the same one again). Any dtype but STRING; of complex ones the real part. */
 void pi_read_f64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, double *out);

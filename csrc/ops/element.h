@@ -2,40 +2,13 @@
 /* One element of any numeric dtype as a double: for operators whose time goes elsewhere, and for references. */
 #ifndef PI_OPS_ELEMENT_H
 #define PI_OPS_ELEMENT_H
-#include <string.h>
 #include "base/dtype.h"
+#include "base/half.h"
 
-static inline float pi_element_half(uint16_t bits)
-{
-    _Float16 h;
-    memcpy(&h, &bits, sizeof h);
-    return (float)h;
-}
-
-static inline uint16_t pi_element_to_half(double v)
-{
-    _Float16 h = (_Float16)v;
-    uint16_t bits;
-    memcpy(&bits, &h, sizeof bits);
-    return bits;
-}
-
-static inline float pi_element_bf16(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float f;
-    memcpy(&f, &wide, sizeof f);
-    return f;
-}
-
-/* Round to nearest, ties to even; NaN stays NaN. */
-static inline uint16_t pi_element_to_bf16(float f)
-{
-    uint32_t wide;
-    memcpy(&wide, &f, sizeof wide);
-    if (f != f) return (uint16_t)((wide >> 16) | 0x40);
-    return (uint16_t)((wide + 0x7fff + ((wide >> 16) & 1)) >> 16);
-}
+static inline float pi_element_half(uint16_t bits) { return pi_f16_to_float(bits); }
+static inline uint16_t pi_element_to_half(double v) { return pi_float_to_f16(pi_double_to_odd_float(v)); }
+static inline float pi_element_bf16(uint16_t bits) { return pi_bf16_to_float(bits); }
+static inline uint16_t pi_element_to_bf16(float f) { return pi_float_to_bf16(f); }
 
 /* Element i of `data` as a double: exact but for 64-bit integers above 2^53. BOOL is 0 or 1, STRING 0. */
 double pi_element_get(pi_dtype dtype, const void *data, int64_t i);
