@@ -12,31 +12,86 @@
 const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 2 ? in[2] : NULL; }
 const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 3 ? in[3] : NULL; }
 
+/* An operand as its matrix product sees it: dims and strides after a permutation. */
+typedef struct {
+    int rank;
+    int64_t dim[PI_MAX_RANK], stride[PI_MAX_RANK];
+} view;
+
+/* The dense strides of t, both then permuted by the attribute of that name, if the node has it. */
+static pi_status view_of(const pi_node *node, const char *attr, const pi_tensor *t, view *v, pi_error *err)
+{
+    uint32_t n = 0;
+    const int64_t *perm = node->op->domain ? pi_attr_ints(node, attr, &n) : NULL;
+    uint64_t stride = 1;
+    view plain = {.rank = t->rank};
+    unsigned seen = 0;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        plain.dim[i] = t->dim[i];
+        plain.stride[i] = (int64_t)stride;
+        stride *= (uint64_t)t->dim[i];
+    }
+    *v = plain;
+    if (!perm) return PI_E_OK;
+    if ((int)n != t->rank) return pi_fail(err, PI_E_MODEL, "attribute '%s' has %u entries for rank %d", attr, n, t->rank);
+    for (int i = 0; i < t->rank; i++) {
+        if (perm[i] < 0 || perm[i] >= t->rank || seen >> perm[i] & 1)
+            return pi_fail(err, PI_E_MODEL, "attribute '%s' is no permutation", attr);
+        seen |= 1u << perm[i];
+        v->dim[i] = plain.dim[perm[i]];
+        v->stride[i] = plain.stride[perm[i]];
+    }
+    return PI_E_OK;
+}
+
 /* Rows, columns and strides of the last two dimensions; a vector becomes a row (A) or a column (B). */
-static void read_operand(const pi_tensor *t, bool transposed, bool is_a, int64_t *rows, int64_t *cols,
+static void read_operand(const view *t, bool transposed, bool is_a, int64_t *rows, int64_t *cols,
                          struct pi_matmul_operand *o)
 {
-    int64_t r = t->rank == 1 ? (is_a ? 1 : t->dim[0]) : t->dim[t->rank - 2];
-    int64_t c = t->rank == 1 ? (is_a ? t->dim[0] : 1) : t->dim[t->rank - 1];
-    *rows = transposed ? c : r;
-    *cols = transposed ? r : c;
-    o->row = transposed ? 1 : c;
-    o->col = transposed ? c : 1;
+    bool vector = t->rank == 1;
+    int64_t last = t->dim[t->rank - 1], before = vector ? 1 : t->dim[t->rank - 2];
+    int64_t last_stride = t->stride[t->rank - 1], before_stride = vector ? last : t->stride[t->rank - 2];
+    bool swap = transposed || (vector && !is_a);
+    *rows = swap ? last : before;
+    *cols = swap ? before : last;
+    o->row = swap ? last_stride : before_stride;
+    o->col = swap ? before_stride : last_stride;
 }
 
 /* Strides along the batch dims of Y; false if they do not broadcast. */
-static bool batch_strides(const pi_tensor *t, int batch_rank, const int64_t *batch, struct pi_matmul_operand *o)
+static bool batch_strides(const view *t, int batch_rank, const int64_t *batch, struct pi_matmul_operand *o)
 {
     int own = t->rank > 2 ? t->rank - 2 : 0;
-    uint64_t stride = t->rank >= 2 ? (uint64_t)t->dim[t->rank - 1] * (uint64_t)t->dim[t->rank - 2] : 0;
     for (int i = batch_rank - 1; i >= 0; i--) {
         int j = i - (batch_rank - own);
         int64_t d = j < 0 ? 1 : t->dim[j];
         if (d != 1 && d != batch[i]) return false;
-        o->batch[i] = d == 1 ? 0 : (int64_t)stride;
-        stride *= (uint64_t)d;
+        o->batch[i] = d == 1 ? 0 : t->stride[j];
     }
     return true;
+}
+
+/* Where the product's elements lie in Y, whose shape comes out permuted. */
+static pi_status place_output(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err)
+{
+    uint32_t n = 0;
+    view v;
+    const int64_t *perm = node->op->domain ? pi_attr_ints(node, "perm_y", &n) : NULL;
+    int64_t stride[PI_MAX_RANK] = {0};
+    PI_TRY(view_of(node, "perm_y", y, &v, err));
+    memcpy(y->dim, v.dim, sizeof y->dim);
+    uint64_t s = 1;
+    for (int i = y->rank - 1; i >= 0; i--) {
+        stride[perm ? perm[i] : i] = (int64_t)s;
+        s *= (uint64_t)y->dim[i];
+    }
+    int axis = p->batch_rank;
+    memcpy(p->y.batch, stride, sizeof p->y.batch);
+    p->y.row = in[0]->rank > 1 ? stride[axis++] : p->n;
+    p->y.col = in[1]->rank > 1 ? stride[axis] : 1;
+    p->y_permuted = perm != NULL;
+    if (perm && pi_matmul_residual(node, in)) return pi_fail(err, PI_E_MODEL, "a residual and perm_y do not go together");
+    return PI_E_OK;
 }
 
 static pi_status check_bias(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *y, pi_error *err)
@@ -76,25 +131,31 @@ pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *con
     if (a->rank < 1 || b->rank < 1 || (ta && a->rank < 2) || (tb && b->rank < 2))
         return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, expected a rank of at least 1", texta, textb);
     int64_t kb;
-    read_operand(a, ta, true, &p->m, &p->k, &p->a);
-    read_operand(b, tb, false, &kb, &p->n, &p->b);
+    view va, vb;
+    PI_TRY(view_of(node, "perm_a", a, &va, err));
+    PI_TRY(view_of(node, "perm_b", b, &vb, err));
+    read_operand(&va, ta, true, &p->m, &p->k, &p->a);
+    read_operand(&vb, tb, false, &kb, &p->n, &p->b);
     if (p->k != kb)
         return pi_fail(err, PI_E_MODEL, "A is %s and B is %s: %lld columns against %lld rows%s", texta, textb,
                        (long long)p->k, (long long)kb, ta || tb ? " after transposing" : "");
     pi_tensor batch_a = *a, batch_b = *b, out = {.dtype = a->dtype};
+    memcpy(batch_a.dim, va.dim, sizeof va.dim);
+    memcpy(batch_b.dim, vb.dim, sizeof vb.dim);
     batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
     batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
     if (pi_broadcast(&batch_a, &batch_b, &out, NULL) != PI_E_OK)
         return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, whose first dimensions do not broadcast", texta, textb);
     p->batch_rank = out.rank;
     memcpy(p->batch, out.dim, sizeof p->batch);
-    if (!batch_strides(a, p->batch_rank, p->batch, &p->a) || !batch_strides(b, p->batch_rank, p->batch, &p->b))
+    if (!batch_strides(&va, p->batch_rank, p->batch, &p->a) || !batch_strides(&vb, p->batch_rank, p->batch, &p->b))
         return pi_fail(err, PI_E_INTERNAL, "batch dimensions");
     if (a->rank > 1) out.dim[out.rank++] = p->m;
     if (b->rank > 1) out.dim[out.rank++] = p->n;
     int64_t count;
     PI_TRY(pi_tensor_count(&out, &count, err));
     PI_TRY(check_bias(p, node, in, &out, err));
+    PI_TRY(place_output(p, node, in, &out, err));
     if (y) pi_tensor_set_shape(y, out.rank, out.dim);
     return PI_E_OK;
 }
@@ -136,7 +197,7 @@ static void add_f64(const pi_tensor *t, const pi_bcast *b, int64_t at, int64_t n
     }
 }
 
-static void block_f64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t at, int64_t n)
+static void block_f64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t y0, int64_t at, int64_t n)
 {
     const pi_matmul *p = &s->p;
     const pi_tensor *a = call->in[0], *b = call->in[1];
@@ -156,11 +217,11 @@ static void block_f64(const ref_state *s, const pi_call *call, int64_t a0, int64
     if (residual) add_f64(residual, &s->residual, at, n, 1, acc);
     if (p->act.kind != PI_ACT_NONE)
         for (int64_t j = 0; j < n; j++) acc[j] = (double)pi_act_apply(p->act, (float)acc[j]);
-    pi_write_f64(y->dtype, pi_at_mut(y->data, y->dtype, at), 1, n, acc);
+    pi_write_f64(y->dtype, pi_at_mut(y->data, y->dtype, y0), p->y.col, n, acc);
 }
 
 /* Integers wrap. Gemm's factors are floats, so what they scale goes through double and back. */
-static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t at, int64_t n)
+static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64_t b0, int64_t y0, int64_t at, int64_t n)
 {
     const pi_matmul *p = &s->p;
     const pi_tensor *a = call->in[0], *b = call->in[1], *bias = pi_matmul_bias(call->node, call->in);
@@ -187,7 +248,7 @@ static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64
         double v = (double)p->alpha * (double)acc[j];
         pi_write_f64(PI_DTYPE_I64, &acc[j], 1, 1, &v);
     }
-    pi_write_i64(y->dtype, pi_at_mut(y->data, y->dtype, at), 1, n, acc);
+    pi_write_i64(y->dtype, pi_at_mut(y->data, y->dtype, y0), p->y.col, n, acc);
 }
 
 /* A chunk is a range of rows of Y, all batches. */
@@ -199,18 +260,19 @@ static void ref_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_matmul *p = &s->p;
     bool floats = pi_dtype_is_float(call->in[0]->dtype);
     for (int64_t r = begin; r < end && !pi_cancelled(call); r++) {
-        int64_t a0 = r % p->m * p->a.row, b0 = 0, batch = r / p->m;
+        int64_t a0 = r % p->m * p->a.row, b0 = 0, y0 = r % p->m * p->y.row, batch = r / p->m;
         for (int i = p->batch_rank - 1; i >= 0; i--) {
             a0 += batch % p->batch[i] * p->a.batch[i];
             b0 += batch % p->batch[i] * p->b.batch[i];
+            y0 += batch % p->batch[i] * p->y.batch[i];
             batch /= p->batch[i];
         }
         for (int64_t j = 0; j < p->n; j += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, p->n - j);
             if (floats)
-                block_f64(s, call, a0, b0 + j * p->b.col, r * p->n + j, n);
+                block_f64(s, call, a0, b0 + j * p->b.col, y0 + j * p->y.col, r * p->n + j, n);
             else
-                block_i64(s, call, a0, b0 + j * p->b.col, r * p->n + j, n);
+                block_i64(s, call, a0, b0 + j * p->b.col, y0 + j * p->y.col, r * p->n + j, n);
         }
     }
 }
@@ -232,10 +294,11 @@ static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matm
                                        {"ref", NULL, ref_prepare, ref_run, 0}, {0}};
 
 #define INT(name) {name, PI_ATTR_INT, false, 0, 0, NULL}
+#define INTS(name) {name, PI_ATTR_INTS, false, 0, 0, NULL}
 #define FLOAT(name, value) {name, PI_ATTR_FLOAT, false, 0, value, NULL}
 static const pi_attr_def gemm_v1[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("broadcast"), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def gemm_v7[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA"), INT("transB"), {0}};
-static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
+static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), INTS("perm_a"), INTS("perm_b"), INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
                                           FLOAT("act_b", 0), {0}};
 #define PRODUCT_TYPES (PI_FLOATS | PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))
 #define ROW(row_domain, op_name, version, text, attributes)                                                      \

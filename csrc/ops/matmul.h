@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A matrix product in numbers: what MatMul, Gemm and pyinfer.MatMul have in common.
- * Y[.., i, j] = act(alpha * sum_l A[.., i, l] B[.., l, j] + beta * bias + residual). */
+ * Y[.., i, j] = act(alpha * sum_l A[.., i, l] B[.., l, j] + beta * bias + residual).
+ * pyinfer.MatMul reads A and B through the permutations perm_a and perm_b, and stores the product through perm_y, as
+ * Transpose nodes with these perms would: attention needs no transposed copies. */
 #ifndef PI_OPS_MATMUL_H
 #define PI_OPS_MATMUL_H
 #include "base/act.h"
@@ -12,7 +14,8 @@ typedef struct {
     int64_t batch[PI_MAX_RANK], m, n, k;
     struct pi_matmul_operand {
         int64_t batch[PI_MAX_RANK], row, col; /* strides in elements; 0 along a batch dim that is repeated */
-    } a, b;
+    } a, b, y;
+    bool y_permuted; /* Y is not stored in the order of the product */
     float alpha, beta;
     pi_act act;
     pi_tensor bias; /* its dims as they broadcast to Y; rank -1: none */

@@ -19,16 +19,19 @@ static void merge_batch(pi_matmul *p)
     int rank = 0;
     for (int i = 0; i < p->batch_rank; i++) {
         if (p->batch[i] == 1) continue;
-        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] && p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i]) {
+        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] &&
+            p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i] && p->y.batch[rank - 1] == p->y.batch[i] * p->batch[i]) {
             p->batch[rank - 1] *= p->batch[i];
         } else {
             p->batch[rank++] = p->batch[i];
         }
         p->a.batch[rank - 1] = p->a.batch[i];
         p->b.batch[rank - 1] = p->b.batch[i];
+        p->y.batch[rank - 1] = p->y.batch[i];
     }
     p->batch_rank = rank;
-    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row) {
+    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row &&
+        p->y.batch[0] == p->m * p->y.row) {
         p->m *= p->batch[0];
         p->batch_rank = 0;
     }
@@ -51,7 +54,7 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
     if (p.bias.rank >= 0) {
         bool plain = p.beta == 1 && p.bias.rank > 0 && p.bias.dim[p.bias.rank - 1] == p.n;
         s->has_bias = bias_by_column(&p) && (plain || bias_const);
-        s->bias_is_residual = !s->has_bias && p.beta == 1 && !residual && pi_tensor_same_shape(&p.bias, y);
+        s->bias_is_residual = !s->has_bias && p.beta == 1 && !residual && pi_tensor_same_shape(&p.bias, y) && !p.y_permuted;
         if (!s->has_bias && !s->bias_is_residual) return "the shape of the bias, or beta";
     }
     if (residual && !pi_tensor_same_shape(residual, y)) return "the shape of the residual";
@@ -61,7 +64,9 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
                           .b_type = in[1]->dtype, .c_type = y->dtype, .b_const = b_const, .bias = s->has_bias,
                           .alpha = p.alpha};
     memcpy(d->batch, p.batch, sizeof d->batch);
-    pi_dnnl_dense(&d->c, d->batch_rank, d->batch, d->m, d->n);
+    memcpy(d->c.batch, p.y.batch, sizeof d->b.batch);
+    d->c.row = p.y.row;
+    d->c.col = p.y.col;
     memcpy(d->a.batch, p.a.batch, sizeof d->a.batch);
     memcpy(d->b.batch, p.b.batch, sizeof d->b.batch);
     d->a.row = p.a.row;

@@ -27,7 +27,7 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
     pi_matmul p;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
-    if (p.a.col != 1 || in[0]->rank < 2 || in[1]->rank < 2) return "only rows of A that are dense";
+    if (p.a.col != 1 || p.y.col != 1 || in[0]->rank < 2 || in[1]->rank < 2) return "only rows of A and Y that are dense";
     if (p.k == 0 || pi_tensor_n(out[0]) == 0) return "no elements";
     const pi_tensor *residual = pi_matmul_residual(node, in);
     if (residual && !pi_tensor_same_shape(residual, out[0])) return "the shape of the residual";
@@ -97,12 +97,13 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
-static void batch_offsets(const own_state *s, int64_t batch, int64_t *a, int64_t *b)
+static void batch_offsets(const own_state *s, int64_t batch, int64_t *a, int64_t *b, int64_t *y)
 {
-    *a = *b = 0;
+    *a = *b = *y = 0;
     for (int i = s->p.batch_rank - 1; i >= 0; i--) {
         *a += batch % s->p.batch[i] * s->p.a.batch[i];
         *b += batch % s->p.batch[i] * s->p.b.batch[i];
+        *y += batch % s->p.batch[i] * s->p.y.batch[i];
         batch /= s->p.batch[i];
     }
 }
@@ -115,8 +116,8 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const own_state *s = call->state;
     pack_shape shape = shape_of(s);
     for (int64_t u = begin; u < end; u++) {
-        int64_t a, b;
-        batch_offsets(s, u / s->panels, &a, &b);
+        int64_t a, b, y;
+        batch_offsets(s, u / s->panels, &a, &b, &y);
         pack_panel(&shape, (const float *)call->in[1]->data + b, u % s->panels,
                    (float *)call->scratch + u * shape.k * shape.nr);
     }
@@ -128,24 +129,24 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
 {
     enum { MOST = 16 };
     const pi_matmul *p = &s->p;
-    int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob;
+    int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob, oy;
     const pi_tensor *bt = pi_matmul_bias(call->node, call->in), *zt = pi_matmul_residual(call->node, call->in);
     const float *bias = bt ? bt->data : NULL, *z = zt ? zt->data : NULL, *a_row[MOST];
-    batch_offsets(s, batch, &oa, &ob);
+    batch_offsets(s, batch, &oa, &ob, &oy);
     const float *a = (const float *)call->in[0]->data + oa;
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
     pi_affine f = {.act = p->act};
     for (int64_t panel = begin; panel < end; panel++) {
         size_t n = (size_t)pi_min_i64(nr, p->n - panel * nr);
         for (int64_t r = first; r < first + rows; r += mr) {
-            int64_t m = pi_min_i64(mr, first + rows - r), to = (batch * p->m + r) * p->n + panel * nr;
+            int64_t m = pi_min_i64(mr, first + rows - r), to = oy + r * p->y.row + panel * nr;
             float *y = (float *)call->out[0]->data + to;
             for (int64_t i = 0; i < m; i++) a_row[i] = a + (r + i) * p->a.row;
             s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, bias ? bias + panel * nr : NULL, y,
-                          (size_t)p->n);
+                          (size_t)p->y.row);
             for (int64_t i = 0; i < m && (z || p->act.kind != PI_ACT_NONE); i++) {
-                f.residual = z ? z + to + i * p->n : NULL;
-                pi_eltwise()->affine_f32(&f, 1, n, y + i * p->n, y + i * p->n);
+                f.residual = z ? z + to + i * p->y.row : NULL;
+                pi_eltwise()->affine_f32(&f, 1, n, y + i * p->y.row, y + i * p->y.row);
             }
         }
     }

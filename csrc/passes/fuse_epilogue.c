@@ -66,6 +66,15 @@ static pi_value *as_bias(pi_graph *g, pi_value *c, const pi_tensor *y, int axis,
     return pi_graph_constant(g, c->name, flat, err);
 }
 
+/* node is y * number or y / number. */
+static bool scales(const pi_node *node, const pi_value *y, double *number)
+{
+    bool mul = pi_is(node, "Mul"), div = pi_is(node, "Div") && node->in[0] == y;
+    if ((!mul && !div) || node->n_attrs || !pi_scalar(pi_other(node, y), number)) return false;
+    if (div) *number = 1 / *number;
+    return *number != 0 && pi_tensor_same_shape(&node->out[0]->t, &y->t);
+}
+
 enum { BIAS = 2, RESIDUAL = 3 };
 
 /* Takes `next`, the only reader of node's result, into node if it fits; *done says so. */
@@ -73,12 +82,16 @@ static pi_status absorb(pi_graph *g, pi_node *node, pi_node *next, int channel, 
 {
     pi_value *y = node->out[0], *out = next->out[0];
     pi_act act;
+    double number;
     *done = false;
     if (!out || pi_attr_int(node, "act") != PI_ACT_NONE) return PI_E_OK;
     if (next->in[0] == y && read_act(next, &act)) {
         PI_TRY(pi_attr_set_int(g, node, "act", act.kind, err));
         PI_TRY(pi_attr_set_float(g, node, "act_a", act.a, err));
         PI_TRY(pi_attr_set_float(g, node, "act_b", act.b, err));
+        *done = true;
+    } else if (pi_is_internal(node, "MatMul") && !node->in[BIAS] && !node->in[RESIDUAL] && scales(next, y, &number)) {
+        PI_TRY(pi_attr_set_float(g, node, "alpha", (float)((double)pi_attr_float(node, "alpha") * number), err));
         *done = true;
     } else if (pi_is(next, "Add") && !next->n_attrs && !node->in[RESIDUAL]) {
         pi_value *c = pi_other(next, y);

@@ -83,15 +83,49 @@ static pi_status merge_transposes(pi_graph *g, pi_node *node, pi_error *err)
     return identity ? pi_graph_replace(g, node->out[0], node->in[0], err) : PI_E_OK;
 }
 
+/* The last two dims of both. */
+static bool same_matrix(const pi_tensor *a, const pi_tensor *b)
+{
+    return pi_tensor_known(a) && pi_tensor_known(b) && a->rank >= 2 && b->rank >= 2 &&
+           a->dim[a->rank - 1] == b->dim[b->rank - 1] && a->dim[a->rank - 2] == b->dim[b->rank - 2];
+}
+
+/* Reshape(Transpose(Reshape(x))) that merges leading dims, swaps the last two and splits the leading dims again is a
+ * Transpose of x. */
+static pi_status swap_between_reshapes(pi_graph *g, pi_node *last, pi_error *err)
+{
+    pi_node *swap = pi_made_by(last->in[0], "Transpose"), *first = swap ? pi_made_by(swap->in[0], "Reshape") : NULL;
+    int64_t perm[PI_MAX_RANK];
+    int rank;
+    if (!first || !read_perm(swap, perm, &rank) || rank < 2 || perm[rank - 1] != rank - 2 || perm[rank - 2] != rank - 1)
+        return PI_E_OK;
+    for (int i = 0; i < rank - 2; i++)
+        if (perm[i] != i) return PI_E_OK;
+    const pi_tensor *x = &first->in[0]->t, *y = &last->out[0]->t;
+    if (!same_matrix(x, &first->out[0]->t) || !same_matrix(&swap->out[0]->t, y) || x->rank != y->rank) return PI_E_OK;
+    for (int i = 0; i < x->rank; i++) perm[i] = i;
+    for (int i = 0; i < x->rank - 2; i++)
+        if (x->dim[i] != y->dim[i]) return PI_E_OK;
+    perm[x->rank - 1] = x->rank - 2;
+    perm[x->rank - 2] = x->rank - 1;
+    pi_node *node = pi_rewrite(g, last, pi_op_find(NULL, "Transpose", 13), first->in, 1, err);
+    if (!node) return pi_alloc_status(err);
+    PI_TRY(pi_attr_set_ints(g, node, "perm", perm, (uint32_t)node->in[0]->t.rank, err));
+    return merge_transposes(g, node, err);
+}
+
 pi_status pi_pass_simplify(pi_graph *g, pi_error *err)
 {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
+    uint32_t n = g->n_nodes;
+    for (uint32_t i = 0; i < n; i++) {
         pi_node *node = g->node[i];
         if (!node->op || !node->n_out || !node->out[0]) continue;
         pi_value *same = nothing_done(node);
         if (same && same != node->out[0]) PI_TRY(pi_graph_replace(g, node->out[0], same, err));
         if (pi_is(node, "Transpose") && node->in[0]) PI_TRY(merge_transposes(g, node, err));
+        if (pi_is(node, "Reshape") && node->in[0]) PI_TRY(swap_between_reshapes(g, node, err));
     }
+    PI_TRY(pi_graph_sort(g, err));
     pi_graph_sweep(g);
     return PI_E_OK;
 }
