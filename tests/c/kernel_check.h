@@ -59,7 +59,8 @@ static inline float random_float(uint32_t *state, float scale)
 {
     return ((float)(next_random(state) >> 8) * 0x1p-23f - 1.0f) * scale;
 }
-static const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1.5f, 2.5f, -2.5f, 88.8f, -88.8f, 103.9f, -104.5f, 3.4e38f,
-                                -3.4e38f, 1.2e-38f, -1.2e-38f, 8388609.0f, -8388609.0f, 1e10f, -1e10f, INFINITY, -INFINITY, NAN};
+static const float special[] = {0.0f,      -0.0f,      1.0f,        -1.0f,  0.5f,    -0.5f,    1.5f,      2.5f,
+                                -2.5f,     88.8f,      -88.8f,      103.9f, -104.5f, 3.4e38f,  -3.4e38f,  1.2e-38f,
+                                -1.2e-38f, 8388609.0f, -8388609.0f, 1e10f,  -1e10f,  INFINITY, -INFINITY, NAN};
 enum { SPECIAL_COUNT = sizeof special / sizeof *special };
 #endif

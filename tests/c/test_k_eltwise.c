@@ -81,10 +81,12 @@ static void unary_and_act(const pi_eltwise_kernels *k)
             CHECK(bad == 0);
         }
         static const pi_act acts[] = {
-            {PI_ACT_NONE, 0, 0},        {PI_ACT_RELU, 0, 0},      {PI_ACT_LEAKY_RELU, 0.1f, 0}, {PI_ACT_CLIP, -1, 2.5f},
-            {PI_ACT_CLIP, 0, 6},        {PI_ACT_SIGMOID, 0, 0},   {PI_ACT_TANH, 0, 0},          {PI_ACT_SILU, 1, 0},
-            {PI_ACT_SILU, 1.702f, 0},   {PI_ACT_ELU, 1, 0},       {PI_ACT_ELU, 0.7f, 0},        {PI_ACT_HARD_SIGMOID, 0.2f, 0.5f},
-            {PI_ACT_HARD_SWISH, 0, 0},  {PI_ACT_GELU_ERF, 0, 0},  {PI_ACT_GELU_TANH, 0, 0},     {PI_ACT_MISH, 0, 0},
+            {PI_ACT_NONE, 0, 0},       {PI_ACT_RELU, 0, 0},     {PI_ACT_LEAKY_RELU, 0.1f, 0},
+            {PI_ACT_CLIP, -1, 2.5f},   {PI_ACT_CLIP, 0, 6},     {PI_ACT_SIGMOID, 0, 0},
+            {PI_ACT_TANH, 0, 0},       {PI_ACT_SILU, 1, 0},     {PI_ACT_SILU, 1.702f, 0},
+            {PI_ACT_ELU, 1, 0},        {PI_ACT_ELU, 0.7f, 0},   {PI_ACT_HARD_SIGMOID, 0.2f, 0.5f},
+            {PI_ACT_HARD_SWISH, 0, 0}, {PI_ACT_GELU_ERF, 0, 0}, {PI_ACT_GELU_TANH, 0, 0},
+            {PI_ACT_MISH, 0, 0},
         };
         for (size_t a = 0; a < sizeof acts / sizeof *acts; a++) {
             int bad = 0;
@@ -93,7 +95,8 @@ static void unary_and_act(const pi_eltwise_kernels *k)
             k->act_f32(acts[a], n, z, z);
             for (size_t i = 0; i < n; i++)
                 bad += !act_near(y[i], pi_act_apply(acts[a], x[i]), x[i]) + !same(y[i], z[i]);
-            if (bad) fprintf(stderr, "activation %d (%g): n = %zu, %d bad\n", (int)acts[a].kind, (double)acts[a].a, n, bad);
+            if (bad)
+                fprintf(stderr, "activation %d (%g): n = %zu, %d bad\n", (int)acts[a].kind, (double)acts[a].a, n, bad);
             CHECK(bad == 0);
         }
     }
@@ -108,7 +111,10 @@ static pi_in view(const void *p, size_t n, int form)
 {
     return (pi_in){p, forms[form].row_n * (ptrdiff_t)n + forms[form].row, forms[form].elem};
 }
-static float at(pi_in v, size_t r, size_t i) { return ((const float *)v.p)[(ptrdiff_t)r * v.row + (ptrdiff_t)i * v.elem]; }
+static float at(pi_in v, size_t r, size_t i)
+{
+    return ((const float *)v.p)[(ptrdiff_t)r * v.row + (ptrdiff_t)i * v.elem];
+}
 
 static void binary_compare_where(const pi_eltwise_kernels *k)
 {
@@ -129,7 +135,8 @@ static void binary_compare_where(const pi_eltwise_kernels *k)
                     /* Exactly as large as the form needs: the end is at the forbidden page. */
                     size_t la = forms[fa].row_n ? rows * n : forms[fa].elem ? n : forms[fa].row ? rows : 1;
                     size_t lb = forms[fb].row_n ? rows * n : forms[fb].elem ? n : forms[fb].row ? rows : 1;
-                    pi_in va = view(a + room - (la < room ? la : room), n, fa), vb = view(b + room - (lb < room ? lb : room), n, fb);
+                    pi_in va = view(a + room - (la < room ? la : room), n, fa),
+                          vb = view(b + room - (lb < room ? lb : room), n, fb);
                     for (int kind = 0; kind < PI_BINARY_COUNT; kind++) {
                         int bad = 0;
                         k->binary_f32((pi_binary)kind, rows, n, va, vb, y);
@@ -138,7 +145,8 @@ static void binary_compare_where(const pi_eltwise_kernels *k)
                                 float want = binary_exact((pi_binary)kind, at(va, r, i), at(vb, r, i));
                                 bad += !(ulp_error(y[r * n + i], (double)want) <= (kind == PI_BINARY_POW ? 2 : 0));
                             }
-                        if (bad) fprintf(stderr, "binary %d: %zux%zu, forms %d %d: %d bad\n", kind, rows, n, fa, fb, bad);
+                        if (bad)
+                            fprintf(stderr, "binary %d: %zux%zu, forms %d %d: %d bad\n", kind, rows, n, fa, fb, bad);
                         CHECK(bad == 0);
                     }
                     for (int kind = 0; kind < PI_COMPARE_COUNT; kind++) {
@@ -202,8 +210,10 @@ static void affine(const pi_eltwise_kernels *k)
             uint32_t seed = 11;
             for (size_t i = 0; i < rows * n; i++) x[i] = random_float(&seed, 3), res[i] = random_float(&seed, 3);
             for (size_t i = 0; i < channels; i++) scale[i] = random_float(&seed, 2), bias[i] = random_float(&seed, 2);
-            static const pi_act acts[] = {{PI_ACT_NONE, 0, 0}, {PI_ACT_RELU, 0, 0}, {PI_ACT_CLIP, -0.5f, 1}, {PI_ACT_SILU, 1, 0}};
-            pi_affine f = {form & 1 ? scale : NULL, form & 2 ? bias : NULL, form & 4 ? res : NULL, elem, acts[(s + form) % 4]};
+            static const pi_act acts[] = {
+                {PI_ACT_NONE, 0, 0}, {PI_ACT_RELU, 0, 0}, {PI_ACT_CLIP, -0.5f, 1}, {PI_ACT_SILU, 1, 0}};
+            pi_affine f = {form & 1 ? scale : NULL, form & 2 ? bias : NULL, form & 4 ? res : NULL, elem,
+                           acts[(s + form) % 4]};
             k->affine_f32(&f, rows, n, x, y);
             int bad = 0;
             for (size_t i = 0; i < rows * n; i++) {

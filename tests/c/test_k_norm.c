@@ -99,10 +99,12 @@ static void groups(const pi_norm_kernels *k, size_t channels, size_t count, size
             const float *in = x + g * each * plane;
             double m, var;
             moments(1, 0, each * plane, in, &m, &var);
-            k->group_norm_f32(each, plane, 1e-5f, in, ga ? ga + g * each : NULL, be ? be + g * each : NULL, y + g * each * plane);
+            k->group_norm_f32(each, plane, 1e-5f, in, ga ? ga + g * each : NULL, be ? be + g * each : NULL,
+                              y + g * each * plane);
             for (size_t i = 0; i < each * plane; i++) {
                 size_t c = g * each + i / plane;
-                double want = ((double)in[i] - m) / sqrt(var + 1e-5) * (ga ? (double)gamma[c] : 1) + (be ? (double)beta[c] : 0);
+                double want =
+                    ((double)in[i] - m) / sqrt(var + 1e-5) * (ga ? (double)gamma[c] : 1) + (be ? (double)beta[c] : 0);
                 bad += !near((double)y[g * each * plane + i], want, 1);
             }
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reductions: each row of kernels.inc against double, on ugly sizes, NaN and infinity at each place, long sums, cuts. */
+/* Reductions: each row of kernels.inc against double, on ugly sizes, NaN and infinity at each place, long sums, cuts.
+ */
 #include "check.h"
 #include "kernel_check.h"
 #include "kernels/reduce/reduce.h"

@@ -13,9 +13,10 @@ static const struct {
     pi_unary kind;
     double (*f)(double);
 } functions[] = {
-    {"exp", PI_UNARY_EXP, exp},     {"erf", PI_UNARY_ERF, erf}, {"tanh", PI_UNARY_TANH, tanh},
-    {"sigmoid", PI_UNARY_SIGMOID, ref_sigmoid}, {"log", PI_UNARY_LOG, log}, {"sin", PI_UNARY_SIN, sin},
-    {"cos", PI_UNARY_COS, cos},     {"softplus", PI_UNARY_SOFTPLUS, ref_softplus},
+    {"exp", PI_UNARY_EXP, exp},    {"erf", PI_UNARY_ERF, erf},
+    {"tanh", PI_UNARY_TANH, tanh}, {"sigmoid", PI_UNARY_SIGMOID, ref_sigmoid},
+    {"log", PI_UNARY_LOG, log},    {"sin", PI_UNARY_SIN, sin},
+    {"cos", PI_UNARY_COS, cos},    {"softplus", PI_UNARY_SOFTPLUS, ref_softplus},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Element-wise f32 kernels: pi_eltwise()->binary_f32(PI_BINARY_ADD, ...).
  * Everywhere: pointers need float alignment only; n and rows may be 0; outputs are dense (rows x n); an output may be
- * exactly an input that is dense too (in place) and may not overlap inputs in another way. Nothing outside is touched. */
+ * exactly an input that is dense too (in place) and may not overlap inputs in another way. Nothing outside is touched.
+ */
 #ifndef PI_KERNELS_ELTWISE_H
 #define PI_KERNELS_ELTWISE_H
 #include <stddef.h>

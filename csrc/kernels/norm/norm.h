@@ -12,11 +12,11 @@ typedef struct {
     const float *x;
     float *y;
     float eps;
-    const float *residual;    /* rows x n */
-    const float *bias;        /* n */
+    const float *residual;     /* rows x n */
+    const float *bias;         /* n */
     const float *gamma, *beta; /* n */
-    float *sum;               /* rows x n: gets v */
-    float *mean, *inv_std;    /* rows */
+    float *sum;                /* rows x n: gets v */
+    float *mean, *inv_std;     /* rows */
 } pi_norm_args;
 
 /* How many values, their mean and the sum of the squares of their distances to it. */
@@ -32,12 +32,12 @@ typedef struct {
 
     /* Channels-first group norm, one group of one image: channels x plane floats in one piece, gamma and beta (or NULL)
      * have one value for each channel. Instance norm: channels = 1. */
-    void (*group_norm_f32)(size_t channels, size_t plane, float eps, const float *x, const float *gamma, const float *beta,
-                           float *y);
+    void (*group_norm_f32)(size_t channels, size_t plane, float eps, const float *x, const float *gamma,
+                           const float *beta, float *y);
     /* Channels-last group norm, one image: rows x channels; groups divides channels; scratch: 2 * channels
      * values each in sums and scales. */
-    void (*group_norm_last_f32)(size_t rows, size_t channels, size_t groups, float eps, const float *x, const float *gamma,
-                                const float *beta, double *sums, float *scales, float *y);
+    void (*group_norm_last_f32)(size_t rows, size_t channels, size_t groups, float eps, const float *x,
+                                const float *gamma, const float *beta, double *sums, float *scales, float *y);
 
     /* The pieces, for callers that share one image out: parts of a fixed size, then pi_moments_add in order. */
     void (*moments_f32)(size_t n, const float *x, pi_moments *out);

@@ -24,9 +24,7 @@ static inline __attribute__((always_inline)) vf v_act(pi_act_kind kind, vf a, vf
         t = v_min_quick(one, v_max_quick(zero, v_fma(x, v_set1(1.0f / 6.0f), half)));
         return v_mul(x, t);
     case PI_ACT_ELU: return v_select(v_lt(x, zero), v_mul(a, v_expm1_neg(v_min_quick(zero, x))), x);
-    case PI_ACT_GELU_ERF:
-        t = v_add(one, v_erf(v_mul(x, v_set1(0x1.6a09e6p-1f))));
-        return v_mul(v_mul(x, half), t);
+    case PI_ACT_GELU_ERF: t = v_add(one, v_erf(v_mul(x, v_set1(0x1.6a09e6p-1f)))); return v_mul(v_mul(x, half), t);
     case PI_ACT_GELU_TANH: /* (1 + tanh u) / 2 is sigmoid(2u) */
         t = v_fma(v_mul(v_mul(x, x), v_set1(0.044715f)), x, x);
         return v_div(x, v_add(one, v_exp(v_mul(t, v_set1(-2 * 0.7978845608f)))));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of floats in the v_* names: include after one vec_*.h. At most 4 ULP from the exact result over all floats
- * (test_k_simd, test_k_eltwise), right at 0, infinities and NaN; where a result is denormal, or an argument of v_log is,
- * a thread that flushes denormals gets 0 (or -inf).
- * Coefficients: weighted minimax fits (Lawson's iteration) made for this file; errors are relative. */
+ * (test_k_simd, test_k_eltwise), right at 0, infinities and NaN; where a result is denormal, or an argument of v_log
+ * is, a thread that flushes denormals gets 0 (or -inf). Coefficients: weighted minimax fits (Lawson's iteration) made
+ * for this file; errors are relative. */
 #ifndef PI_KERNELS_VEC_MATH_H
 #define PI_KERNELS_VEC_MATH_H
 
@@ -141,10 +141,7 @@ static inline vf v_sigmoid(vf x)
 }
 
 /* log(1 + e^x). */
-static inline vf v_softplus(vf x)
-{
-    return v_add(v_max_quick(v_zero(), x), v_log1p_pos(v_exp(v_neg(v_abs(x)))));
-}
+static inline vf v_softplus(vf x) { return v_add(v_max_quick(v_zero(), x), v_log1p_pos(v_exp(v_neg(v_abs(x))))); }
 
 /* Lane by lane through libm. */
 static inline vf v_libm(float (*f)(float), vf x)
@@ -155,7 +152,8 @@ static inline vf v_libm(float (*f)(float), vf x)
     return v_load(t);
 }
 
-/* sin(x + quarter * pi/2) for |x| <= 8192: x = n pi/2 + r, pi/2 in four parts of which n times the first three are exact. */
+/* sin(x + quarter * pi/2) for |x| <= 8192: x = n pi/2 + r, pi/2 in four parts of which n times the first three are
+ * exact. */
 static inline vf sin_quarter(vf x, int quarter)
 {
     vf n = v_round_even(v_mul(x, v_set1(0x1.45f306p-1f))), r, t, s, c;
@@ -175,12 +173,6 @@ static inline vf sin_quarter(vf x, int quarter)
     s = v_select(vi_eq(vi_and(k, vi_set1(1)), vi_set1(0)), s, c);
     return v_as_f(vi_xor(v_as_i(s), vi_shl(vi_and(k, vi_set1(2)), 30)));
 }
-static inline vf v_sin(vf x)
-{
-    return vm_all(v_le(v_abs(x), v_set1(8192.0f))) ? sin_quarter(x, 0) : v_libm(sinf, x);
-}
-static inline vf v_cos(vf x)
-{
-    return vm_all(v_le(v_abs(x), v_set1(8192.0f))) ? sin_quarter(x, 1) : v_libm(cosf, x);
-}
+static inline vf v_sin(vf x) { return vm_all(v_le(v_abs(x), v_set1(8192.0f))) ? sin_quarter(x, 0) : v_libm(sinf, x); }
+static inline vf v_cos(vf x) { return vm_all(v_le(v_abs(x), v_set1(8192.0f))) ? sin_quarter(x, 1) : v_libm(cosf, x); }
 #endif

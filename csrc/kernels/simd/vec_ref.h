@@ -213,7 +213,7 @@ static inline uint16_t f16_bits_ref(float f)
     uint32_t sign = b >> 16 & 0x8000, mag = b & 0x7fffffffu;
     if (mag > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (mag >> 13 & 0x1ff));
     if (mag >= 0x477ff000u) return (uint16_t)(sign | 0x7c00); /* 65520 and above */
-    if (mag < 0x38800000u) {                                  /* a half's denormals: 1/2 has their unit in its last bit */
+    if (mag < 0x38800000u) { /* a half's denormals: 1/2 has their unit in its last bit */
         float r = fabsf(f) + 0.5f;
         memcpy(&b, &r, sizeof b);
         return (uint16_t)(sign | (b - 0x3f000000u));

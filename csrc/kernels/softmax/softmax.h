@@ -15,8 +15,8 @@ typedef struct {
     /* softmax(scale * x + mask): row r of the mask begins at mask + r * mask_row (0: one row for all). */
     void (*softmax_mask_f32)(size_t rows, size_t n, float scale, const float *x, const float *mask, size_t mask_row,
                              float *y);
-    /* Along the first axis of axis x n values, rows `inner` floats apart in x and in y (n <= inner). A caller shares out
-     * the columns; 128 and its multiples are good parts. */
+    /* Along the first axis of axis x n values, rows `inner` floats apart in x and in y (n <= inner). A caller shares
+     * out the columns; 128 and its multiples are good parts. */
     void (*softmax_axis_f32)(bool log, size_t axis, size_t inner, size_t n, const float *x, float *y);
 } pi_softmax_kernels;
 
