@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/norm/norm.h"
 #include "ops/bcast.h"
 #include "ops/block.h"
 #include "ops/ops.h"
@@ -175,10 +176,92 @@ static pi_status norm_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
+/* ---- f32 kernels ---- */
+
+/* Is t the same for each row: as many elements as a row has, in its order? */
+static bool one_row(const pi_tensor *t, const pi_tensor *x, int axis)
+{
+    for (int i = 0; i < x->rank; i++) {
+        int j = i - (x->rank - t->rank);
+        int64_t d = j < 0 ? 1 : t->dim[j];
+        if (d != (i < axis ? 1 : x->dim[i])) return false;
+    }
+    return true;
+}
+
+static const char *layer_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    int axis;
+    if (pi_axis(pi_attr_int(node, "axis"), in[0]->rank, &axis, NULL) != PI_E_OK) return "attributes";
+    for (uint32_t i = 0; i < node->n_explicit; i++)
+        if (in[i] && in[i]->dtype != PI_DTYPE_F32) return "only f32";
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i] && out[i]->dtype != PI_DTYPE_F32) return "only f32";
+    if (!node->out[0]) return "no Y";
+    if (node->n_out > 1 && node->op->name[0] == 'R') return "no more outputs";
+    for (uint32_t i = 1; i < node->n_explicit; i++)
+        if (in[i] && !one_row(in[i], in[0], axis)) return "scale or bias differs from row to row";
+    return NULL;
+}
+
+static void layer_fast_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const norm *s = call->state;
+    const pi_node *node = call->node;
+    pi_norm_args a = {.x = (const float *)call->in[0]->data + begin * s->n, .y = (float *)call->out[0]->data + begin * s->n,
+                      .eps = (float)s->epsilon, .gamma = call->in[1]->data};
+    if (node->n_explicit > 2 && call->in[2]) a.beta = call->in[2]->data;
+    if (node->n_out > 1 && call->out[1]) a.mean = (float *)call->out[1]->data + begin;
+    if (node->n_out > 2 && call->out[2]) a.inv_std = (float *)call->out[2]->data + begin;
+    (s->centre ? pi_norm()->layer_norm_f32 : pi_norm()->rms_norm_f32)(&a, (size_t)(end - begin), (size_t)s->n);
+}
+
+static pi_status layer_fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const norm *s = call->state;
+    pi_call copy = *call;
+    pi_parallel(call->run->threads, s->rows, 1 + (s->n ? 16384 / s->n : 0), layer_fast_chunk, &copy);
+    return PI_E_OK;
+}
+
+static const char *group_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)out;
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    return node->op->since == 18 && in[0]->dim[1] != pi_attr_int(node, "num_groups") ? "a scale for each group" : NULL;
+}
+
+static void group_fast_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const norm *s = call->state;
+    int64_t channels = s->n / s->per_scale;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t first = r * channels % s->scales;
+        pi_norm()->group_norm_f32((size_t)channels, (size_t)s->per_scale, (float)s->epsilon,
+                                  (const float *)call->in[0]->data + r * s->n, (const float *)call->in[1]->data + first,
+                                  (const float *)call->in[2]->data + first, (float *)call->out[0]->data + r * s->n);
+    }
+}
+
+static pi_status group_fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const norm *s = call->state;
+    pi_call copy = *call;
+    if (s->n == 0) return PI_E_OK;
+    pi_parallel(call->run->threads, s->rows, 1 + 16384 / s->n, group_fast_chunk, &copy);
+    return PI_E_OK;
+}
+
 /* ---- rows ---- */
 
-static const pi_impl layer_impls[] = {{"ref", NULL, layer_prepare, norm_run, 1}, {0}};
-static const pi_impl group_impls[] = {{"ref", NULL, group_prepare, norm_run, 1}, {0}};
+static const pi_impl layer_impls[] = {{"simd", layer_fast_refuse, layer_prepare, layer_fast_run, 1}, {"ref", NULL, layer_prepare, norm_run, 1}, {0}};
+static const pi_impl group_impls[] = {{"simd", group_fast_refuse, group_prepare, group_fast_run, 1}, {"ref", NULL, group_prepare, norm_run, 1}, {0}};
 
 #define EPSILON {"epsilon", PI_ATTR_FLOAT, false, 0, 1e-5f, NULL}
 #define GROUPS {"num_groups", PI_ATTR_INT, true, 0, 0, NULL}

@@ -195,7 +195,7 @@ static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, 
 {
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (node->n_out > 1 && node->out[1]) return "no indices";
-    if (!node->out[0] || pi_tensor_n(out[0]) == 0) return "no elements";
+    if (!node->out[0] || pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     return strstr(node->op->name, "Lp") ? "no LpPool" : NULL;
 }
 
@@ -293,7 +293,7 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
     const pool *q = call->state;
     const pi_window *w = &q->w;
     int64_t places = w->batch * w->out[0] * w->out[1] * w->out[2];
-    int64_t work = w->kernel[0] * w->kernel[1] * w->kernel[2];
+    int64_t work = pi_min_i64(w->kernel[0] * w->kernel[1] * w->kernel[2], 32768);
     if (w->nhwc) {
         last_task t = {.call = call, .block = places < 64 ? 128 : w->channels};
         t.blocks = (w->channels + t.block - 1) / t.block;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 
@@ -294,10 +295,104 @@ static pi_status arg_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
+/* ---- f32 kernels: [outer, reduced, inner] with inner 1 (rows) or more (columns); other axes go to the reference ---- */
+
+enum { COLUMNS = 128 };
+
+typedef struct {
+    const float *x;
+    float *y;       /* of a reduction */
+    int64_t *index; /* of ArgMax, ArgMin */
+    pi_reduce_kind kind;
+    pi_arg arg;
+    int64_t n, inner;
+} fast_task;
+
+/* At most one reduced dimension, with the kept ones around it. */
+static bool fast_shape(const pi_reduction *r, int64_t *inner)
+{
+    if (r->reduced > 1 || r->count == 0 || r->outputs == 0) return false;
+    *inner = pi_reduction_step(r);
+    return *inner == 1 ? r->kept <= 1 : r->kept == 1 || (r->kept == 2 && r->kept_stride[1] == 1);
+}
+
+static void fast_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const fast_task *t = arg;
+    size_t rows = (size_t)(end - begin), n = (size_t)t->n;
+    if (t->index)
+        pi_reduce()->arg_rows_f32(t->arg, rows, n, n, t->x + begin * t->n, t->index + begin);
+    else
+        pi_reduce()->rows_f32(t->kind, rows, n, n, t->x + begin * t->n, t->y + begin);
+}
+
+static void fast_columns(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const fast_task *t = arg;
+    int64_t blocks = (t->inner + COLUMNS - 1) / COLUMNS;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t column = r % blocks * COLUMNS, out = r / blocks * t->inner + column;
+        const float *x = t->x + r / blocks * t->n * t->inner + column;
+        size_t n = (size_t)pi_min_i64(COLUMNS, t->inner - column);
+        if (t->index)
+            pi_reduce()->arg_columns_f32(t->arg, (size_t)t->n, (size_t)t->inner, n, x, t->index + out);
+        else
+            pi_reduce()->columns_f32(t->kind, (size_t)t->n, (size_t)t->inner, n, x, t->y + out);
+    }
+}
+
+static void fast_start(const pi_call *call, const pi_reduction *r, fast_task *t)
+{
+    t->x = call->in[0]->data;
+    t->n = r->count;
+    if (t->inner == 1)
+        pi_parallel(call->run->threads, r->outputs, 1 + 32768 / t->n, fast_rows, t);
+    else
+        pi_parallel(call->run->threads, r->outputs / t->inner * ((t->inner + COLUMNS - 1) / COLUMNS),
+                    1 + 32768 / COLUMNS / t->n, fast_columns, t);
+}
+
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)node;
+    (void)out;
+    return in[0]->dtype == PI_DTYPE_F32 ? NULL : "only f32";
+}
+
+static pi_status reduce_fast_run(const pi_call *call, pi_error *err)
+{
+    static const pi_reduce_kind kinds[] = {PI_REDUCE_SUM, PI_REDUCE_MEAN, PI_REDUCE_MAX, PI_REDUCE_MIN, PI_REDUCE_PROD,
+                                           PI_REDUCE_L1, PI_REDUCE_L2, PI_REDUCE_LOGSUM, PI_REDUCE_LOGSUMEXP, PI_REDUCE_SUMSQ};
+    unsigned axes;
+    pi_reduction r;
+    PI_TRY(read_axes(call->node, call->in, &axes, err));
+    pi_reduction_init(&r, call->in[0], axes);
+    fast_task t = {.y = call->out[0]->data, .kind = kinds[kind_of(call->node)]};
+    if (!fast_shape(&r, &t.inner)) return reduce_run(call, err);
+    fast_start(call, &r, &t);
+    return PI_E_OK;
+}
+
+static pi_status arg_fast_run(const pi_call *call, pi_error *err)
+{
+    int axis;
+    pi_reduction r;
+    PI_TRY(pi_axis(pi_attr_int(call->node, "axis"), call->in[0]->rank, &axis, err));
+    pi_reduction_init(&r, call->in[0], 1u << axis);
+    fast_task t = {.index = call->out[0]->data, .arg = {.min = strcmp(call->node->op->name, "ArgMin") == 0}};
+    for (const pi_attr_def *d = call->node->op->attrs; d->name; d++)
+        if (strcmp(d->name, "select_last_index") == 0) t.arg.last = pi_attr_int(call->node, d->name) != 0;
+    if (!fast_shape(&r, &t.inner) || r.count > INT32_MAX) return arg_run(call, err);
+    fast_start(call, &r, &t);
+    return PI_E_OK;
+}
+
 /* ---- rows ---- */
 
-static const pi_impl reduce_impls[] = {{"ref", NULL, NULL, reduce_run, 0}, {0}};
-static const pi_impl arg_impls[] = {{"ref", NULL, NULL, arg_run, 0}, {0}};
+static const pi_impl reduce_impls[] = {{"simd", fast_refuse, NULL, reduce_fast_run, 0}, {"ref", NULL, NULL, reduce_run, 0}, {0}};
+static const pi_impl arg_impls[] = {{"simd", fast_refuse, NULL, arg_fast_run, 0}, {"ref", NULL, NULL, arg_run, 0}, {0}};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 static const pi_attr_def axes_attr[] = {{"axes", PI_ATTR_INTS, false, 0, 0, NULL}, INT("keepdims", 1), {0}};

@@ -2,6 +2,7 @@
 /* Softmax, LogSoftmax, Hardmax. Before opset 13 all dimensions from `axis` on are one row. */
 #include <math.h>
 #include "base/threads.h"
+#include "kernels/softmax/softmax.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 
@@ -107,9 +108,59 @@ static pi_status softmax_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
+/* ---- f32 kernels: rows of contiguous elements, or blocks of columns ---- */
+
+enum { COLUMNS = 128 };
+
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)out;
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    return node->op->name[0] == 'H' ? "no Hardmax" : NULL;
+}
+
+static void fast_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const softmax *s = call->state;
+    const float *x = (const float *)call->in[0]->data + begin * s->n;
+    float *y = (float *)call->out[0]->data + begin * s->n;
+    (s->kind == LOG ? pi_softmax()->log_softmax_f32 : pi_softmax()->softmax_f32)((size_t)(end - begin), (size_t)s->n, x, y);
+}
+
+/* A piece is one outer index and a block of columns. */
+static void fast_columns(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const softmax *s = call->state;
+    int64_t blocks = (s->inner + COLUMNS - 1) / COLUMNS;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t column = r % blocks * COLUMNS, at = r / blocks * s->n * s->inner + column;
+        pi_softmax()->softmax_axis_f32(s->kind == LOG, (size_t)s->n, (size_t)s->inner,
+                                       (size_t)pi_min_i64(COLUMNS, s->inner - column),
+                                       (const float *)call->in[0]->data + at, (float *)call->out[0]->data + at);
+    }
+}
+
+static pi_status fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const softmax *s = call->state;
+    pi_call copy = *call;
+    if (s->n == 0) return PI_E_OK;
+    if (s->inner == 1)
+        pi_parallel(call->run->threads, s->outer, 1 + 8192 / s->n, fast_rows, &copy);
+    else
+        pi_parallel(call->run->threads, s->outer * ((s->inner + COLUMNS - 1) / COLUMNS), 1 + 8192 / COLUMNS / s->n,
+                    fast_columns, &copy);
+    return PI_E_OK;
+}
+
 /* ---- rows ---- */
 
-static const pi_impl softmax_impls[] = {{"ref", NULL, softmax_prepare, softmax_run, 1}, {0}};
+static const pi_impl softmax_impls[] = {{"simd", fast_refuse, softmax_prepare, fast_run, 1}, {"ref", NULL, softmax_prepare, softmax_run, 1}, {0}};
 static const pi_attr_def axis_one[] = {{"axis", PI_ATTR_INT, false, 1, 0, NULL}, {0}};
 static const pi_attr_def axis_last[] = {{"axis", PI_ATTR_INT, false, -1, 0, NULL}, {0}};
 
