@@ -62,8 +62,7 @@ pi_status read_attr(pi_reader *r, const pi_scope *scope, pi_span message, read_a
                        read_text(r, a->ref));
     *present = false;
     for (uint32_t i = 0; i < scope->n_bindings; i++) {
-        pi_span name = scope->binding[i].name;
-        if (name.n != a->ref.n || memcmp(name.p, a->ref.p, name.n) != 0) continue;
+        if (!pi_span_same(scope->binding[i].name, a->ref)) continue;
         read_attr_head given;
         PI_TRY(read_head(r, scope->binding[i].value, &given, err)); /* resolved when the function was called */
         if (a->kind != PI_ATTR_NONE && given.kind != a->kind)

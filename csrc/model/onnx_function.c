@@ -176,7 +176,7 @@ static pi_status bind_outputs(pi_reader *r, const pi_scope *caller, const read_n
 static pi_status add_binding(pi_reader *r, expansion *x, pi_span name, pi_span value, pi_error *err)
 {
     for (uint32_t i = 0; i < x->scope.n_bindings; i++)
-        if (x->binding[i].name.n == name.n && memcmp(x->binding[i].name.p, name.p, name.n) == 0) return PI_E_OK;
+        if (pi_span_same(x->binding[i].name, name)) return PI_E_OK;
     if (x->scope.n_bindings == 2 * READ_ATTRS)
         return pi_fail(err, PI_E_LIMIT, "a function with more than %d attributes", 2 * READ_ATTRS);
     if (x->scope.n_bindings == x->room_bindings) {

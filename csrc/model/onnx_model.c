@@ -51,10 +51,8 @@ pi_status read_opset_imports(pi_reader *r, pi_span message, uint32_t number, rea
 
 int64_t read_opset_version(read_opsets opsets, pi_span domain)
 {
-    for (uint32_t i = 0; i < opsets.n; i++) {
-        pi_span d = opsets.list[i].domain;
-        if (d.n == domain.n && memcmp(d.p, domain.p, d.n) == 0) return opsets.list[i].version;
-    }
+    for (uint32_t i = 0; i < opsets.n; i++)
+        if (pi_span_same(opsets.list[i].domain, domain)) return opsets.list[i].version;
     return 0;
 }
 

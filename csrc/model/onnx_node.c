@@ -122,7 +122,8 @@ static pi_status declare_output(pi_reader *r, pi_scope *scope, pi_span name, pi_
     return pi_map_set(&scope->names, key, name.n, id | (uint32_t)READ_DECLARED, err);
 }
 
-static pi_status declare_node(pi_reader *r, pi_scope *scope, const read_node_head *node, pi_error *err)
+__attribute__((noinline)) static pi_status declare_node(pi_reader *r, pi_scope *scope, const read_node_head *node,
+                                                        pi_error *err)
 {
     pi_wire w = pi_wire_over(node->message, r->base);
     pi_field f;
@@ -236,8 +237,9 @@ static pi_status count_inputs(pi_reader *r, const read_node_head *head, uint32_t
     }
 }
 
-static pi_status make_node(pi_reader *r, pi_scope *scope, const read_node_head *head, const pi_op *op, const read_subgraphs *sub,
-                           pi_error *err)
+/* Not inlined: its frame must not count in the nesting of subgraphs and functions. */
+__attribute__((noinline)) static pi_status make_node(pi_reader *r, pi_scope *scope, const read_node_head *head,
+                                                     const pi_op *op, const read_subgraphs *sub, pi_error *err)
 {
     uint32_t n_in;
     PI_TRY(count_inputs(r, head, &n_in, err));

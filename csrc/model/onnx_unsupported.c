@@ -7,13 +7,11 @@
 
 enum { LISTED = 64 };
 
-static bool same(pi_span a, pi_span b) { return a.n == b.n && memcmp(a.p, b.p, a.n) == 0; }
-
 pi_status read_add_unsupported(pi_reader *r, const pi_scope *scope, const read_node_head *node, int64_t version, pi_error *err)
 {
     for (uint32_t i = 0; i < r->n_unsupported; i++) {
         read_unsupported *u = &r->unsupported[i];
-        if (u->version != version || !same(u->op, node->op) || !same(u->domain, node->domain)) continue;
+        if (u->version != version || !pi_span_same(u->op, node->op) || !pi_span_same(u->domain, node->domain)) continue;
         u->count++;
         return PI_E_OK;
     }

@@ -48,8 +48,13 @@ bool pi_varint(const uint8_t **at, const uint8_t *end, uint64_t *out);
  * not fit or the packed bytes are no whole number of elements. `type` is how one element is written. */
 pi_status pi_field_count(const pi_field *field, pi_wire_type type, size_t *count, pi_error *err) PI_MUST_USE;
 
+static inline bool pi_span_same(pi_span a, pi_span b)
+{
+    return a.n == b.n && (a.n == 0 || __builtin_memcmp(a.p, b.p, a.n) == 0);
+}
+
 static inline bool pi_span_is(pi_span s, const char *text)
 {
-    return s.n == __builtin_strlen(text) && __builtin_memcmp(s.p, text, s.n) == 0;
+    return pi_span_same(s, (pi_span){(const uint8_t *)text, __builtin_strlen(text)});
 }
 #endif
