@@ -92,7 +92,7 @@ void pi_copy_plan(pi_copy *c, size_t elem, int rank, const int64_t *dim, const i
     c->split = c->n[0] > 1 ? 0 : 1;
     int64_t each = word * c->n[!c->split];
     c->step = each >= UNIT_BYTES ? 1 : UNIT_BYTES / each;
-    if (c->kind == PI_COPY_TRANSPOSE && c->step < 32) c->step = 32; /* whole tiles and cache lines */
+    if (c->kind == PI_COPY_TRANSPOSE && c->step < 64) c->step = 64; /* whole tiles and cache lines */
     if (c->step > c->n[c->split]) c->step = c->n[c->split];
     c->cuts = (c->n[c->split] + c->step - 1) / c->step;
     c->units = c->cuts;

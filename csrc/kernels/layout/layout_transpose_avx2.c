@@ -75,10 +75,71 @@ static inline void tile_1(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
     for (int i = 0; i < 16; i++) store(d + i * dr, x[i]);
 }
 
-/* Tiles in blocks of 64 rows, so that the lines of the destination are finished while they are in the cache. */
+/* Two and four rows, 4 bytes: interleaving, as the last axis of a pixel shuffle has it. */
+static void rows2_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t cols)
+{
+    int64_t c = 0;
+    for (; dr == 8 && c + 4 <= cols; c += 4) {
+        __m128i a = load(s + 4 * c), b = load(s + sr + 4 * c);
+        store(d + 8 * c, _mm_unpacklo_epi32(a, b));
+        store(d + 8 * c + 16, _mm_unpackhi_epi32(a, b));
+    }
+    pi_transpose_4_ref(s + 4 * c, sr, d + c * dr, dr, 2, cols - c);
+}
+
+static inline void tile_4x4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
+{
+    __m128i r0 = load(s), r1 = load(s + sr), r2 = load(s + 2 * sr), r3 = load(s + 3 * sr);
+    __m128i t0 = _mm_unpacklo_epi32(r0, r1), t1 = _mm_unpackhi_epi32(r0, r1);
+    __m128i t2 = _mm_unpacklo_epi32(r2, r3), t3 = _mm_unpackhi_epi32(r2, r3);
+    store(d, _mm_unpacklo_epi64(t0, t2));
+    store(d + dr, _mm_unpackhi_epi64(t0, t2));
+    store(d + 2 * dr, _mm_unpacklo_epi64(t1, t3));
+    store(d + 3 * dr, _mm_unpackhi_epi64(t1, t3));
+}
+
+/* What is left of 4-byte elements when no tile of 8 fits. */
+static void rest_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t rows, int64_t cols)
+{
+    if (rows == 2) {
+        rows2_4(s, sr, d, dr, cols);
+        return;
+    }
+    int64_t r4 = rows / 4 * 4, c4 = cols / 4 * 4;
+    for (int64_t c = 0; c < c4; c += 4)
+        for (int64_t r = 0; r < r4; r += 4) tile_4x4(s + r * sr + c * 4, sr, d + c * dr + r * 4, dr);
+    if (r4 < rows) pi_transpose_4_ref(s + r4 * sr, sr, d + r4 * 4, dr, rows - r4, c4);
+    if (c4 < cols) pi_transpose_4_ref(s + c4 * 4, sr, d + c4 * dr, dr, rows, cols - c4);
+}
+
+/* Tiles in blocks of 64 rows, so that the lines of the destination are finished while they are in the cache. Where rows lie a
+ * power of two apart they fall into the same few sets of the cache: then a square of whole lines goes through a buffer, and each
+ * line is touched once. */
 #define BODY(BYTES, SIDE, TILE, REST)                                                                              \
-    int64_t full = cols - cols % SIDE;                                                                             \
-    for (int64_t r0 = 0; r0 < rows; r0 += 64) {                                                                    \
+    enum { LINE = 64 / BYTES };                                                                                    \
+    int64_t full = cols - cols % SIDE, r0 = 0;                                                                     \
+    if ((src_row & 4095) == 0 || (dst_row & 4095) == 0) {                                                          \
+        char line[LINE * 64] __attribute__((aligned(64)));                                                         \
+        int64_t whole = cols / LINE * LINE;                                                                        \
+        for (; r0 + LINE <= rows; r0 += LINE) {                                                                    \
+            for (int64_t c = 0; c < whole; c += LINE) {                                                            \
+                const char *s = src + r0 * src_row + c * BYTES;                                                    \
+                for (int i = 0; i < LINE; i += SIDE)                                                               \
+                    for (int j = 0; j < LINE; j += SIDE)                                                           \
+                        TILE(s + i * src_row + j * BYTES, src_row, line + j * 64 + i * BYTES, 64);                 \
+                for (int j = 0; j < LINE; j++) {                                                                   \
+                    char *d = dst + (c + j) * dst_row + r0 * BYTES;                                                \
+                    _mm256_storeu_si256((__m256i *)(void *)d, _mm256_load_si256((__m256i *)(void *)(line + j * 64))); \
+                    _mm256_storeu_si256((__m256i *)(void *)(d + 32),                                               \
+                                        _mm256_load_si256((__m256i *)(void *)(line + j * 64 + 32)));               \
+                }                                                                                                  \
+            }                                                                                                      \
+            if (whole < cols)                                                                                      \
+                REST(src + r0 * src_row + whole * BYTES, src_row, dst + whole * dst_row + r0 * BYTES, dst_row, LINE, \
+                     cols - whole);                                                                                \
+        }                                                                                                          \
+    }                                                                                                              \
+    for (; r0 < rows; r0 += 64) {                                                                                  \
         int64_t r1 = rows - r0 < 64 ? rows : r0 + 64, rt = r0 + (r1 - r0) / SIDE * SIDE;                           \
         for (int64_t c = 0; c < full; c += SIDE)                                                                   \
             for (int64_t r = r0; r < rt; r += SIDE)                                                                \
@@ -99,7 +160,11 @@ void pi_transpose_2_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_
 }
 void pi_transpose_4_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
 {
-    BODY(4, 8, tile_4, pi_transpose_4_ref)
+    if (rows < 8 || cols < 8) {
+        rest_4(src, src_row, dst, dst_row, rows, cols);
+        return;
+    }
+    BODY(4, 8, tile_4, rest_4)
 }
 void pi_transpose_8_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
 {
