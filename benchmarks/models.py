@@ -27,6 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import engines  # noqa: E402
 import hardware  # noqa: E402
+
 from models import zoo  # noqa: E402
 
 REAL = {"ocr_det": ("det", (3, 320, 320)), "ocr_rec": ("rec", (3, 48, 320)), "ocr_cls": ("cls", (3, 48, 192))}

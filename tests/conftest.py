@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
 from support.packages import package_file as find_package_file
 
 ROOT = Path(__file__).resolve().parents[1]

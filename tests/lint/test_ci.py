@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from lint.clex import ROOT
 
 SCRIPT = ROOT / ".ci" / "run"

@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
 from lint.clex import CSRC, c_files, name
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Wwrite-strings", "-Werror", "-O1", "-fsyntax-only"]

@@ -4,6 +4,7 @@
 import re
 
 import pytest
+
 from lint.clex import CSRC, c_files, line_of, name, without_comments
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?P<what>"[^"\n]+"|<[^>\n]+>)', re.MULTILINE)

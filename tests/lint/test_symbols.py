@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from lint import binary
 from lint.clex import CSRC
 

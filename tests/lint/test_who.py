@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
+
 from lint.clex import c_files, code_only, line_of, name
 
 

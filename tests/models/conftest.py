@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from models import zoo
 from torch import nn
+
+from models import zoo
 
 ZooFile = Callable[[str, str, str], Path]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import engine
 from PIL import Image
+
+from models import engine
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "pyinfer" / "example"
 ABOUT = json.loads((EXAMPLE / "digits.json").read_text())

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import engine, zoo
 from torch import nn
+
+from models import engine, zoo
 
 LIMIT = 1e-4
 ZooFile = Callable[[str, str, str], Path]

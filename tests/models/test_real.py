@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from models import engine, ocr, zoo
 from support.packages import MINILM, package_file
 

@@ -26,9 +26,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from models import nets
 from support.packages import MINILM, RAPIDOCR, package_file
-from torch import Tensor, nn
 
 EXPORTERS = ("dynamo", "script", "raw", "dynamo24")
 """dynamo: torch.export with the exporter's optimiser (opset 20) · script: TorchScript (opset 17) ·

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import onnx
 import pytest
-from lint import binary
 from onnx import TensorProto, helper
+
+from lint import binary
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "c" / "examples"
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import onnx
 import pytest
-from lint import binary
 from onnx import TensorProto, helper
+
+from lint import binary
 
 pytestmark = pytest.mark.full
 
