@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+if list((ROOT / "pyinfer").glob("_core*.so")):  # built in place: that one is meant
+    sys.path.insert(0, str(ROOT))
 
 Feeds = dict[str, np.ndarray]
 Run = Callable[[Feeds], dict[str, np.ndarray]]

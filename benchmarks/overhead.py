@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import engines
 import numpy as np
 
 CALLS = 1000
@@ -35,8 +35,6 @@ def write_model(path: Path) -> None:
 
 def ways(path: Path, x: np.ndarray) -> dict[str, Callable[[], Any]]:
     """Every way of calling, with one thread."""
-    import engines
-
     found: dict[str, Callable[[], Any]] = {"numpy: np.maximum(x, 0)": lambda: np.maximum(x, 0)}
     feeds = {"x": x}
     if engines.installed("pyinfer"):
@@ -105,5 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
     main()

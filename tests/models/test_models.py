@@ -78,6 +78,20 @@ def test_call(name: str, zoo_file: ZooFile, module: GetModule) -> None:
     assert max(map(engine.error, got, want.values())) <= LIMIT
 
 
+def test_answers_are_the_callers(zoo_file: ZooFile) -> None:
+    """A later run does not write into the arrays of an earlier one, nor into its inputs."""
+    model = engine.load(zoo_file("mobilenet_v2_small", "dynamo", "dynamic"))
+    first, second = (zoo.feeds("mobilenet_v2_small", seed=seed)["x"] for seed in (1, 2))
+    kept = first.copy()
+    one = model(first)
+    copy = one.copy()
+    two = model(second)
+    assert np.array_equal(one, copy) and np.array_equal(first, kept)
+    assert not np.shares_memory(one, two) and not np.array_equal(one, two)
+    again = model.run({"x": first})["logits"]
+    assert np.array_equal(again, copy), "the same input, another answer"
+
+
 def test_threads(zoo_file: ZooFile, module: GetModule) -> None:
     path = zoo_file("convnext_t_small", "dynamo", "dynamic")
     feeds = zoo.feeds("convnext_t_small", 3)
