@@ -114,3 +114,20 @@ pi_status pi_retype(pi_node *node, pi_error *err)
         if (node->out[i]) node->out[i]->t = out[i];
     return PI_E_OK;
 }
+
+bool pi_is_f32(const pi_value *v) { return v && v->t.dtype == PI_DTYPE_F32; }
+
+pi_value *pi_as_bias(pi_graph *g, pi_value *c, const pi_tensor *y, int axis, pi_error *err)
+{
+    int64_t n = y->dim[axis], count;
+    if (!pi_is_f32(c) || !c->constant || pi_tensor_count(&c->t, &count, NULL) != PI_E_OK || count != n || c->t.rank > y->rank)
+        return NULL;
+    int at = axis - (y->rank - c->t.rank);
+    if (at < 0 || c->t.dim[at] != n) return NULL;
+    if (c->t.rank == 1) return c;
+    if (pi_const_load(c->constant, err) != PI_E_OK) return NULL;
+    pi_const *flat = pi_const_new(g->heap, PI_DTYPE_F32, 1, &n, err);
+    if (!flat) return NULL;
+    memcpy(flat->t.data, c->constant->t.data, flat->bytes);
+    return pi_graph_constant(g, c->name, flat, err);
+}

@@ -20,6 +20,9 @@ bool pi_scalar(const pi_value *v, double *number);
 bool pi_is_number(const pi_value *v, double number);
 /* f32 constant: loads its bytes; false if it is none. */
 bool pi_floats(const pi_value *v);
+bool pi_is_f32(const pi_value *v);
+/* A constant f32 that is one number for each index of the given axis of y: as a vector [n]; NULL if it is none. */
+pi_value *pi_as_bias(pi_graph *g, pi_value *c, const pi_tensor *y, int axis, pi_error *err);
 /* Node `node` is (one of two inputs in any order) op(x, number): gives x. */
 pi_value *pi_with_number(const pi_node *node, double number);
 

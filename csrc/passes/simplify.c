@@ -11,6 +11,8 @@ static bool same_shape(const pi_node *node)
     return pi_tensor_known(x) && pi_tensor_known(y) && x->dtype == y->dtype && pi_tensor_same_shape(x, y);
 }
 
+static bool is_view(const pi_node *node) { return node && node->op && (node->op->flags & PI_OP_VIEW) && !node->op->domain; }
+
 /* All elements of a small integer constant are `number`; an absent input counts as true. */
 static bool all_are(const pi_node *node, uint32_t i, int64_t number)
 {
@@ -47,6 +49,7 @@ static pi_value *nothing_done(const pi_node *node)
     }
     if (pi_is(node, "Cast") || pi_is(node, "CastLike")) return x->t.dtype && x->t.dtype == node->out[0]->t.dtype ? x : NULL;
     if (node->n_in == 1 && (pi_is(node, "Concat") || pi_is(node, "Sum") || pi_is(node, "Max") || pi_is(node, "Min"))) return x;
+    if (is_view(node)) return same_shape(node) ? x : NULL;
     if (pi_is(node, "Expand") || pi_is(node, "Tile")) return same_shape(node) ? x : NULL;
     if (pi_is(node, "Slice") && node->n_in > 2) return same_shape(node) && all_are(node, 4, 1) ? x : NULL;
     if (pi_is(node, "Pad") && node->n_in > 1) return same_shape(node) && all_are(node, 1, 0) ? x : NULL;
@@ -81,6 +84,22 @@ static pi_status merge_transposes(pi_graph *g, pi_node *node, pi_error *err)
     }
     for (int i = 0; i < rank; i++) identity &= outer[i] == i;
     return identity ? pi_graph_replace(g, node->out[0], node->in[0], err) : PI_E_OK;
+}
+
+/* A view of a view is one view of the first, under the last shape. */
+static pi_status merge_views(pi_graph *g, pi_node *node, pi_error *err)
+{
+    pi_node *before = node->in[0]->producer;
+    const pi_tensor *y = &node->out[0]->t;
+    if (!is_view(before) || before->out[0] != node->in[0] || !pi_tensor_known(y)) return PI_E_OK;
+    if (!before->in[0] || before->in[0]->t.dtype != y->dtype) return PI_E_OK;
+    for (int i = 0; i < y->rank; i++)
+        if (y->dim[i] == 0) return PI_E_OK; /* Reshape reads a zero as "keep" */
+    pi_value *shape = pi_graph_ints(g, y->dim, y->rank, 1, err);
+    if (!shape) return pi_alloc_status(err);
+    pi_node *view = pi_rewrite(g, node, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){before->in[0], shape}, 2, err);
+    if (!view) return pi_alloc_status(err);
+    return same_shape(view) ? pi_graph_replace(g, view->out[0], view->in[0], err) : PI_E_OK;
 }
 
 /* The last two dims of both. */
@@ -124,6 +143,7 @@ pi_status pi_pass_simplify(pi_graph *g, pi_error *err)
         if (same && same != node->out[0]) PI_TRY(pi_graph_replace(g, node->out[0], same, err));
         if (pi_is(node, "Transpose") && node->in[0]) PI_TRY(merge_transposes(g, node, err));
         if (pi_is(node, "Reshape") && node->in[0]) PI_TRY(swap_between_reshapes(g, node, err));
+        if (is_view(node) && node->in[0]) PI_TRY(merge_views(g, node, err));
     }
     PI_TRY(pi_graph_sort(g, err));
     pi_graph_sweep(g);
