@@ -115,15 +115,18 @@ static void try_matmul(const pi_dnnl_matmul *d, int threads, bool must)
     run_job(&jobs[0]);
     CHECK(jobs[0].bad == 0);
     if (jobs[0].bad) fprintf(stderr, "%s: %lld of %lld wrong\n", pi_dnnl_impl_name(object), (long long)jobs[0].bad, (long long)nc);
-    pthread_t thread; /* every third is also run from two threads at the same time */
-    static int made;
-    if (made++ % 3) goto done;
+    static int made; /* many are also run twice at the same time: from two threads, or inside a parallel region */
     jobs[0].times = 5;
-    CHECK(pthread_create(&thread, NULL, run_job, &jobs[0]) == 0);
-    run_job(&jobs[1]);
-    pthread_join(thread, NULL);
+    if (made++ % 3 == 0) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, run_job, &jobs[0]) == 0);
+        run_job(&jobs[1]);
+        pthread_join(thread, NULL);
+    } else if (made % 3 == 0) {
+#pragma omp parallel for num_threads(2)
+        for (int i = 0; i < 2; i++) run_job(&jobs[i]);
+    }
     CHECK(jobs[0].bad == 0 && jobs[1].bad == 0);
-done:
     for (int i = 0; i < 2; i++) pi_free(jobs[i].got), pi_free(jobs[i].args.scratch);
     void *all[] = {a, b, bias, before, want, packed};
     for (size_t i = 0; i < PI_COUNT(all); i++) pi_free(all[i]);
