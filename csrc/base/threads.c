@@ -103,12 +103,17 @@ void pi_threads_enter(int threads, pi_threads_state *saved)
     watch_fork();
     saved->omp_threads = omp_get_max_threads();
     saved->fp_state = fp_state();
-    omp_set_num_threads(threads < 1 ? 1 : threads > PI_MAX_THREADS ? PI_MAX_THREADS : threads);
+    saved->omp_dynamic = omp_get_dynamic();
+    if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;
+    if (threads > omp_get_thread_limit()) threads = omp_get_thread_limit();
+    omp_set_num_threads(threads < 1 ? 1 : threads);
+    if (saved->omp_dynamic) omp_set_dynamic(0);
     fp_set(RUN_STATE);
 }
 
 void pi_threads_leave(const pi_threads_state *saved)
 {
     omp_set_num_threads(saved->omp_threads);
+    if (saved->omp_dynamic) omp_set_dynamic(1);
     fp_set(saved->fp_state);
 }

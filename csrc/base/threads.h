@@ -18,10 +18,11 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
  * `why`, if given, gets a static text: "affinity mask", "cgroup quota", "PYINFER_THREADS". */
 int pi_threads_default(const char **why);
 
-/* Around a run on the calling thread. enter: sets the OpenMP thread count of this thread to `threads` (for oneDNN,
- * which reads it) and flushes denormals here; leave puts both back. Worker threads flush inside pi_parallel. */
+/* Around a run on the calling thread. enter: sets the OpenMP thread count of this thread to `threads`, but no more than
+ * OMP_THREAD_LIMIT, and forbids smaller teams (oneDNN leaves out the share of threads that do not come), and flushes
+ * denormals here; leave puts both back. Worker threads flush inside pi_parallel. */
 typedef struct {
-    int omp_threads;
+    int omp_threads, omp_dynamic;
     unsigned fp_state;
 } pi_threads_state;
 void pi_threads_enter(int threads, pi_threads_state *saved);

@@ -54,3 +54,14 @@ elseif(PYINFER_ONEDNN STREQUAL "ON")
 else()
   message(STATUS "oneDNN: none (${why}); the library runs on its own kernels")
 endif()
+
+# oneDNN has other code below AVX-512, and leaves out the work of threads that OpenMP does not give it. Spinning threads
+# would slow the tests down where there are fewer cores than threads.
+function(pyinfer_onednn_test name)
+  set(calm OMP_WAIT_POLICY=passive)
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT ${calm})
+  foreach(variant PYINFER_ISA=avx2 OMP_DYNAMIC=true OMP_THREAD_LIMIT=1)
+    add_test(NAME ${name}:${variant} COMMAND ${name})
+    set_tests_properties(${name}:${variant} PROPERTIES ENVIRONMENT "${calm};${variant}")
+  endforeach()
+endfunction()
