@@ -86,9 +86,9 @@ static inline vf v_as_f(vi a) { return (vf)a; }
 static inline vf v_from_i(vi a) { return __builtin_convertvector(a, vf); }
 static inline vi v_to_i(vf a)
 {
-    vi v;
-    for (int i = 0; i < VF; i++) v[i] = a[i] >= -0x1p31f && a[i] < 0x1p31f ? (int32_t)a[i] : INT32_MIN;
-    return v;
+    vi fits = (a >= v_set1(-0x1p31f)) & (a < v_set1(0x1p31f)); /* what does not is undefined to C */
+    vi v = __builtin_convertvector((vf)((vi)a & fits), vi);
+    return (v & fits) | (vi_set1(INT32_MIN) & ~fits);
 }
 
 /* masks */
