@@ -37,8 +37,17 @@ def test_a_part_without_tests_fails(closing: str, ran: bool, tmp_path: Path) -> 
     assert (done.returncode == 0) == ran
 
 
-def test_each_run_of_tests_is_checked() -> None:
+def test_each_run_of_tests_is_checked(tmp_path: Path) -> None:
     text = SCRIPT.read_text()
-    assert "set -euo pipefail" in text
-    assert text.count('| tee "$log"\nran_tests "$log"') == text.count('tee "$log"') >= 4
     subprocess.run(["bash", "-n", SCRIPT], check=True)
+    assert len(re.findall(r"^[^#\n]*\btests (?:pytest|ctest|env)\b", text, re.MULTILINE)) == 4
+    head = text[: text.index("c_tests()")].replace('cd "$(dirname', 'true "$(dirname')
+    script = tmp_path / "script"
+    for parts, good in (("good", True), ("good bad good", False), ("none", False)):
+        script.write_text(
+            f"{head}\ngood() {{ tests echo 3 passed; }}\nbad() {{ false; echo 3 passed; }}\nnone() {{ tests echo; }}\n"
+            f'for p in {parts}; do part "$p" "$p"; done\n[ ${{#failed[@]}} = 0 ]\n'
+        )
+        done = subprocess.run(["bash", script], capture_output=True, text=True)
+        assert (done.returncode == 0) == good, done.stdout
+        assert done.stdout.count(": ok") + done.stdout.count(": FAILED") == len(parts.split())
