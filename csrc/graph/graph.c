@@ -279,7 +279,7 @@ pi_status pi_graph_sort(pi_graph *g, pi_error *err)
         }
         state[root] = 2;
     }
-    memcpy(g->node, sorted, n_sorted * sizeof *sorted);
+    if (n_sorted) memcpy(g->node, sorted, n_sorted * sizeof *sorted);
 done:
     pi_free(stack);
     pi_free(sorted);
