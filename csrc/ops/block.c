@@ -90,6 +90,15 @@ void pi_read_f32(pi_dtype dtype, const void *p, int64_t stride, int64_t n, float
     case PI_DTYPE_F32: LOOP(float, v)
     case PI_DTYPE_F16: LOOP(uint16_t, pi_f16_to_float(v))
     case PI_DTYPE_BF16: LOOP(uint16_t, pi_bf16_to_float(v))
+    case PI_DTYPE_I8: LOOP(int8_t, (float)v)
+    case PI_DTYPE_I16: LOOP(int16_t, (float)v)
+    case PI_DTYPE_I32: LOOP(int32_t, (float)v)
+    case PI_DTYPE_I64: LOOP(int64_t, (float)v)
+    case PI_DTYPE_U8: LOOP(uint8_t, (float)v)
+    case PI_DTYPE_U16: LOOP(uint16_t, (float)v)
+    case PI_DTYPE_U32: LOOP(uint32_t, (float)v)
+    case PI_DTYPE_U64: LOOP(uint64_t, (float)v)
+    case PI_DTYPE_BOOL: LOOP(uint8_t, (float)(v != 0))
     default:
         for (int64_t i = 0; i < n; i += PI_BLOCK) {
             double d[PI_BLOCK];

@@ -10,7 +10,7 @@ enum { PI_BLOCK = 256 }; /* elements that fit comfortably on the stack as double
 
 /* n elements from p on, `stride` elements apart (0: the same one again). Any dtype but STRING; of complex ones the real part. */
 void pi_read_f64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, double *out);
-/* The same as float, exact for types of up to 24 bits. */
+/* The same as float, rounded once. */
 void pi_read_f32(pi_dtype dtype, const void *p, int64_t stride, int64_t n, float *out);
 /* Any integer dtype, 4-bit and 2-bit ones and BOOL; u64 as its bit pattern. */
 void pi_read_i64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, int64_t *out);

@@ -50,7 +50,7 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
-    describe(&c, node, in, !in[1]->data && !(node->in[1] && node->in[1]->constant), &d);
+    describe(&c, node, in, !(node->in[1] && node->in[1]->constant), &d);
     return pi_dnnl_conv_refuse(&d, 1);
 }
 

@@ -222,6 +222,18 @@ static void block_i64(binary_task *t, const void *a, const void *b, void *c, int
     pi_write_i64(t->c->dtype, c, 1, n, x);
 }
 
+/* And, Or, Xor of bytes that are 0 or 1: what masks are made of. */
+static void block_bools(const binary_task *t, const uint8_t *a, const uint8_t *b, uint8_t *c, int64_t n)
+{
+    int64_t sa = pi_bcast_step(t->bcast, 0), sb = pi_bcast_step(t->bcast, 1);
+    if (t->op->i == i_and)
+        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] != 0) & (b[i * sb] != 0);
+    else if (t->op->i == i_or)
+        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] | b[i * sb]) != 0;
+    else
+        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] != 0) ^ (b[i * sb] != 0);
+}
+
 static void block_strings(const binary_task *t, const void *a, const void *b, void *c, int64_t n)
 {
     const pi_str *const *x = a, *const *y = b;
@@ -238,6 +250,7 @@ static void binary_chunk(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     binary_task *t = arg;
     bool floats = pi_dtype_is_float(t->a->dtype) || pi_dtype_is_float(t->b->dtype);
+    bool bools = t->a->dtype == PI_DTYPE_BOOL && (t->op->i == i_and || t->op->i == i_or || t->op->i == i_xor);
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t offset[PI_BCAST_INPUTS];
         n = pi_min_i64(pi_bcast_at(t->bcast, at, offset), pi_min_i64(end - at, PI_BLOCK));
@@ -245,6 +258,8 @@ static void binary_chunk(void *arg, int64_t begin, int64_t end, int thread)
         void *c = pi_at_mut(t->c->data, t->c->dtype, at);
         if (t->a->dtype == PI_DTYPE_STRING)
             block_strings(t, a, b, c, n);
+        else if (bools)
+            block_bools(t, a, b, c, n);
         else if (floats)
             block_f64(t, a, b, c, n);
         else

@@ -106,6 +106,7 @@ static pi_status run_impl(eval *e, const pi_impl *impl, const pi_tensor *const *
     pi_threads_state threads_before;
     pi_threads_enter(threads, &threads_before);
     pi_services_init(&services, e->heap, NULL);
+    services.once = true;
     pi_prep prep = {.node = e->node, .in = in, .out = (const pi_tensor *const *)e->bound, .threads = threads,
                     .services = &services};
     pi_run run = {.threads = threads, .heap = e->heap, .strings = e->strings, .runtime = e, .output = output_later};

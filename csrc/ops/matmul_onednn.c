@@ -80,7 +80,7 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
 
 static bool known_constant(const pi_node *node, const pi_tensor *const *in, uint32_t i)
 {
-    return i < node->n_in && in[i] && (in[i]->data || (node->in[i] && node->in[i]->constant));
+    return i < node->n_in && in[i] && node->in[i] && node->in[i]->constant;
 }
 
 const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)

@@ -109,7 +109,7 @@ bool pi_prep_is_const(const pi_prep *prep, uint32_t i)
 {
     const pi_node *node = prep->node;
     if (i >= node->n_in || !prep->in[i]) return false;
-    return prep->in[i]->data || (node->in[i] && node->in[i]->constant);
+    return (node->in[i] && node->in[i]->constant) || (prep->services->once && prep->in[i]->data);
 }
 
 /* The bytes of constant input i: bound, or read from the file now. */

@@ -24,6 +24,7 @@ typedef struct pi_services {
     pi_arena arena;         /* of the plan: states and lists */
     struct pi_owned *owned; /* freed by pi_services_deinit, last first */
     pi_packs *packs;        /* NULL: packed forms are owned by these services */
+    bool once;              /* there is one run only: what is bound now stays */
     uint64_t drop;          /* bit i: run will not read input i of the node that is being prepared */
 } pi_services;
 

@@ -67,22 +67,31 @@ static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call
     const pi_tensor *const *out = (const pi_tensor *const *)call->out;
     d->impl = pi_plan_choose(node, call->in, out, &c->plan->options, refused, sizeof refused);
     if (!d->impl) return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
+    const pi_tensor **bare = pi_calloc(c->plan->heap, node->n_in + 1u, sizeof *bare, err);
+    if (!bare) return pi_alloc_status(err);
+    for (uint32_t i = 0; i < node->n_in; i++) { /* only constants show their data: what is prepared outlives this run */
+        if (!call->in[i]) continue;
+        d->type[i] = *call->in[i];
+        if (!node->in[i]->constant) d->type[i].data = NULL;
+        bare[i] = &d->type[i];
+    }
     pi_services_init(&d->services, c->plan->heap, NULL);
     d->ready = true;
-    pi_prep prep = {.node = node, .in = call->in, .out = out, .threads = c->run.threads, .services = &d->services};
+    pi_prep prep = {.node = node, .in = bare, .out = out, .threads = c->run.threads, .services = &d->services};
     if (d->impl->prepare) {
         pi_status st = d->impl->prepare(&prep, err);
+        pi_free(bare);
         if (st != PI_E_OK) {
             dynamic_reset(d);
             return st;
         }
+    } else {
+        pi_free(bare);
     }
     d->state = prep.state;
     d->scratch = prep.scratch;
-    for (uint32_t i = 0; i < node->n_in + node->n_out; i++) {
-        const pi_tensor *t = i < node->n_in ? call->in[i] : out[i - node->n_in];
-        if (t) d->type[i] = *t;
-    }
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (out[i]) d->type[node->n_in + i] = *out[i];
     (void)k;
     return PI_E_OK;
 }
