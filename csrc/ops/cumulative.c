@@ -43,8 +43,8 @@ static void cumulative_columns(const cumulative_job *job, int64_t base, int64_t 
     switch (job->dtype) {
     case PI_DTYPE_F32: COLUMNS(float, float, , )
     case PI_DTYPE_F64: COLUMNS(double, double, , )
-    case PI_DTYPE_F16: COLUMNS(uint16_t, float, pi_element_half, pi_element_to_half)
-    case PI_DTYPE_BF16: COLUMNS(uint16_t, float, pi_element_bf16, pi_element_to_bf16)
+    case PI_DTYPE_F16: COLUMNS(uint16_t, float, pi_f16_to_float, pi_float_to_f16)
+    case PI_DTYPE_BF16: COLUMNS(uint16_t, float, pi_bf16_to_float, pi_float_to_bf16)
     case PI_DTYPE_I32:
     case PI_DTYPE_U32: COLUMNS(uint32_t, uint32_t, , ) /* wraps */
     case PI_DTYPE_I64:

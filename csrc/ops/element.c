@@ -3,6 +3,7 @@
 #include "ops/element.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "ops/block.h"
 
@@ -11,8 +12,8 @@ double pi_element_get(pi_dtype dtype, const void *data, int64_t i)
     switch (dtype) {
     case PI_DTYPE_F32: return (double)((const float *)data)[i];
     case PI_DTYPE_F64: return ((const double *)data)[i];
-    case PI_DTYPE_F16: return (double)pi_element_half(((const uint16_t *)data)[i]);
-    case PI_DTYPE_BF16: return (double)pi_element_bf16(((const uint16_t *)data)[i]);
+    case PI_DTYPE_F16: return (double)pi_f16_to_float(((const uint16_t *)data)[i]);
+    case PI_DTYPE_BF16: return (double)pi_bf16_to_float(((const uint16_t *)data)[i]);
     case PI_DTYPE_I8:
     case PI_DTYPE_I4:
     case PI_DTYPE_I2: return ((const int8_t *)data)[i];
@@ -52,8 +53,8 @@ void pi_element_put(pi_dtype dtype, void *data, int64_t i, double v)
     switch (dtype) {
     case PI_DTYPE_F32: ((float *)data)[i] = (float)v; return;
     case PI_DTYPE_F64: ((double *)data)[i] = v; return;
-    case PI_DTYPE_F16: ((uint16_t *)data)[i] = pi_element_to_half(v); return;
-    case PI_DTYPE_BF16: ((uint16_t *)data)[i] = pi_element_to_bf16((float)v); return;
+    case PI_DTYPE_F16: ((uint16_t *)data)[i] = pi_float_to_f16(pi_double_to_odd_float(v)); return;
+    case PI_DTYPE_BF16: ((uint16_t *)data)[i] = pi_float_to_bf16(pi_double_to_odd_float(v)); return;
     case PI_DTYPE_BOOL: ((uint8_t *)data)[i] = v != 0; return;
     case PI_DTYPE_I2: ((int8_t *)data)[i] = (int8_t)clamp(v, -2, 1); return;
     case PI_DTYPE_U2: ((uint8_t *)data)[i] = (uint8_t)clamp(v, 0, 3); return;
@@ -78,9 +79,9 @@ void pi_element_to_f32(pi_dtype dtype, const void *data, int64_t from, int64_t n
     if (dtype == PI_DTYPE_F32)
         memcpy(out, (const float *)data + from, (size_t)n * sizeof *out);
     else if (dtype == PI_DTYPE_F16)
-        for (int64_t i = 0; i < n; i++) out[i] = pi_element_half(((const uint16_t *)data)[from + i]);
+        for (int64_t i = 0; i < n; i++) out[i] = pi_f16_to_float(((const uint16_t *)data)[from + i]);
     else if (dtype == PI_DTYPE_BF16)
-        for (int64_t i = 0; i < n; i++) out[i] = pi_element_bf16(((const uint16_t *)data)[from + i]);
+        for (int64_t i = 0; i < n; i++) out[i] = pi_bf16_to_float(((const uint16_t *)data)[from + i]);
     else
         for (int64_t i = 0; i < n; i++) out[i] = (float)pi_element_get(dtype, data, from + i);
 }
@@ -90,7 +91,7 @@ void pi_element_from_f32(pi_dtype dtype, void *data, int64_t from, int64_t n, co
     if (dtype == PI_DTYPE_F32)
         memcpy((float *)data + from, in, (size_t)n * sizeof *in);
     else if (dtype == PI_DTYPE_BF16)
-        for (int64_t i = 0; i < n; i++) ((uint16_t *)data)[from + i] = pi_element_to_bf16(in[i]);
+        for (int64_t i = 0; i < n; i++) ((uint16_t *)data)[from + i] = pi_float_to_bf16(in[i]);
     else
         for (int64_t i = 0; i < n; i++) pi_element_put(dtype, data, from + i, (double)in[i]);
 }

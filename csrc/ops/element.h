@@ -5,11 +5,6 @@
 #include "base/dtype.h"
 #include "base/half.h"
 
-static inline float pi_element_half(uint16_t bits) { return pi_f16_to_float(bits); }
-static inline uint16_t pi_element_to_half(double v) { return pi_float_to_f16(pi_double_to_odd_float(v)); }
-static inline float pi_element_bf16(uint16_t bits) { return pi_bf16_to_float(bits); }
-static inline uint16_t pi_element_to_bf16(float f) { return pi_float_to_bf16(f); }
-
 /* Element i of `data` as a double: exact but for 64-bit integers above 2^53. BOOL is 0 or 1, STRING 0. */
 double pi_element_get(pi_dtype dtype, const void *data, int64_t i);
 /* Stores v as element i: floats are rounded to nearest, integers truncated and saturated (NaN: 0), BOOL is v != 0. */

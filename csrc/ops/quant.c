@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "kernels/quant/quant_linear.h"
 #include "ops/block.h"
 
 enum { GRAIN = 16384 };
@@ -91,19 +92,24 @@ void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const flo
 {
     double dl, dh;
     if (!pi_quant_range(dtype, &dl, &dh)) return;
-    float low = (float)dl - zero, high = (float)dh - zero; /* exact: small integers */
-    if (dtype == PI_DTYPE_U8) {
-        uint8_t *y = (uint8_t *)data + at;
-        for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)(int32_t)(nearest(within(x[i], low, high)) + zero);
-    } else if (dtype == PI_DTYPE_I8) {
-        int8_t *y = (int8_t *)data + at;
-        for (int64_t i = 0; i < n; i++) y[i] = (int8_t)(int32_t)(nearest(within(x[i], low, high)) + zero);
-    } else {
-        for (int64_t i = 0; i < n; i++) {
-            int64_t v = (int64_t)(nearest(within(x[i], low, high)) + zero);
-            pi_write_i64(dtype, pi_at_mut(data, dtype, at + i), 1, 1, &v);
-        }
+    if (dtype == PI_DTYPE_U8 || dtype == PI_DTYPE_I8) {
+        pi_quant_linear_select()->to_bytes((char *)data + at, x, n, 1, zero, dtype == PI_DTYPE_I8);
+        return;
     }
+    float low = (float)dl - zero, high = (float)dh - zero; /* exact: small integers */
+    for (int64_t i = 0; i < n; i++) {
+        int64_t v = (int64_t)(nearest(within(x[i], low, high)) + zero);
+        pi_write_i64(dtype, pi_at_mut(data, dtype, at + i), 1, 1, &v);
+    }
+}
+
+static bool is_byte(pi_dtype dtype) { return dtype == PI_DTYPE_U8 || dtype == PI_DTYPE_I8; }
+
+static float one_f32(const pi_tensor *t, int64_t i)
+{
+    float v;
+    pi_read_f32(t->dtype, pi_at(t->data, t->dtype, i), 0, 1, &v);
+    return v;
 }
 
 typedef struct {
@@ -145,7 +151,14 @@ static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
     bool integer = pi_quant_range(dtype, &low, &high);
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t index, step, zero = 0;
-        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), pi_min_i64(end - at, PI_BLOCK));
+        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), end - at);
+        if (step == 0 && job->x->dtype == PI_DTYPE_F32 && is_byte(dtype)) {
+            pi_quant_linear_select()->to_bytes((char *)job->y->data + at, (const float *)job->x->data + at, n,
+                                               one_f32(job->scale, index), job->zero ? one_f32(job->zero, index) : 0,
+                                               dtype == PI_DTYPE_I8);
+            continue;
+        }
+        n = pi_min_i64(n, PI_BLOCK);
         pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, x);
         pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
         for (int64_t i = 0; i < n; i++) x[i] /= scale[i];
@@ -196,7 +209,14 @@ static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
     double x[PI_BLOCK], zero[PI_BLOCK];
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t index, step;
-        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), pi_min_i64(end - at, PI_BLOCK));
+        n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), end - at);
+        if (step == 0 && is_byte(job->x->dtype) && job->y->dtype == PI_DTYPE_F32) {
+            pi_quant_linear_select()->to_floats((float *)job->y->data + at, (const char *)job->x->data + at, n,
+                                                one_f32(job->scale, index), job->zero ? one_f32(job->zero, index) : 0,
+                                                job->x->dtype == PI_DTYPE_I8);
+            continue;
+        }
+        n = pi_min_i64(n, PI_BLOCK);
         pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
         if (!job->zero) {
             pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, y);
@@ -238,12 +258,7 @@ static void dynamic_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const dynamic_job *job = arg;
-    float v[PI_BLOCK];
-    for (int64_t at = begin; at < end; at += PI_BLOCK) {
-        int64_t n = pi_min_i64(end - at, PI_BLOCK);
-        for (int64_t i = 0; i < n; i++) v[i] = job->x[at + i] / job->scale;
-        pi_quant_store(PI_DTYPE_U8, job->y, at, n, v, job->zero);
-    }
+    pi_quant_linear_select()->to_bytes(job->y + begin, job->x + begin, end - begin, job->scale, job->zero, false);
 }
 
 static pi_status dynamic_run(const pi_call *call, pi_error *err)

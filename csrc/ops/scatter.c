@@ -35,8 +35,8 @@ static void scatter_set(pi_dtype dtype, char *dst, const char *src, int64_t n)
         switch (dtype) {                                                              \
         case PI_DTYPE_F32: LOOP(float, float, float_expr);                            \
         case PI_DTYPE_F64: LOOP(double, double, float_expr);                          \
-        case PI_DTYPE_F16: HALVES(pi_element_half, pi_element_to_half, float_expr);   \
-        case PI_DTYPE_BF16: HALVES(pi_element_bf16, pi_element_to_bf16, float_expr);  \
+        case PI_DTYPE_F16: HALVES(pi_f16_to_float, pi_float_to_f16, float_expr);   \
+        case PI_DTYPE_BF16: HALVES(pi_bf16_to_float, pi_float_to_bf16, float_expr);  \
         case PI_DTYPE_I8: LOOP(int8_t, signed_wide, int_expr);                        \
         case PI_DTYPE_I16: LOOP(int16_t, signed_wide, int_expr);                      \
         case PI_DTYPE_I32: LOOP(int32_t, signed_wide, int_expr);                      \

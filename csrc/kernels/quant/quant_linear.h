@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 8-bit numbers from floats and back. Each row of the table gives the same bits. Any alignment; x and y do not overlap. */
+#ifndef PI_KERNELS_QUANT_LINEAR_H
+#define PI_KERNELS_QUANT_LINEAR_H
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    /* y[i] = saturate(round(x[i] / scale) + zero), to int8 if `is_signed`, else uint8; ties to even; NaN: the lowest */
+    void (*to_bytes)(void *y, const float *x, int64_t n, float scale, float zero, bool is_signed);
+    /* y[i] = (x[i] - zero) * scale */
+    void (*to_floats)(float *y, const void *x, int64_t n, float scale, float zero, bool is_signed);
+} pi_quant_linear;
+
+const pi_quant_linear *pi_quant_linear_select(void);
+
+#define X(isa, name) extern const pi_quant_linear name;
+#include "kernels/quant/linear.inc"
+#undef X
+#endif

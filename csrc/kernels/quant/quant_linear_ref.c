@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 8-bit conversions in plain C. */
+#include "kernels/quant/quant_linear.h"
+
+/* Rounds |v| < 2^22 to the nearest integer, ties to even: the addition drops the bits behind the point. */
+static inline float nearest(float v) { return (v + 12582912.0f) - 12582912.0f; }
+
+static void to_bytes(void *y, const float *x, int64_t n, float scale, float zero, bool is_signed)
+{
+    float low = (is_signed ? -128.0f : 0.0f) - zero, high = (is_signed ? 127.0f : 255.0f) - zero;
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] / scale;
+        v = v > low ? v : low; /* NaN becomes low */
+        v = v < high ? v : high;
+        int32_t q = (int32_t)(nearest(v) + zero);
+        if (is_signed)
+            ((int8_t *)y)[i] = (int8_t)q;
+        else
+            ((uint8_t *)y)[i] = (uint8_t)q;
+    }
+}
+
+static void to_floats(float *y, const void *x, int64_t n, float scale, float zero, bool is_signed)
+{
+    if (is_signed)
+        for (int64_t i = 0; i < n; i++) y[i] = ((float)((const int8_t *)x)[i] - zero) * scale;
+    else
+        for (int64_t i = 0; i < n; i++) y[i] = ((float)((const uint8_t *)x)[i] - zero) * scale;
+}
+
+const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels/quant: products and conversions for every instruction set against the plain definition. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/cpu.h"
+#include "check.h"
+#include "kernels/quant/quant_linear.h"
+#include "kernels/quant/quant_panel.h"
+
+static uint32_t seed = 7;
+static int any(int below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (int)(seed >> 8) % below;
+}
+
+static void panels(void)
+{
+    static int16_t a[40 * 128], b[64 * 2 * PI_QUANT_COLUMNS];
+    static int32_t c[40 * 20];
+    pi_quant_panel_fn fn = pi_quant_panel_select();
+    for (int m = 1; m < 40; m += 3)
+        for (int pairs = 0; pairs <= 64; pairs = pairs * 2 + 1) {
+            int bad = 0;
+            for (size_t i = 0; i < sizeof a / sizeof *a; i++) a[i] = (int16_t)(any(511) - 255);
+            for (size_t i = 0; i < sizeof b / sizeof *b; i++) b[i] = (int16_t)(any(511) - 255);
+            memset(c, 0x5A, sizeof c);
+            fn(a, 128, b, pairs, c, 20, m);
+            for (int i = 0; i < m; i++)
+                for (int j = 0; j < 20; j++) {
+                    int32_t sum = 0;
+                    for (int k = 0; k < 2 * pairs; k++) sum += a[i * 128 + k] * (j < 16 ? b[k / 2 * 32 + 2 * j + k % 2] : 0);
+                    bad += c[i * 20 + j] != (j < 16 ? sum : 0x5A5A5A5A);
+                }
+            CHECK(bad == 0);
+        }
+    int16_t wide[6];
+    const int8_t s[6] = {-128, 127, 0, 5, -5, 1};
+    pi_quant_widen(s, 1, 2, -128, wide, 2, 3);
+    CHECK(wide[0] == 0 && wide[2] == 128 && wide[4] == 123);
+    pi_quant_widen(s, 0, 1, 255, wide, 1, 2);
+    CHECK(wide[0] == 128 - 255 && wide[1] == 127 - 255);
+}
+
+static int quantised(float x, float scale, float zero, bool is_signed)
+{
+    double q = nearbyint((double)(x / scale)) + (double)zero, low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
+    return x != x ? (int)low : q < low ? (int)low : q > high ? (int)high : (int)q;
+}
+
+static void conversions(void)
+{
+    static float x[300], back[301];
+    static uint8_t y[301];
+    const pi_quant_linear *k = pi_quant_linear_select();
+    static const float scales[] = {0.5f, 0.1f, 3, 1e-30f, 1e30f};
+    for (int n = 0; n < 300; n += 7)
+        for (int s = 0; s < 5; s++)
+            for (int is_signed = 0; is_signed < 2; is_signed++) {
+                float zero = (float)(is_signed ? any(256) - 128 : any(256));
+                int bad = 0;
+                for (int i = 0; i < 300; i++) x[i] = (float)(any(1200) - 600) * 0.25f * (s < 3 ? 1 : scales[s]);
+                x[3] = NAN, x[40] = INFINITY, x[41] = -INFINITY, x[42] = -0.0f;
+                y[n] = 77;
+                k->to_bytes(y, x, n, scales[s], zero, is_signed);
+                for (int i = 0; i < n; i++) bad += (is_signed ? (int8_t)y[i] : y[i]) != quantised(x[i], scales[s], zero, is_signed);
+                CHECK(bad == 0 && y[n] == 77);
+                back[n] = 77;
+                k->to_floats(back, y, n, scales[s], zero, is_signed);
+                for (int i = 0; i < n; i++)
+                    bad += back[i] != ((float)(is_signed ? (int8_t)y[i] : y[i]) - zero) * scales[s];
+                CHECK(bad == 0 && back[n] == 77);
+            }
+}
+
+int main(void)
+{
+    for (int isa = PI_CPU_AVX512_VNNI; isa >= PI_CPU_ANY; isa--) {
+        pi_cpu_limit((pi_isa)isa);
+        panels();
+        conversions();
+    }
+    return CHECK_DONE();
+}
