@@ -6,20 +6,14 @@
 
 #include "base/threads.h"
 #include "ops/block.h"
-#include "ops/move.h"
+#include "ops/einsum.h"
 
-enum { LABELS = 52 + PI_MAX_RANK, DOTS = 52 }; /* letters, then the axes of "..." from the right */
-
-typedef struct {
-    int64_t dim[LABELS]; /* -1: the label is not used */
-    int out[PI_MAX_RANK], sum[LABELS];
-    int n_out, n_sum;
-} einsum_spec;
+enum { DOTS = 52 }; /* the letters come first */
 
 typedef struct {
-    einsum_spec s;
+    pi_einsum s;
     uint32_t n_in;
-    int64_t stride[]; /* [n_in][LABELS], elements */
+    int64_t stride[]; /* [n_in][PI_EINSUM_LABELS], elements */
 } einsum_state;
 
 static int letter(char c) { return c >= 'a' && c <= 'z' ? c - 'a' : c >= 'A' && c <= 'Z' ? 26 + c - 'A' : -1; }
@@ -57,7 +51,7 @@ static int count_letters(const char *s)
     return n;
 }
 
-static pi_status read_input(const char **at, const pi_tensor *t, uint32_t i, einsum_spec *spec, int *seen, int64_t *stride,
+static pi_status read_input(const char **at, const pi_tensor *t, uint32_t i, pi_einsum *spec, int *seen, int64_t *stride,
                             pi_error *err)
 {
     int label[PI_MAX_RANK], n, letters = count_letters(*at);
@@ -80,19 +74,18 @@ static pi_status read_input(const char **at, const pi_tensor *t, uint32_t i, ein
     return PI_E_OK;
 }
 
-static void add_output(einsum_spec *spec, int label) { spec->out[spec->n_out++] = label; }
+static void add_output(pi_einsum *spec, int label) { spec->out[spec->n_out++] = label; }
 
-/* stride: [n_in][LABELS], cleared, or NULL. */
-static pi_status einsum_open(const pi_node *node, const pi_tensor *const *in, einsum_spec *spec, int64_t *stride, pi_error *err)
+pi_status pi_einsum_open(const pi_node *node, const pi_tensor *const *in, pi_einsum *spec, int64_t *stride, pi_error *err)
 {
     const char *at = pi_attr_string(node, "equation");
-    int seen[LABELS] = {0}, label[PI_MAX_RANK], n, dots = 0;
-    bool has_dots, wanted[LABELS] = {false};
+    int seen[PI_EINSUM_LABELS] = {0}, label[PI_MAX_RANK], n, dots = 0;
+    bool has_dots, wanted[PI_EINSUM_LABELS] = {false};
     spec->n_out = spec->n_sum = 0;
-    for (int l = 0; l < LABELS; l++) spec->dim[l] = -1;
+    for (int l = 0; l < PI_EINSUM_LABELS; l++) spec->dim[l] = -1;
     for (uint32_t i = 0; i < node->n_in; i++) {
         if (!in[i]) return pi_fail(err, PI_E_MODEL, "input %u is missing", i);
-        PI_TRY(read_input(&at, in[i], i, spec, seen, stride ? stride + (size_t)i * LABELS : NULL, err));
+        PI_TRY(read_input(&at, in[i], i, spec, seen, stride ? stride + (size_t)i * PI_EINSUM_LABELS : NULL, err));
         if (i + 1 < node->n_in && *at++ != ',') return pi_fail(err, PI_E_MODEL, "the equation has fewer terms than there are inputs");
     }
     if (*at == ',') return pi_fail(err, PI_E_MODEL, "the equation has more terms than there are inputs");
@@ -118,17 +111,17 @@ static pi_status einsum_open(const pi_node *node, const pi_tensor *const *in, ei
         }
         for (int k = 0; k < spec->n_out; k++) wanted[spec->out[k]] = true;
     }
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; l < PI_EINSUM_LABELS; l++)
         if (seen[l] && !wanted[l]) spec->sum[spec->n_sum++] = l;
     return PI_E_OK;
 }
 
 static pi_status einsum_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
-    einsum_spec spec;
+    pi_einsum spec;
     int64_t dim[PI_MAX_RANK];
     if (node->n_in == 0) return pi_fail(err, PI_E_MODEL, "there are no inputs");
-    PI_TRY(einsum_open(node, in, &spec, NULL, err));
+    PI_TRY(pi_einsum_open(node, in, &spec, NULL, err));
     for (int k = 0; k < spec.n_out; k++) dim[k] = spec.dim[spec.out[k]];
     return pi_move_shape(out, spec.n_out, dim, err);
 }
@@ -136,12 +129,12 @@ static pi_status einsum_infer(const pi_node *node, const pi_tensor *const *in, p
 static pi_status einsum_prepare(pi_prep *prep, pi_error *err)
 {
     size_t bytes;
-    if (!pi_mul(prep->node->n_in, LABELS * sizeof(int64_t), &bytes) || !pi_add(bytes, sizeof(einsum_state), &bytes))
+    if (!pi_mul(prep->node->n_in, PI_EINSUM_LABELS * sizeof(int64_t), &bytes) || !pi_add(bytes, sizeof(einsum_state), &bytes))
         return pi_fail(err, PI_E_LIMIT, "too many inputs");
     einsum_state *s = prep->state = pi_prep_alloc(prep, bytes, err);
     if (!s) return pi_alloc_status(err);
     s->n_in = prep->node->n_in;
-    return einsum_open(prep->node, prep->in, &s->s, s->stride, err);
+    return pi_einsum_open(prep->node, prep->in, &s->s, s->stride, err);
 }
 
 typedef struct {
@@ -156,11 +149,11 @@ typedef struct {
     {                                                                                                         \
         wide product[PI_BLOCK];                                                                               \
         type v[PI_BLOCK];                                                                                     \
-        const einsum_spec *spec = &job->s->s;                                                                 \
+        const pi_einsum *spec = &job->s->s;                                                                 \
         int last = spec->n_out ? spec->out[spec->n_out - 1] : -1;                                             \
         for (int64_t j = 0; j < n; j++) product[j] = 1;                                                       \
         for (uint32_t i = 0; i < job->s->n_in; i++) {                                                         \
-            const int64_t *stride = job->s->stride + (size_t)i * LABELS;                                      \
+            const int64_t *stride = job->s->stride + (size_t)i * PI_EINSUM_LABELS;                                      \
             const pi_tensor *t = job->call->in[i];                                                            \
             int64_t offset = 0, step = last < 0 ? 0 : stride[last];                                           \
             for (int k = 0; k < spec->n_out - 1; k++) offset += at[spec->out[k]] * stride[spec->out[k]];      \
@@ -178,7 +171,7 @@ static void einsum_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const einsum_job *job = arg;
-    const einsum_spec *s = &job->s->s;
+    const pi_einsum *s = &job->s->s;
     pi_tensor *y = job->call->out[0];
     bool integer = !pi_dtype_is_float(y->dtype);
     for (int64_t u = begin; u < end; u++) {
@@ -186,7 +179,7 @@ static void einsum_task(void *arg, int64_t begin, int64_t end, int thread)
             double f[PI_BLOCK];
             uint64_t i[PI_BLOCK];
         } sum;
-        int64_t at[LABELS] = {0}, row = u / job->blocks, rest = row, first = u % job->blocks * PI_BLOCK;
+        int64_t at[PI_EINSUM_LABELS] = {0}, row = u / job->blocks, rest = row, first = u % job->blocks * PI_BLOCK;
         int64_t n = pi_min_i64(PI_BLOCK, job->length - first);
         int k;
         memset(&sum, 0, sizeof sum);
@@ -223,7 +216,9 @@ static pi_status einsum_run(const pi_call *call, pi_error *err)
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
 
-static const pi_impl impls[] = {{.name = "ref", .prepare = einsum_prepare, .run = einsum_run}, {0}};
+static const pi_impl impls[] = {{.name = "product", .refuse = pi_einsum_product_refuse, .prepare = pi_einsum_product_prepare,
+                                 .run = pi_einsum_product_run},
+                                {.name = "ref", .prepare = einsum_prepare, .run = einsum_run}, {0}};
 
 static const pi_attr_def attrs[] = {{.name = "equation", .kind = PI_ATTR_STRING, .required = true}, {0}};
 
