@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run ONNX models on a CPU: ``m = pyinfer.load("model.onnx"); y = m(x)``."""
+"""Runs ONNX models on a CPU.
+
+>>> import pyinfer
+>>> from pyinfer import example
+>>> m = pyinfer.load(example.model_path())
+>>> x, labels = example.pictures()
+>>> m(x).argmax(axis=1).tolist()
+[0, 2, 3, 5, 7, 8]
+"""
+
+from __future__ import annotations
 
 from ._core import (
     Cancelled,
@@ -32,7 +42,12 @@ __all__ = [
 
 
 def config() -> dict[str, str]:
-    """What was found on this machine: version, CPU features, oneDNN, OpenMP, threads and why."""
+    """What was found on this machine: version, CPU features, oneDNN, OpenMP copies, threads and
+    why.
+
+    >>> sorted(config())
+    ['cpu', 'onednn', 'openmp', 'threads', 'version']
+    """
     from . import _core
 
     lines = (line.partition(": ") for line in _core.describe().splitlines())
@@ -42,4 +57,4 @@ def config() -> dict[str, str]:
 def show_config() -> None:
     """Prints :func:`config`, a line an entry."""
     for key, value in config().items():
-        print(f"{key}: {value}")
+        print(f"{key:8} {value}")

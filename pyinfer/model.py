@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .profile import Profile
 
 
 class InputWarning(UserWarning):
@@ -18,45 +23,251 @@ class InputWarning(UserWarning):
 
 
 class Port(NamedTuple):
-    """An input or output of a model: its name, its shape (ints, or names of symbolic dimensions,
-    or None where nothing is known), and the name of its element type."""
+    """An input or output of a model: its name, its shape (ints; names of symbolic dimensions;
+    None for a dimension, or a shape, of which nothing is known), and its element type."""
 
     name: str
     shape: tuple[int | str | None, ...] | None
     dtype: str
 
+    def __str__(self) -> str:
+        dims = (
+            "..."
+            if self.shape is None
+            else ", ".join("?" if d is None else str(d) for d in self.shape)
+        )
+        return f"{self.name}: {self.dtype}[{dims}]"
+
+
+class Memory(NamedTuple):
+    """Bytes that a model holds now (weights, plans, activations), and the most since it was loaded."""
+
+    used: int
+    peak: int
+
 
 class Model(_core.Model):
-    """A loaded model; made by :func:`load`."""
+    """A loaded model, made by :func:`load`.
+
+    Call it with arrays in the order of its inputs, or by name. One output comes back as an array,
+    several as a named tuple. It may be called from many threads at once.
+
+    >>> from pyinfer import example
+    >>> m = load(example.model_path(), threads=1)
+    >>> m.inputs
+    (Port(name='x', shape=('batch', 1, 8, 8), dtype='float32'),)
+    >>> m(example.pictures()[0][:1]).shape
+    (1, 10)
+    """
+
+    _recipe: tuple[Any, dict[str, int], str | None]
+    _pack: Callable[..., Any] | None
+    _warned: bool
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The inputs, in the order of a call."""
         return tuple(Port(name, shape, dtype) for name, dtype, shape in self.input_rows)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The outputs, in the order of the results."""
         return tuple(Port(name, shape, dtype) for name, dtype, shape in self.output_rows)
 
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Runs on a dict of arrays by input name; gives a dict by output name."""
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says about itself: opset, producer, and "meta.KEY" for its own entries."""
+        return self.read_metadata()
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes in use, and the most so far."""
+        return Memory(*self.memory_bytes())
+
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        out: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Runs on arrays by input name; gives arrays by output name, in the model's order.
+
+        outputs: names of those that are wanted. out: arrays to write into, by output name.
+
+        >>> from pyinfer import example
+        >>> m = load(example.model_path())
+        >>> list(m.run({"x": example.pictures()[0]}))
+        ['probabilities']
+        """
+        names = [row[0] for row in self.output_rows]
+        self._check_names(feeds, outputs, out, names)
+        given = tuple(out.get(n) for n in names) if out else None
+        result = self.run_tuple(tuple(feeds[n] for n in self.input_names), given)
+        self._warn_copies()
+        wanted = names if outputs is None else list(outputs)
+        by_name = dict(zip(names, result, strict=True))
+        return {n: by_name[n] for n in wanted}
+
+    def _check_names(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None,
+        out: Mapping[str, np.ndarray] | None,
+        names: list[str],
+    ) -> None:
         missing = [n for n in self.input_names if n not in feeds]
-        extra = [n for n in feeds if n not in self.input_names]
-        if missing or extra:
+        unknown = [n for n in feeds if n not in self.input_names]
+        if missing or unknown:
+            parts = [f"missing: {', '.join(missing)}"] if missing else []
+            parts += [f"unknown: {', '.join(map(str, unknown))}"] if unknown else []
+            have = "; ".join(map(str, self.inputs))
+            raise _core.InputError(f"{'; '.join(parts)}. The inputs are {have}")
+        odd = [n for n in [*(outputs or ()), *(out or ())] if n not in names]
+        if odd:
             raise _core.InputError(
-                f"the inputs are {list(self.input_names)}; missing: {missing}, unknown: {extra}"
+                f"there is no output {odd[0]!r}; the outputs are {', '.join(names)}"
             )
-        result = self.run_tuple(tuple(feeds[n] for n in self.input_names))
-        if self.take_copies():
-            warnings.warn("an input was cast or copied", InputWarning, stacklevel=2)
-        return {row[0]: array for row, array in zip(self.output_rows, result, strict=True)}
+
+    def _warn_copies(self) -> None:
+        if self.take_copies() and not self._warned:
+            self._warned = True
+            have = "; ".join(map(str, self.inputs))
+            warnings.warn(
+                f"an input was cast or copied to fit; to avoid that, give C-contiguous arrays of {have}",
+                InputWarning,
+                stacklevel=3,
+            )
+
+    def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
+        """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
+        given and each symbolic dimension may be 1)."""
+        from .profile import Profile
+
+        steps, arena, packed = self.steps(arrays or self._zeros(), max(repeat, 1))
+        return Profile(steps, arena, packed)
+
+    def explain(self, *arrays: Any) -> str:
+        """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
+        and why earlier candidates were refused."""
+        lists, arena, packed = self.steps(arrays or self._zeros(), 0)
+        lines = []
+        for i, step in enumerate(lists[0]):
+            domain = step["domain"] + "." if step["domain"] else ""
+            lines.append(
+                f"{i:4} {domain}{step['op']} [{step['impl']}] {step['name']}: {step['shapes']}"
+            )
+            if step["refused"]:
+                lines.append(f"       refused: {step['refused']}")
+            if step["source"]:
+                lines.append(f"       from {step['source']}")
+        lines.append(f"activations {arena / 1e6:.2f} MB, packed weights {packed / 1e6:.2f} MB")
+        return "\n".join(lines)
+
+    def _zeros(self) -> tuple[np.ndarray, ...]:
+        import numpy as np
+
+        arrays = []
+        for port in self.inputs:
+            if port.shape is None:
+                raise _core.InputError(f"input {port.name!r} has any rank: give an array")
+            dims = [d if isinstance(d, int) else 1 for d in port.shape]
+            arrays.append(np.zeros(dims, object if port.dtype == "str" else port.dtype))
+        return tuple(arrays)
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source, options, folder = self._recipe
+        return _load, (source, options, folder)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<pyinfer.Model, closed>"
+        ins, outs = ", ".join(map(str, self.inputs)), ", ".join(map(str, self.outputs))
+        return f"<pyinfer.Model ({ins}) -> ({outs})>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = [("input", p) for p in self.inputs] + [("output", p) for p in self.outputs]
+        cells = "".join(
+            f"<tr><td>{kind}</td><td>{escape(p.name)}</td><td>{escape(p.dtype)}</td>"
+            f"<td>{escape(str(p).partition('[')[2].rstrip(']'))}</td></tr>"
+            for kind, p in rows
+        )
+        return (
+            "<table><tr><th></th><th>name</th><th>type</th><th>shape</th></tr>" + cells + "</table>"
+        )
+
+
+class _ManyOutputs(Model):
+    """A model with more than one output: a call gives a named tuple."""
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        result = super().__call__(*arrays, **named)
+        if self._pack is None:
+            fields = [row[0] for row in self.output_rows]
+            self._pack = namedtuple("Outputs", fields, rename=True)._make
+        return self._pack(result)
+
+
+def _load(source: Any, options: dict[str, int], folder: str | None) -> Model:
+    model = Model(source, options, folder)
+    if len(model.output_rows) != 1:
+        model.close()
+        model = _ManyOutputs(source, options, folder)
+    model._recipe = (source, options, folder)
+    model._pack = None
+    model._warned = False
+    return model
+
+
+def _check_options(options: Mapping[str, Any]) -> dict[str, int]:
+    rows = _core.options()
+    known = {row[0] for row in rows}
+    for name in options:
+        if name not in known:
+            listed = "; ".join(f"{row[0]} ({row[3]})" for row in rows)
+            raise TypeError(f"load() has no option {name!r}. The options are {listed}")
+    return {name: int(value) for name, value in options.items() if value is not None}
+
+
+def _read_source(source: Any) -> tuple[Any, str | None]:
+    """The source as a path or bytes, and the folder of its external data if that is known."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        return (path.decode() if isinstance(path, bytes) else os.path.abspath(path)), None
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), None
+    if isinstance(source, io.IOBase) or hasattr(source, "read"):
+        return source.read(), None
+    if hasattr(source, "model_proto"):  # torch.onnx.ONNXProgram
+        return source.model_proto.SerializeToString(), None
+    if hasattr(source, "SerializeToString"):  # onnx.ModelProto
+        return source.SerializeToString(), None
+    raise TypeError(
+        f"load() takes a path, bytes, a file object, an onnx.ModelProto or a torch.onnx.ONNXProgram, "
+        f"not {type(source).__name__}"
+    )
 
 
 def load(source: Any, **options: int | bool | None) -> Model:
-    """Loads a model from a path, bytes, or a file object."""
-    if isinstance(source, str | os.PathLike):
-        source = os.fspath(source)
-    elif hasattr(source, "read"):
-        source = source.read()
-    elif hasattr(source, "SerializeToString"):
-        source = source.SerializeToString()
-    return Model(source, {k: int(v) for k, v in options.items() if v is not None})
+    """Loads an ONNX model.
+
+    source: a path, bytes, a file object, an onnx.ModelProto or a torch.onnx.ONNXProgram. External
+    data is read from beneath the folder of a path only.
+
+    options: threads (of one run; default: as many as this process may use), strict,
+    memory_limit (bytes), onednn, level. An option that is not given is read from the environment
+    (PYINFER_THREADS ...), then has its default; ``pyinfer options`` prints them all.
+
+    Raises ModelError, UnsupportedError (it lists all operators that are not supported at once),
+    FileError, LimitError.
+    """
+    checked = _check_options(options)
+    data, folder = _read_source(source)
+    return _load(data, checked, folder)
