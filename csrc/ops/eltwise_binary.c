@@ -447,9 +447,17 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 /* In place is safe where the output has the dtype of the input: equal bytes are then equal shapes. */
-static const pi_impl arithmetic_impls[] = {{"simd", fast_refuse, binary_prepare, fast_run, 3}, {"ref", NULL, binary_prepare, binary_run, 3}, {0}};
+static const pi_impl arithmetic_impls[] = {
+    {"simd", fast_refuse, binary_prepare, fast_run, 3},
+    {"ref", NULL, binary_prepare, binary_run, 3},
+    {0},
+};
 static const pi_impl pow_impls[] = {{"simd", fast_refuse, binary_prepare, fast_run, 1}, {"ref", NULL, binary_prepare, binary_run, 1}, {0}};
-static const pi_impl compare_impls[] = {{"simd", fast_refuse, binary_prepare, fast_run, 0}, {"ref", NULL, binary_prepare, binary_run, 0}, {0}};
+static const pi_impl compare_impls[] = {
+    {"simd", fast_refuse, binary_prepare, fast_run, 0},
+    {"ref", NULL, binary_prepare, binary_run, 0},
+    {0},
+};
 
 #define AXIS {"axis", PI_ATTR_INT, false, 0, 0, NULL}
 #define BROADCAST {"broadcast", PI_ATTR_INT, false, 0, 0, NULL}

@@ -298,7 +298,8 @@ static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matm
 #define FLOAT(name, value) {name, PI_ATTR_FLOAT, false, 0, value, NULL}
 static const pi_attr_def gemm_v1[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("broadcast"), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def gemm_v7[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA"), INT("transB"), {0}};
-static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), INTS("perm_a"), INTS("perm_b"), INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
+static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), INTS("perm_a"), INTS("perm_b"),
+    INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
                                           FLOAT("act_b", 0), {0}};
 #define PRODUCT_TYPES (PI_FLOATS | PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))
 #define ROW(row_domain, op_name, version, text, attributes)                                                      \

@@ -260,8 +260,16 @@ static pi_status group_fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl layer_impls[] = {{"simd", layer_fast_refuse, layer_prepare, layer_fast_run, 1}, {"ref", NULL, layer_prepare, norm_run, 1}, {0}};
-static const pi_impl group_impls[] = {{"simd", group_fast_refuse, group_prepare, group_fast_run, 1}, {"ref", NULL, group_prepare, norm_run, 1}, {0}};
+static const pi_impl layer_impls[] = {
+    {"simd", layer_fast_refuse, layer_prepare, layer_fast_run, 1},
+    {"ref", NULL, layer_prepare, norm_run, 1},
+    {0},
+};
+static const pi_impl group_impls[] = {
+    {"simd", group_fast_refuse, group_prepare, group_fast_run, 1},
+    {"ref", NULL, group_prepare, norm_run, 1},
+    {0},
+};
 
 #define EPSILON {"epsilon", PI_ATTR_FLOAT, false, 0, 1e-5f, NULL}
 #define GROUPS {"num_groups", PI_ATTR_INT, true, 0, 0, NULL}

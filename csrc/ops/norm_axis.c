@@ -4,7 +4,7 @@
 #include "base/threads.h"
 #include "ops/block.h"
 #include "ops/ops.h"
-#include "ops/reduce.h"
+#include "ops/reduction.h"
 
 /* ---- LpNormalization and MeanVarianceNormalization: x is reduced over axes, each element then shifted and scaled ---- */
 

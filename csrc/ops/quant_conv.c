@@ -73,7 +73,8 @@ static pi_status problem_open(const pi_node *node, const pi_tensor *const *in, p
     p->places = w->out[0] * w->out[1] * w->out[2];
     p->panels = (p->places + COLUMNS - 1) / COLUMNS;
     size_t bytes;
-    if (!pi_mul((size_t)oc, (size_t)p->pairs * 4, &bytes) || bytes > INT64_MAX / 2) return pi_fail(err, PI_E_LIMIT, "the weights are too large");
+    if (!pi_mul((size_t)oc, (size_t)p->pairs * 4, &bytes) || bytes > INT64_MAX / 2)
+        return pi_fail(err, PI_E_LIMIT, "the weights are too large");
     p->weights_bytes = (bytes + 63) / 64 * 64;
     p->panel_bytes = (size_t)p->pairs * 4 * COLUMNS;
     return PI_E_OK;

@@ -2,7 +2,7 @@
 /* ReduceSum and its kin, over axes from an attribute or an input. The reference computes floats in double; sums,
  * products, extremes of integers in int64_t, wrapping. Over no elements: 0, 1, the smallest, the largest number; a mean is NaN.
  * Axes that are an input may differ from run to run, so they are read in run. */
-#include "ops/reduce.h"
+#include "ops/reduction.h"
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two lists of dimensions for a reduction. */
-#include "ops/reduce.h"
+#include "ops/reduction.h"
 
 void pi_reduction_init(pi_reduction *r, const pi_tensor *x, unsigned axes)
 {

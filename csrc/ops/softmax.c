@@ -160,7 +160,11 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl softmax_impls[] = {{"simd", fast_refuse, softmax_prepare, fast_run, 1}, {"ref", NULL, softmax_prepare, softmax_run, 1}, {0}};
+static const pi_impl softmax_impls[] = {
+    {"simd", fast_refuse, softmax_prepare, fast_run, 1},
+    {"ref", NULL, softmax_prepare, softmax_run, 1},
+    {0},
+};
 static const pi_attr_def axis_one[] = {{"axis", PI_ATTR_INT, false, 1, 0, NULL}, {0}};
 static const pi_attr_def axis_last[] = {{"axis", PI_ATTR_INT, false, -1, 0, NULL}, {0}};
 

@@ -90,7 +90,11 @@ static pi_status where_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
-static const pi_impl where_impls[] = {{"simd", where_fast_refuse, where_prepare, where_fast_run, 6}, {"ref", NULL, where_prepare, where_run, 6}, {0}};
+static const pi_impl where_impls[] = {
+    {"simd", where_fast_refuse, where_prepare, where_fast_run, 6},
+    {"ref", NULL, where_prepare, where_run, 6},
+    {0},
+};
 
 static const pi_op rows[] = {
     {.name = "Where", .since = 9, .signature = "condition:bool X:T Y:T -> output:T", .T = PI_ANY,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reduction over any set of axes as two lists of dimensions: kept ones and reduced ones. */
-#ifndef PI_OPS_REDUCE_H
-#define PI_OPS_REDUCE_H
+#ifndef PI_OPS_REDUCTION_H
+#define PI_OPS_REDUCTION_H
 #include "graph/op.h"
 
 typedef struct {
