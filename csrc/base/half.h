@@ -56,7 +56,7 @@ uint8_t pi_float_to_small(pi_dtype dtype, float x, unsigned rounding);
 static inline uint8_t pi_unpack_small(pi_dtype dtype, const uint8_t *packed, size_t i)
 {
     unsigned bits = dtype == PI_DTYPE_U2 || dtype == PI_DTYPE_I2 ? 2 : 4, per = 8 / bits;
-    unsigned v = packed[i / per] >> (bits * (unsigned)(i % per)) & ((1u << bits) - 1);
+    unsigned v = (unsigned)packed[i / per] >> (bits * (unsigned)(i % per)) & ((1u << bits) - 1);
     unsigned sign = dtype == PI_DTYPE_I4 ? 8 : dtype == PI_DTYPE_I2 ? 2 : 0;
     return (uint8_t)((v ^ sign) - sign);
 }

@@ -8,6 +8,16 @@
 #include <pthread.h>
 #include "base/size.h"
 
+/* The thread sanitizer does not see what libgomp's threads wait for: tell it. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define SEEN_BY_OTHERS(p) __tsan_release(p)
+#define SEE_OTHERS(p) __tsan_acquire(p)
+#else
+#define SEEN_BY_OTHERS(p) (void)(p)
+#define SEE_OTHERS(p) (void)(p)
+#endif
+
 /* MXCSR while we compute: round to nearest, no traps whatever the host has set, results and operands that are denormal
  * are zero. */
 enum { NO_TRAPS = 0x1f80, FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
@@ -64,17 +74,23 @@ static void do_share(pi_work *w, int share, int thread)
     }
 }
 
-/* Fewer threads than asked for may come: then each does more shares. */
-static void run_team(pi_work *w)
+static __attribute__((noinline)) void run_member(pi_work *w, int thread)
 {
-#pragma omp parallel num_threads(w->threads)
-    {
-        unsigned kept = fp_state();
-        int thread = omp_get_thread_num();
-        fp_set(RUN_STATE);
-        for (int k = 0; k < w->threads; k++) do_share(w, (thread + k) % w->threads, thread);
-        fp_set(kept);
-    }
+    unsigned kept = fp_state();
+    SEE_OTHERS(w);
+    fp_set(RUN_STATE);
+    for (int k = 0; k < w->threads; k++) do_share(w, (thread + k) % w->threads, thread);
+    fp_set(kept);
+    SEEN_BY_OTHERS(w);
+}
+
+/* Fewer threads than asked for may come: then each does more shares. */
+static __attribute__((no_sanitize("thread"))) void run_team(pi_work *w, int threads)
+{
+    SEEN_BY_OTHERS(w);
+#pragma omp parallel num_threads(threads)
+    run_member(w, omp_get_thread_num());
+    SEE_OTHERS(w);
 }
 
 void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
@@ -95,7 +111,7 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
     work.threads = threads;
     work.stride = threads <= LINES ? LINE : 1; /* counters of different threads in different lines */
     for (int t = 0; t < threads; t++) work.taken[t * work.stride] = 0;
-    run_team(&work);
+    run_team(&work, threads);
 }
 
 void pi_threads_enter(int threads, pi_threads_state *saved)

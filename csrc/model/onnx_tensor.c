@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TensorProto: the head is read and checked against the bytes that are there before anything is allocated. */
 #include <string.h>
+#include "base/half.h"
 #include "model/reader.h"
 
 /* The fields for numbers, by index in read_tensor_head.count. */
@@ -203,16 +204,6 @@ static pi_status copy_bytes(const bytes_at *at, size_t from, void *out, size_t n
 
 /* ---- elements smaller than a byte ---- */
 
-/* Element i of packed bytes, the lowest bits first. */
-static uint8_t unpack(pi_dtype dtype, const uint8_t *packed, size_t i)
-{
-    bool quarter = dtype == PI_DTYPE_U2 || dtype == PI_DTYPE_I2;
-    unsigned bits = quarter ? 2 : 4, per = 8 / bits, mask = (1u << bits) - 1;
-    unsigned v = (packed[i / per] >> (bits * (unsigned)(i % per))) & mask;
-    bool negative = (dtype == PI_DTYPE_I4 || dtype == PI_DTYPE_I2) && (v >> (bits - 1));
-    return (uint8_t)(negative ? v | ~mask : v);
-}
-
 /* What one element of the data stands for in elements of the tensor: 1, 2 or 4. */
 static size_t packed_per_byte(pi_dtype dtype)
 {
@@ -235,7 +226,7 @@ static pi_status fill_raw(const bytes_at *at, pi_const *c, pi_error *err)
         size_t m = at->n - from < sizeof part ? at->n - from : sizeof part;
         PI_TRY(copy_bytes(at, from, part, m, err));
         for (size_t i = 0; i < m * per && from * per + i < n; i++)
-            ((uint8_t *)c->t.data)[from * per + i] = unpack(c->t.dtype, part, i);
+            ((uint8_t *)c->t.data)[from * per + i] = pi_unpack_small(c->t.dtype, part, i);
     }
     return PI_E_OK;
 }
@@ -345,7 +336,7 @@ static pi_status from_numbers(pi_reader *r, const read_tensor_head *h, size_t by
     if (per > 1)
         for (size_t i = 0; i < bytes; i += per) {
             uint8_t packed = to[i / per];
-            for (size_t j = 0; j < per && i + j < bytes; j++) data[i + j] = unpack(h->t.dtype, &packed, j);
+            for (size_t j = 0; j < per && i + j < bytes; j++) data[i + j] = pi_unpack_small(h->t.dtype, &packed, j);
         }
     if (h->t.dtype == PI_DTYPE_BOOL)
         for (size_t i = 0; i < bytes; i++) data[i] = data[i] != 0;
