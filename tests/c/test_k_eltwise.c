@@ -198,6 +198,25 @@ static void pow_of_constants(const pi_eltwise_kernels *k)
     }
 }
 
+/* What must be exact at the ends, and never passed. */
+static void limits(const pi_eltwise_kernels *k)
+{
+    static const struct {
+        pi_unary kind;
+        float low, high; /* at -inf and +inf */
+    } ends[] = {{PI_UNARY_ERF, -1, 1}, {PI_UNARY_TANH, -1, 1}, {PI_UNARY_SIGMOID, 0, 1}, {PI_UNARY_EXP, 0, INFINITY}};
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+        float x[MAX], y[MAX];
+        int bad = 0;
+        for (int i = 0; i < MAX; i++) x[i] = (float)(i - MAX / 2) * 0.2f;
+        x[0] = -INFINITY;
+        x[MAX - 1] = INFINITY;
+        k->unary_f32(ends[e].kind, MAX, x, y);
+        for (int i = 0; i < MAX; i++) bad += !(y[i] >= ends[e].low && y[i] <= ends[e].high);
+        CHECK(bad == 0 && y[0] == ends[e].low && y[MAX - 1] == ends[e].high);
+    }
+}
+
 static void affine(const pi_eltwise_kernels *k)
 {
     for (size_t s = 0; s < UGLY_COUNT; s++)
@@ -240,6 +259,7 @@ int main(void)
         unary_and_act(k);
         binary_compare_where(k);
         pow_of_constants(k);
+        limits(k);
         affine(k);
     }
     CHECK(pi_eltwise() != NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The functions of simd/vec_math.h, on every instruction set that this CPU has, against libm in double: at most 4 ULP.
- * Quick: every 2,003rd float. `test_k_simd full` (or PYINFER_TEST_FULL=1): all 2^32. */
+ * Quick: every 2,003rd float. `test_k_simd full` (or PYINFER_TEST_FULL=1): all 2^32,
+ * `test_k_simd full erf`: of one. */
 #include "check.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -52,9 +53,11 @@ static void block(size_t f, const float *x, size_t n)
     }
 }
 
-static void sweep(uint64_t step, const char *mode)
+/* `only`: NULL, or the one function to look at. */
+static void sweep(uint64_t step, const char *mode, const char *only)
 {
     for (size_t f = 0; f < FUNCTIONS; f++) {
+        if (only && strcmp(only, functions[f].name)) continue;
         static float x[BLOCK];
         size_t n = 0;
         memset(worst, 0, sizeof worst);
@@ -78,12 +81,13 @@ int main(int argc, char **argv)
 {
     const char *env = getenv("PYINFER_TEST_FULL");
     int full = (argc > 1 && !strcmp(argv[1], "full")) || (env && *env == '1');
-    sweep(full ? 1 : 2003, "");
+    const char *only = argc > 2 ? argv[2] : NULL;
+    sweep(full ? 1 : 2003, "", only);
 #if defined(__x86_64__)
     /* Denormals flushed on both sides, as in a run: the double gets 0 for a denormal float too. */
     unsigned mxcsr = _mm_getcsr();
     _mm_setcsr(mxcsr | 0x8040);
-    sweep(4007, "flushed");
+    sweep(4007, "flushed", only);
     _mm_setcsr(mxcsr);
 #endif
     return CHECK_DONE();

@@ -89,31 +89,32 @@ static inline vf v_log1p_pos(vf x)
     return v_add(v_log(u), v_div(v_sub(x, v_sub(u, v_set1(1.0f))), u));
 }
 
-/* |x| < 1: x P(x^2), 1e-9; above: 1 - D(x)^8, D near erfc(x)^(1/8), 2e-8 of the result; from 4 on it rounds to 1. */
+/* |x| < 1.125: x P(x^2), 6e-9; above: 1 - D(x)^8, D near erfc(x)^(1/8), 1e-8 of the result; from 4 on it rounds to 1.
+ */
 static inline vf v_erf(vf x)
 {
     const vf one = v_set1(1.0f);
     vf a = v_abs(x), t = v_mul(x, x), p, d;
-    p = v_set1(0x1.4922d8p-14f);
-    p = v_fma(p, t, v_set1(-0x1.a3de2ep-11f));
-    p = v_fma(p, t, v_set1(0x1.54027ap-8f));
-    p = v_fma(p, t, v_set1(-0x1.b7f8acp-6f));
-    p = v_fma(p, t, v_set1(0x1.ce2cf2p-4f));
-    p = v_fma(p, t, v_set1(-0x1.81273ep-2f));
+    p = v_set1(0x1.26354ap-14f);
+    p = v_fma(p, t, v_set1(-0x1.961bdap-11f));
+    p = v_fma(p, t, v_set1(0x1.51fab8p-8f));
+    p = v_fma(p, t, v_set1(-0x1.b7b21cp-6f));
+    p = v_fma(p, t, v_set1(0x1.ce28a0p-4f));
+    p = v_fma(p, t, v_set1(-0x1.812726p-2f));
     p = v_fma(p, t, v_set1(0x1.20dd74p+0f));
     p = v_mul(p, x);
     a = v_min_quick(v_set1(4.0f), a);
-    d = v_set1(0x1.50e654p-13f);
-    d = v_fma(d, a, v_set1(-0x1.516f48p-9f));
-    d = v_fma(d, a, v_set1(0x1.b51976p-7f));
-    d = v_fma(d, a, v_set1(-0x1.9095dep-7f));
-    d = v_fma(d, a, v_set1(-0x1.ef4b74p-5f));
-    d = v_fma(d, a, v_set1(-0x1.2a419ep-3f));
-    d = v_fma(d, a, v_set1(0x1.003fccp+0f));
+    d = v_set1(0x1.61188ap-13f);
+    d = v_fma(d, a, v_set1(-0x1.5d8816p-9f));
+    d = v_fma(d, a, v_set1(0x1.c395f0p-7f));
+    d = v_fma(d, a, v_set1(-0x1.b456bcp-7f));
+    d = v_fma(d, a, v_set1(-0x1.e34430p-5f));
+    d = v_fma(d, a, v_set1(-0x1.2c5aa6p-3f));
+    d = v_fma(d, a, v_set1(0x1.0052cep+0f));
     d = v_mul(d, d);
     d = v_mul(d, d);
     d = v_fnma(d, d, one);
-    return v_select(v_lt(a, one), p, v_copysign(d, x));
+    return v_select(v_lt(a, v_set1(1.125f)), p, v_copysign(d, x));
 }
 
 /* |x| < 0.625: x + x^3 P(x^2), 5e-9; above: 1 - 2 / (e^2x + 1); from 9.02 on it rounds to 1. */
