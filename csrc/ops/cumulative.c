@@ -22,6 +22,16 @@ typedef struct {
         wide run[MANY];                                                                        \
         const type *x = (const type *)job->in + base;                                          \
         type *y = (type *)job->out + base;                                                     \
+        if (to - from == 1) { /* one lane: the running value stays in a register */            \
+            wide one = (wide)job->product;                                                     \
+            for (int64_t k = 0; k < job->n; k++) {                                             \
+                int64_t at = (job->reverse ? job->n - 1 - k : k) * job->inner + from;          \
+                wide v = (wide)GET(x[at]), before = one;                                       \
+                one = job->product ? (wide)(one * v) : (wide)(one + v);                        \
+                y[at] = (type)PUT(job->exclusive ? before : one);                              \
+            }                                                                                  \
+            return;                                                                            \
+        }                                                                                      \
         for (int64_t c0 = from; c0 < to; c0 += MANY) {                                         \
             int64_t c1 = to - c0 < MANY ? to : c0 + MANY;                                      \
             for (int64_t c = c0; c < c1; c++) run[c - c0] = (wide)job->product;                \

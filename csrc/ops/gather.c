@@ -75,11 +75,12 @@ static pi_status elements_infer(const pi_node *node, const pi_tensor *const *in,
     return pi_move_shape(out, in[1]->rank, in[1]->dim, err);
 }
 
-static inline void elements_row(const gather_job *job, const char *src, char *dst, int64_t from, int64_t n, size_t elem)
+static inline void elements_row(const gather_job *job, bool wide, const char *src, char *dst, int64_t from, int64_t n, size_t elem)
 {
-    int64_t along = job->stride[job->axis], step = job->axis == job->rank - 1 ? 0 : 1;
+    int64_t along = job->stride[job->axis], step = job->axis == job->rank - 1 ? 0 : 1, limit = job->limit;
+    const void *index = job->index->data;
     for (int64_t j = 0; j < n; j++) {
-        int64_t k = pi_index_at(job->index, from + j, job->limit);
+        int64_t k = pi_gather_index(index, wide, from + j, limit);
         memcpy(dst + (size_t)j * elem, src + (size_t)(k * along + j * step) * elem, elem);
     }
 }
@@ -89,6 +90,7 @@ static void elements_task(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     const gather_job *job = arg;
     int64_t n = job->dim[job->rank - 1];
+    bool wide = job->index->dtype == PI_DTYPE_I64;
     for (int64_t row = begin; row < end; row++) {
         int64_t rest = row, at = 0;
         for (int i = job->rank - 2; i >= 0; i--) {
@@ -97,13 +99,12 @@ static void elements_task(void *arg, int64_t begin, int64_t end, int thread)
         }
         const char *src = job->src + (size_t)at * job->row;
         char *dst = job->dst + (size_t)(row * n) * job->row;
-        switch (job->row) {
-        case 1: elements_row(job, src, dst, row * n, n, 1); break;
-        case 2: elements_row(job, src, dst, row * n, n, 2); break;
-        case 4: elements_row(job, src, dst, row * n, n, 4); break;
-        case 8: elements_row(job, src, dst, row * n, n, 8); break;
-        default: elements_row(job, src, dst, row * n, n, job->row); break;
-        }
+        if (wide && job->row == 4) /* the usual ones, with constants for the compiler */
+            elements_row(job, true, src, dst, row * n, n, 4);
+        else if (wide && job->row == 8)
+            elements_row(job, true, src, dst, row * n, n, 8);
+        else
+            elements_row(job, wide, src, dst, row * n, n, job->row);
     }
 }
 

@@ -88,8 +88,8 @@ void pi_copy_plan(pi_copy *c, size_t elem, int rank, const int64_t *dim, const i
         c->kind = PI_COPY_ROWS;
         c->isrc[1] = c->idst[1] = word;
     }
-    /* Units: cut the outer one of the inner axes, or the inner one if there is only one. */
-    c->split = c->n[0] > 1 ? 0 : 1;
+    /* Units: cut the outer one of the inner axes, or the inner one if there is only one; of a transpose the longer one. */
+    c->split = c->kind == PI_COPY_TRANSPOSE ? c->n[1] > c->n[0] : c->n[0] <= 1;
     int64_t each = word * c->n[!c->split];
     c->step = each >= UNIT_BYTES ? 1 : UNIT_BYTES / each;
     if (c->kind == PI_COPY_TRANSPOSE && c->step < 64) c->step = 64; /* whole tiles and cache lines */

@@ -87,6 +87,36 @@ static void rows2_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t 
     pi_transpose_4_ref(s + 4 * c, sr, d + c * dr, dr, 2, cols - c);
 }
 
+static inline __m128 loadf(const char *p) { return _mm_loadu_ps((const float *)(const void *)p); }
+static inline void storef(char *p, __m128 v) { _mm_storeu_ps((float *)(void *)p, v); }
+#define PICK(a, b, i, j, k, l) _mm_shuffle_ps(a, b, _MM_SHUFFLE(l, k, j, i)) /* a[i] a[j] b[k] b[l] */
+
+/* Three planes into pixels: images on their way to channels-last. */
+static void rows3_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t cols)
+{
+    int64_t c = 0;
+    for (; dr == 12 && c + 4 <= cols; c += 4) {
+        __m128 x = loadf(s + 4 * c), y = loadf(s + sr + 4 * c), z = loadf(s + 2 * sr + 4 * c);
+        storef(d + 12 * c, PICK(_mm_unpacklo_ps(x, y), PICK(z, x, 0, 0, 1, 1), 0, 1, 0, 2));
+        storef(d + 12 * c + 16, PICK(PICK(y, z, 1, 1, 1, 1), _mm_unpackhi_ps(x, y), 0, 2, 0, 1));
+        storef(d + 12 * c + 32, PICK(PICK(z, x, 2, 2, 3, 3), PICK(y, z, 3, 3, 3, 3), 0, 2, 0, 2));
+    }
+    pi_transpose_4_ref(s + 4 * c, sr, d + c * dr, dr, 3, cols - c);
+}
+
+/* And back. */
+static void cols3_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t rows)
+{
+    int64_t r = 0;
+    for (; sr == 12 && r + 4 <= rows; r += 4) {
+        __m128 x = loadf(s + 12 * r), y = loadf(s + 12 * r + 16), z = loadf(s + 12 * r + 32);
+        storef(d + 4 * r, PICK(x, PICK(y, z, 2, 2, 1, 1), 0, 3, 0, 2));
+        storef(d + dr + 4 * r, PICK(PICK(x, y, 1, 1, 0, 0), PICK(y, z, 3, 3, 2, 2), 0, 2, 0, 2));
+        storef(d + 2 * dr + 4 * r, PICK(PICK(x, y, 2, 2, 1, 1), z, 0, 2, 0, 3));
+    }
+    pi_transpose_4_ref(s + r * sr, sr, d + 4 * r, dr, rows - r, 3);
+}
+
 static inline void tile_4x4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
 {
     __m128i r0 = load(s), r1 = load(s + sr), r2 = load(s + 2 * sr), r3 = load(s + 3 * sr);
@@ -103,6 +133,14 @@ static void rest_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t r
 {
     if (rows == 2) {
         rows2_4(s, sr, d, dr, cols);
+        return;
+    }
+    if (rows == 3) {
+        rows3_4(s, sr, d, dr, cols);
+        return;
+    }
+    if (cols == 3) {
+        cols3_4(s, sr, d, dr, rows);
         return;
     }
     int64_t r4 = rows / 4 * 4, c4 = cols / 4 * 4;
