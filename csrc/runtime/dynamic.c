@@ -41,11 +41,23 @@ pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, con
     return block_new(c, bytes, &t->data, err);
 }
 
+/* Bytes of an input that is no constant and yet shows its values to prepare (scales, sizes, axes): a copy is kept, and
+ * other values mean preparing anew. 0: it does not. */
+static size_t shown_bytes(const pi_node *node, uint32_t i, const pi_tensor *t)
+{
+    if (i >= node->n_in || node->in[i]->constant || !t->data || t->rank > 1 || t->dtype == PI_DTYPE_STRING) return 0;
+    int64_t n = pi_tensor_n(t);
+    return n <= 32 ? (size_t)n * pi_dtype_size(t->dtype) : 0;
+}
+
 static bool same_types(const pi_dynamic *d, const pi_node *node, const pi_call *call)
 {
     for (uint32_t i = 0; i < node->n_in + node->n_out; i++) {
         const pi_tensor *t = i < node->n_in ? call->in[i] : call->out[i - node->n_in];
-        if (t && (t->dtype != d->type[i].dtype || !pi_tensor_same_shape(t, &d->type[i]))) return false;
+        if (!t) continue;
+        if (t->dtype != d->type[i].dtype || !pi_tensor_same_shape(t, &d->type[i])) return false;
+        size_t shown = shown_bytes(node, i, t);
+        if (shown && memcmp(t->data, d->type[i].data, shown) != 0) return false;
     }
     return true;
 }
@@ -69,14 +81,22 @@ static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call
     if (!d->impl) return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
     const pi_tensor **bare = pi_calloc(c->plan->heap, node->n_in + 1u, sizeof *bare, err);
     if (!bare) return pi_alloc_status(err);
-    for (uint32_t i = 0; i < node->n_in; i++) { /* only constants show their data: what is prepared outlives this run */
-        if (!call->in[i]) continue;
-        d->type[i] = *call->in[i];
-        if (!node->in[i]->constant) d->type[i].data = NULL;
-        bare[i] = &d->type[i];
-    }
     pi_services_init(&d->services, c->plan->heap, NULL);
     d->ready = true;
+    for (uint32_t i = 0; i < node->n_in; i++) { /* what is prepared outlives this run and its data */
+        if (!call->in[i]) continue;
+        d->type[i] = *call->in[i];
+        bare[i] = &d->type[i];
+        if (node->in[i]->constant) continue;
+        size_t shown = shown_bytes(node, i, call->in[i]);
+        d->type[i].data = shown ? pi_arena_alloc(&d->services.arena, shown, err) : NULL;
+        if (shown && !d->type[i].data) {
+            pi_free(bare);
+            dynamic_reset(d);
+            return pi_alloc_status(err);
+        }
+        if (shown) memcpy(d->type[i].data, call->in[i]->data, shown);
+    }
     pi_prep prep = {.node = node, .in = bare, .out = out, .threads = c->run.threads, .services = &d->services};
     if (d->impl->prepare) {
         pi_status st = d->impl->prepare(&prep, err);
