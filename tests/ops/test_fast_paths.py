@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs by default (oneDNN, vectors) against the plain reference: odd shapes, broadcasting, NaN and infinity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from numpy.random import Generator
+
+from ops.node import run
+
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 0.5, 2], np.float32)
+SEEDS = range(12)
+
+
+def normal(rng: Generator, *shape: int, special: bool = True) -> np.ndarray:
+    x = np.asarray(rng.standard_normal(shape) * 3, np.float32)
+    if special and x.size:
+        flat = x.reshape(-1)
+        for _ in range(int(rng.integers(0, 4))):
+            flat[rng.integers(flat.size)] = rng.choice(SPECIAL)
+    return x
+
+
+def some_shape(rng: Generator, least: int = 0, most: int = 4) -> list[int]:
+    choices = [1, 2, 3, 5, 7, 16, 17, 33, 64]
+    shape = [int(rng.choice(choices)) for _ in range(rng.integers(least, most + 1))]
+    while np.prod(shape) > 200_000:
+        shape[int(np.argmax(shape))] = 2
+    return shape
+
+
+def part(rng: Generator, shape: list[int]) -> list[int]:
+    """A shape that broadcasts to this one."""
+    dims = [1 if rng.random() < 0.35 else d for d in shape]
+    return dims[int(rng.integers(0, len(dims) + 1)) :] if rng.random() < 0.4 else dims
+
+
+def same(op: str, inputs: list[Any], tolerance: float = 1e-5, **more: Any) -> None:
+    want = run(op, inputs, impl="ref", **more)
+    got = run(op, inputs, **more)
+    for g, w in zip(got, want, strict=True):
+        assert g.dtype == w.dtype and g.shape == w.shape
+        wide = (g, w) if g.dtype.kind in "iub" else (g.astype(np.float64), w.astype(np.float64))
+        finite = np.abs(wide[1][np.isfinite(wide[1])])
+        scale = float(finite.max()) if finite.size else 1.0
+        np.testing.assert_allclose(
+            *wide, rtol=tolerance, atol=tolerance * min(max(scale, 1.0), 100.0)
+        )
+
+
+UNARY = [
+    *"Neg Abs Sign Floor Ceil Round Sqrt Exp Log Erf Tanh Sigmoid Softplus Softsign Sin Cos".split(),
+    *"Reciprocal Relu LeakyRelu Elu HardSigmoid HardSwish Gelu Mish IsNaN Selu Celu".split(),
+]
+
+
+@pytest.mark.parametrize("op", UNARY)
+def test_unary(op: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        x = normal(rng, *some_shape(rng))
+        if op in ("Sin", "Cos"):
+            x = np.clip(x, -100, 100)
+        same(op, [x])
+        if op not in ("Sin", "Cos", "Exp"):
+            narrow = ml_dtypes.bfloat16 if seed % 2 else np.float16
+            with np.errstate(over="ignore"):
+                same(op, [x.astype(narrow)], 1e-2)
+
+
+@pytest.mark.parametrize("op", "Add Sub Mul Div Min Max Equal Less Greater LessOrEqual".split())
+def test_binary(op: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng)
+        a, b = normal(rng, *part(rng, shape)), normal(rng, *part(rng, shape))
+        if op == "Equal":
+            a, b = np.round(a), np.round(b)
+        same(op, [a, b])
+
+
+@pytest.mark.parametrize("op", "Sum Mean Min Max".split())
+def test_variadic(op: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng)
+        same(op, [normal(rng, *part(rng, shape)) for _ in range(1 + seed % 4)])
+
+
+@pytest.mark.parametrize("power", [2.0, 3.0, 0.5, -1.0, 1.7])
+def test_pow(power: float) -> None:
+    x = np.abs(normal(np.random.default_rng(1), 7, 33, special=False)) + np.float32(0.1)
+    same("Pow", [x, np.float32(power)], constant=[1])
+    same("Pow", [x, np.float32(power)])
+
+
+def test_where_clip_prelu() -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng, 1)
+        x, y = normal(rng, *part(rng, shape)), normal(rng, *part(rng, shape))
+        same("Where", [rng.random(part(rng, shape)) < 0.5, x, y], 0.0)
+        same("Clip", [x, np.float32(-0.5), None if seed % 2 else np.float32(1)], 0.0)
+        same("PRelu", [normal(rng, *shape), normal(rng, *part(rng, shape))])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_softmax(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = some_shape(rng, 1)
+    axis = int(rng.integers(-len(shape), len(shape)))
+    x = normal(rng, *shape)
+    same("Softmax", [x], axis=axis)
+    same("LogSoftmax", [x], axis=axis)
+    same("Softmax", [x], axis=abs(axis) % len(shape), opset=11)
+
+
+REDUCE = "Sum Mean Max Min Prod L1 L2 LogSum LogSumExp SumSquare".split()
+
+
+@pytest.mark.parametrize("kind", REDUCE)
+def test_reduce(kind: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng, 1)
+        x = normal(rng, *shape, special=kind in ("Max", "Min"))
+        if kind in ("Prod", "LogSum"):
+            x = np.abs(x) * np.float32(0.1) + np.float32(0.95)
+        axes = rng.choice(len(shape), rng.integers(1, len(shape) + 1), replace=False)
+        same(f"Reduce{kind}", [x, np.sort(axes).astype(np.int64)], 2e-5, keepdims=seed % 2)
+
+
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_arg(op: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng, 1)
+        x = np.round(normal(rng, *shape))
+        axis = int(rng.integers(0, len(shape)))
+        same(op, [x], 0.0, axis=axis, select_last_index=seed % 2, keepdims=seed % 3 > 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_norms(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = some_shape(rng, 2)
+    shape[-1] = max(shape[-1], 5)  # two equal numbers have no variance to divide by
+    x = normal(rng, *shape, special=False)
+    axis = int(rng.integers(0, len(shape)))
+    scale, bias = (normal(rng, *shape[axis:], special=False) for _ in range(2))
+    same("LayerNormalization", [x, scale, bias], 5e-5, axis=axis, outputs=3)
+    same("LayerNormalization", [x, scale, None], 5e-5, axis=axis)
+    same("RMSNormalization", [x, scale], 5e-5, axis=axis)
+    groups = int(rng.choice([1, 2, 4]))
+    channels = groups * int(rng.choice([1, 2, 5]))
+    y = normal(rng, 2, channels, 5, 7, special=False)
+    scale, bias = (normal(rng, channels, special=False) for _ in range(2))
+    same("GroupNormalization", [y, scale, bias], 5e-5, num_groups=groups)
+    same("InstanceNormalization", [y, scale, bias], 5e-5)
+    variance = np.abs(normal(rng, channels, special=False))
+    same("BatchNormalization", [y, scale, bias, bias, variance], 5e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spatial = int(rng.integers(1, 4))
+    x = normal(rng, 2, 3, *(int(rng.integers(5, 20)) for _ in range(spatial)))
+    window: dict[str, Any] = {
+        "kernel_shape": [int(rng.choice([1, 2, 3, 5])) for _ in range(spatial)],
+        "strides": [int(rng.choice([1, 2, 3])) for _ in range(spatial)],
+        "dilations": [int(rng.choice([1, 1, 2])) for _ in range(spatial)],
+        "ceil_mode": seed % 2,
+    }
+    window["kernel_shape"] = [
+        min(k, (n - 1) // d + 1)
+        for k, n, d in zip(window["kernel_shape"], x.shape[2:], window["dilations"], strict=True)
+    ]
+    if seed % 3:
+        window["pads"] = [int(k > 2) for k in window["kernel_shape"]] * 2
+    else:
+        window["auto_pad"] = "SAME_UPPER"
+    same("MaxPool", [x], 0.0, **window)
+    x = np.clip(x, -9, 9)
+    same("AveragePool", [x], count_include_pad=seed % 2, **window)
+    same("GlobalAveragePool", [x])
+    same("GlobalMaxPool", [x], 0.0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_products(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    m, n, k = (int(rng.choice([1, 2, 7, 16, 17, 64])) for _ in range(3))
+    batch = some_shape(rng, 0, 2)
+    a = normal(rng, *part(rng, batch), m, k, special=False)
+    b = normal(rng, *part(rng, batch), k, n, special=False)
+    for constant in ([], [1]):
+        same("MatMul", [a, b], 1e-4, constant=constant)
+        same("MatMul", [a.reshape(-1)[:k], b], 1e-4, constant=constant)
+    trans_a, trans_b = seed % 2, seed // 2 % 2
+    a, b = normal(rng, m, k, special=False), normal(rng, k, n, special=False)
+    biases = [None, *(normal(rng, *s, special=False) for s in ((n,), (1, n), (m, 1), (m, n), ()))]
+    for c in biases:
+        for constant in ([], [1, 2] if c is not None else [1]):
+            same(
+                "Gemm",
+                [a.T.copy() if trans_a else a, b.T.copy() if trans_b else b, c],
+                1e-4,
+                constant=constant,
+                transA=trans_a,
+                transB=trans_b,
+                alpha=0.5,
+                beta=[1.0, 2.0][seed % 2],
+            )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+def test_convolutions(op: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spatial, group = int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 4]))
+    inner, outer = (int(rng.choice([1, 2, 4, 8])) for _ in range(2))
+    kernel = [int(rng.choice([1, 2, 3])) for _ in range(spatial)]
+    x = normal(rng, 2, group * inner, *([9, 10, 11][:spatial]), special=False)
+    first = (group * inner, outer) if op == "ConvTranspose" else (group * outer, inner)
+    w, b = normal(rng, *first, *kernel, special=False), normal(rng, group * outer, special=False)
+    window: dict[str, Any] = {
+        "strides": [int(rng.choice([1, 2])) for _ in range(spatial)],
+        "dilations": [int(rng.choice([1, 2])) for _ in range(spatial)],
+        "pads": [int(k > 1) for k in kernel] * 2,
+    }
+    for constant in ([], [1, 2]):
+        same(op, [x, w, b], 2e-4, constant=constant, group=group, **window)
+        same(op, [x, w, None], 2e-4, constant=constant[:1], group=group)
