@@ -86,7 +86,8 @@ pi_status pi_einsum_open(const pi_node *node, const pi_tensor *const *in, pi_ein
     for (uint32_t i = 0; i < node->n_in; i++) {
         if (!in[i]) return pi_fail(err, PI_E_MODEL, "input %u is missing", i);
         PI_TRY(read_input(&at, in[i], i, spec, seen, stride ? stride + (size_t)i * PI_EINSUM_LABELS : NULL, err));
-        if (i + 1 < node->n_in && *at++ != ',') return pi_fail(err, PI_E_MODEL, "the equation has fewer terms than there are inputs");
+        if (i + 1 < node->n_in && *at++ != ',')
+            return pi_fail(err, PI_E_MODEL, "the equation has fewer terms than there are inputs");
     }
     if (*at == ',') return pi_fail(err, PI_E_MODEL, "the equation has more terms than there are inputs");
     while (dots < PI_MAX_RANK && spec->dim[DOTS + dots] >= 0) dots++;

@@ -112,7 +112,8 @@ pi_status pi_einsum_product_prepare(pi_prep *prep, pi_error *err)
     int64_t nr = (int64_t)pi_igemm()->nr;
     p->panels = (p->n.size + nr - 1) / nr;
     size_t sum = 0;
-    if (!floats_of(p->batch.size, p->m.size, p->k.size, &p->a_floats) || !floats_of(p->batch.size, p->k.size, p->n.size, &p->b_floats) ||
+    if (!floats_of(p->batch.size, p->m.size, p->k.size, &p->a_floats) ||
+        !floats_of(p->batch.size, p->k.size, p->n.size, &p->b_floats) ||
         !floats_of(p->batch.size, p->m.size, p->n.size, &p->c_floats) ||
         !floats_of(p->batch.size * p->panels, p->k.size, nr, &p->panel_floats))
         return pi_fail(err, PI_E_LIMIT, "the operands are too large");
@@ -202,7 +203,8 @@ pi_status pi_einsum_product_run(const pi_call *call, pi_error *err)
     if (p->copy_c) w.c = scratch;
     int threads = call->run->threads;
     int64_t mr = pi_min_i64((int64_t)w.kernels->mr, ROWS), cost = p->n.size * p->k.size + 1;
-    pi_parallel(threads, p->batch.size * p->panels, pi_max_i64(1, 16384 / (p->k.size * (int64_t)w.kernels->nr + 1)), panel_task, &w);
+    int64_t panel = p->k.size * (int64_t)w.kernels->nr + 1;
+    pi_parallel(threads, p->batch.size * p->panels, pi_max_i64(1, 16384 / panel), panel_task, &w);
     pi_parallel(threads, p->batch.size * ((p->m.size + mr - 1) / mr), pi_max_i64(1, 65536 / (cost * mr)), product_task, &w);
     if (p->copy_c)
         reorder(call, p, (const group *[]){&p->batch, &p->m, &p->n}, p->out_stride, w.c, call->out[0]->data, true);

@@ -136,7 +136,8 @@ static pi_status quantize_infer(const pi_node *node, const pi_tensor *const *in,
     pi_quant_grid grid;
     const pi_tensor *zero = pi_move_in(node, in, 2);
     out->dtype = quantize_dtype(node, zero);
-    if (!pi_dtype_in(out->dtype, QUANTISED)) return pi_fail(err, PI_E_MODEL, "%s cannot be quantised to", pi_dtype_name(out->dtype));
+    if (!pi_dtype_in(out->dtype, QUANTISED))
+        return pi_fail(err, PI_E_MODEL, "%s cannot be quantised to", pi_dtype_name(out->dtype));
     PI_TRY(pi_quant_open(node, in[0], in[1], zero, &grid, err));
     return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
 }

@@ -49,7 +49,8 @@ static pi_status check_each(const pi_tensor *t, const char *name, int64_t each, 
 {
     char text[160];
     if (!t || pi_tensor_n(t) == 1 || (t->rank == 1 && t->dim[0] == each)) return PI_E_OK;
-    return pi_fail(err, PI_E_MODEL, "%s is %s, expected 1 or %lld elements", name, pi_tensor_text(t, text, sizeof text), (long long)each);
+    return pi_fail(err, PI_E_MODEL, "%s is %s, expected 1 or %lld elements", name, pi_tensor_text(t, text, sizeof text),
+                   (long long)each);
 }
 
 static pi_status problem_open(const pi_node *node, const pi_tensor *const *in, problem *p, pi_error *err)
@@ -133,7 +134,8 @@ static void gather_column(const work *w, int64_t b, int64_t group, int64_t place
                     int64_t at[3] = {start[0] + d * g->dilation[0], start[1] + h * g->dilation[1], start[2] + v * g->dilation[2]};
                     int16_t *to = out + k / 2 * 2 * COLUMNS + k % 2;
                     *to = 0;
-                    if (at[0] < 0 || at[0] >= g->in[0] || at[1] < 0 || at[1] >= g->in[1] || at[2] < 0 || at[2] >= g->in[2]) continue;
+                    if (at[0] < 0 || at[0] >= g->in[0] || at[1] < 0 || at[1] >= g->in[1] || at[2] < 0 || at[2] >= g->in[2])
+                        continue;
                     pi_quant_widen(x + c * s->channel + at[0] * s->space[0] + at[1] * s->space[1] + at[2] * s->space[2], is_signed,
                                    1, w->x_zero, to, 1, 1);
                 }

@@ -52,7 +52,8 @@ static pi_status check_each(const pi_tensor *t, const char *name, int64_t each, 
     if (!t) return PI_E_OK;
     int64_t n = pi_tensor_n(t);
     if (n == 1 || n == each || n == each * mats) return PI_E_OK;
-    return pi_fail(err, PI_E_MODEL, "%s is %s, expected 1 or %lld elements", name, pi_tensor_text(t, text, sizeof text), (long long)each);
+    return pi_fail(err, PI_E_MODEL, "%s is %s, expected 1 or %lld elements", name, pi_tensor_text(t, text, sizeof text),
+                   (long long)each);
 }
 
 static int64_t place(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
@@ -93,7 +94,8 @@ static pi_status product_open(const pi_node *node, const pi_tensor *const *in, p
     PI_TRY(check_each(o.y_zero, "the zero point of Y", 1, 1, err));
     size_t a, b;
     if (!pi_mul((size_t)(p->a_mats * p->p.m), (size_t)p->pairs * 4, &a) ||
-        !pi_mul((size_t)(p->b_mats * p->panels), (size_t)p->pairs * 4 * PI_QUANT_COLUMNS, &b) || a > INT64_MAX / 4 || b > INT64_MAX / 4)
+        !pi_mul((size_t)(p->b_mats * p->panels), (size_t)p->pairs * 4 * PI_QUANT_COLUMNS, &b) || a > INT64_MAX / 4 ||
+        b > INT64_MAX / 4)
         return pi_fail(err, PI_E_LIMIT, "the operands are too large");
     p->a_bytes = (a + 63) / 64 * 64;
     p->b_bytes = (b + 63) / 64 * 64;
@@ -164,7 +166,8 @@ static pi_status product_prepare(pi_prep *prep, pi_error *err)
         pi_prep_drop(prep, b);
     }
     prep->flops = 2.0 * (double)p->y_mats * (double)p->p.m * (double)p->p.n * (double)p->p.k;
-    if (!pi_add(p->a_bytes, constant ? 0 : p->b_bytes, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "the operands are too large");
+    if (!pi_add(p->a_bytes, constant ? 0 : p->b_bytes, &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "the operands are too large");
     return PI_E_OK;
 }
 

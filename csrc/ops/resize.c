@@ -80,11 +80,23 @@ static pi_status resize_prepare(pi_prep *prep, pi_error *err)
 {
     resize_job job = {0};
     int known;
+    const pi_tensor *in = prep->in[0];
     PI_TRY(pi_resize_open(prep->node, prep->in, false, &job.spec, &known, err));
-    if (!known) return pi_fail(err, PI_E_INTERNAL, "scales and sizes have no data");
-    if (prep->out[0] && pi_tensor_n(prep->out[0]) == 0) return PI_E_OK;
-    job_shape(&job, prep->in[0]);
-    PI_TRY(job_scratch(&job, prep->threads, &prep->scratch, err));
+    if (!prep->out[0] || pi_tensor_n(prep->out[0]) == 0) return PI_E_OK;
+    if (known) {
+        job_shape(&job, in);
+        PI_TRY(job_scratch(&job, prep->threads, &prep->scratch, err));
+    } else { /* the values come with the run: room for whatever axis turns out to be the last */
+        pi_resize_guess(&job.spec, prep->out[0]);
+        job_shape(&job, in);
+        for (int i = 0; i < in->rank; i++) {
+            size_t bytes;
+            job.last = i;
+            job.inner = pi_dims_product(in, i + 1, in->rank);
+            PI_TRY(job_scratch(&job, prep->threads, &bytes, err));
+            if (bytes > prep->scratch) prep->scratch = bytes;
+        }
+    }
     size_t *size = prep->state = pi_prep_alloc(prep, sizeof *size, err);
     if (!size) return pi_alloc_status(err);
     *size = prep->scratch;

@@ -31,6 +31,8 @@ typedef struct {
 /* Reads the node; *known is 0 where scales or sizes have no value yet. Regions are left out unless `roi`. */
 pi_status pi_resize_open(const pi_node *node, const pi_tensor *const *in, bool roi, resize_spec *spec, int *known,
                          pi_error *err) PI_MUST_USE;
+/* Where the values are not known: the largest tables that lead to these output lengths; no axis counts as identity. */
+void pi_resize_guess(resize_spec *spec, const pi_tensor *out);
 /* Bytes for the tables of all axes, and building them there (16-byte aligned). */
 pi_status pi_resize_bytes(const resize_spec *spec, size_t *bytes, pi_error *err) PI_MUST_USE;
 void pi_resize_tables(resize_spec *spec, void *memory);

@@ -183,6 +183,18 @@ pi_status pi_resize_open(const pi_node *node, const pi_tensor *const *in, bool w
     return PI_E_OK;
 }
 
+void pi_resize_guess(resize_spec *spec, const pi_tensor *out)
+{
+    for (int i = 0; i < spec->rank; i++) {
+        resize_axis *a = &spec->axis[i];
+        a->out = out->dim[i];
+        a->num = (double)a->in;
+        a->den = (double)a->out - 0.5; /* a length is rounded from a little less at most */
+        if (a->in > 0 && a->out > 0) axis_finish(spec, a);
+        a->identity = false;
+    }
+}
+
 /* ---- tables ---- */
 
 /* Where output index j lies among the input's indices. */

@@ -99,7 +99,11 @@ static void reshapes(void)
     static const struct {
         long long a, b;
         const char *text;
-    } bad[] = {{-1, -1, "more than one -1"}, {5, -1, "does not divide"}, {7, 7, "24 elements"}, {-2, 12, "entry -2"}, {0, 0, "24 elements"}};
+    } bad[] = {{-1, -1, "more than one -1"},
+               {5, -1, "does not divide"},
+               {7, 7, "24 elements"},
+               {-2, 12, "entry -2"},
+               {0, 0, "24 elements"}};
     for (size_t i = 0; i < PI_COUNT(bad); i++) {
         o = begin("Reshape", 14, 2, 1);
         give(&o, 0, PI_DTYPE_F32, ramp, 3, 2, 3, 4);
