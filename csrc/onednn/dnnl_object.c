@@ -291,13 +291,13 @@ const char *pi_dnnl_probe(pi_dnnl_describe_fn describe, const void *description,
     pi_dnnl_draft draft;
     pi_threads_state saved;
     int capacity = 0;
-    pi_threads_enter(threads, &saved);
+    if (threads > 0) pi_threads_enter(threads, &saved);
     pi_dnnl_cache_off(impl, &capacity);
     const char *why = pi_dnnl_draft_start(&draft);
     if (!why) why = describe(&draft, description);
     pi_dnnl_draft_drop(&draft);
     pi_dnnl_cache_on(impl, capacity);
-    pi_threads_leave(&saved);
+    if (threads > 0) pi_threads_leave(&saved);
     return why;
 }
 #endif

@@ -10,7 +10,8 @@
  * pi_threads_leave (another count could overrun the scratch). Inside a parallel region a primitive runs on its caller alone.
  * Each *_new refuses, with UNSUPPORTED and a text, where there is no oneDNN, where it cannot do what is asked, or where it
  * has only its slow reference for it. *_refuse gives the same answer, NULL or a static text, at the cost of a description
- * (10 to 100 microseconds). All dims are at least 1. */
+ * (10 to 100 microseconds; 1 if one like it exists with that thread count); threads 0: as set around it by
+ * pi_threads_enter. All dims are at least 1. */
 #ifndef PI_ONEDNN_ONEDNN_H
 #define PI_ONEDNN_ONEDNN_H
 #include <stdbool.h>

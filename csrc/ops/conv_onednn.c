@@ -51,7 +51,7 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
     describe(&c, node, in, !(node->in[1] && node->in[1]->constant), &d);
-    return pi_dnnl_conv_refuse(&d, 1);
+    return pi_dnnl_conv_refuse(&d, 0);
 }
 
 static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
