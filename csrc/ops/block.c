@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "kernels/convert/convert.h"
 
 /* ---- integers: low bits, and saturated ---- */
 
@@ -84,8 +85,22 @@ void pi_read_f64(pi_dtype dtype, const void *p, int64_t stride, int64_t n, doubl
     }
 }
 
+/* Dense numbers of few bits: there are kernels. */
+static bool read_fast(pi_dtype dtype, const void *p, int64_t n, float *out)
+{
+    const pi_convert_kernels *k = pi_convert();
+    switch (dtype) {
+    case PI_DTYPE_F16: k->f16_to_f32((size_t)n, p, out); return true;
+    case PI_DTYPE_BF16: k->bf16_to_f32((size_t)n, p, out); return true;
+    case PI_DTYPE_U8: k->u8_to_f32((size_t)n, p, out); return true;
+    case PI_DTYPE_I8: k->i8_to_f32((size_t)n, p, out); return true;
+    default: return false;
+    }
+}
+
 void pi_read_f32(pi_dtype dtype, const void *p, int64_t stride, int64_t n, float *out)
 {
+    if (stride == 1 && read_fast(dtype, p, n, out)) return;
     switch (dtype) {
     case PI_DTYPE_F32: LOOP(float, v)
     case PI_DTYPE_F16: LOOP(uint16_t, pi_f16_to_float(v))
@@ -170,6 +185,10 @@ void pi_write_f64(pi_dtype dtype, void *p, int64_t stride, int64_t n, const doub
 
 void pi_write_f32(pi_dtype dtype, void *p, int64_t stride, int64_t n, const float *x)
 {
+    if (stride == 1 && (dtype == PI_DTYPE_F16 || dtype == PI_DTYPE_BF16)) {
+        (dtype == PI_DTYPE_F16 ? pi_convert()->f32_to_f16 : pi_convert()->f32_to_bf16)((size_t)n, x, p);
+        return;
+    }
     switch (dtype) {
     case PI_DTYPE_F32: STORE(float, x[i])
     case PI_DTYPE_F16: STORE(uint16_t, pi_float_to_f16(x[i]))

@@ -81,22 +81,28 @@ static void cast_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const cast_task *t = arg;
     pi_dtype from = t->x->dtype, to = t->y->dtype;
     bool integers = !pi_dtype_is_float(from) && !pi_dtype_is_float(to);
+    const void *x = pi_at(t->x->data, from, begin);
+    void *y = pi_at_mut(t->y->data, to, begin); /* may be x where the sizes are the same */
+    if (from == to) {
+        memmove(y, x, (size_t)(end - begin) * pi_dtype_size(to));
+        return;
+    }
+    if (to == PI_DTYPE_F32 && from != PI_DTYPE_F64) {
+        pi_read_f32(from, x, 1, end - begin, y);
+        return;
+    }
+    if (from == PI_DTYPE_F32 && (to == PI_DTYPE_F16 || to == PI_DTYPE_BF16)) {
+        pi_write_f32(to, y, 1, end - begin, x);
+        return;
+    }
     for (int64_t at = begin; at < end; at += PI_BLOCK) {
         int64_t n = pi_min_i64(PI_BLOCK, end - at);
-        const void *x = pi_at(t->x->data, from, at);
-        void *y = pi_at_mut(t->y->data, to, at);
-        float f[PI_BLOCK]; /* y may be x */
-        if (from == to) {
-            memmove(y, x, (size_t)n * pi_dtype_size(to));
-        } else if (integers) {
+        x = pi_at(t->x->data, from, at);
+        y = pi_at_mut(t->y->data, to, at);
+        if (integers) {
             int64_t v[PI_BLOCK];
             pi_read_i64(from, x, 1, n, v);
             pi_write_i64(to, y, 1, n, v);
-        } else if (to == PI_DTYPE_F32) {
-            pi_read_f32(from, x, 1, n, f);
-            memcpy(y, f, (size_t)n * sizeof *f);
-        } else if (from == PI_DTYPE_F32 && (to == PI_DTYPE_F16 || to == PI_DTYPE_BF16)) {
-            pi_write_f32(to, y, 1, n, x);
         } else {
             double v[PI_BLOCK];
             pi_read_f64(from, x, 1, n, v);

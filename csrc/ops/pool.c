@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/pool/pool.h"
+#include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 #include "ops/window.h"
@@ -254,14 +255,15 @@ static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* Channels first: a piece is a row of one plane. */
+/* Channels first: a piece is a row of one plane. First its rows of X become one, then that one's places. */
 static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
-    (void)thread;
     const pi_call *call = arg;
     const pool *q = call->state;
     const pi_window *w = &q->w;
-    const pi_pool_kernels *k = pi_pool();
+    void (*combine_row)(size_t, const float *, ptrdiff_t, float *) =
+        q->kind == POOL_MAX ? pi_pool()->row_max_f32 : pi_pool()->row_add_f32;
+    float *sum = (float *)call->scratch + thread * w->in[2], none = q->kind == POOL_MAX ? -INFINITY : 0;
     for (int64_t r = begin; r < end; r++) {
         int64_t h = r % w->out[1], d = r / w->out[1] % w->out[0], plane = r / w->out[1] / w->out[0];
         int64_t d0 = d * w->stride[0] - w->pad[0], h0 = h * w->stride[1] - w->pad[1], kd0, kd1, kh0, kh1;
@@ -269,22 +271,49 @@ static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
         float *y = (float *)call->out[0]->data + r * w->out[2];
         taps_inside(w, 0, d0, w->in[0], &kd0, &kd1);
         taps_inside(w, 1, h0, w->in[1], &kh0, &kh1);
-        for (int64_t i = 0; i < w->out[2]; i++) y[i] = q->kind == POOL_MAX ? -INFINITY : 0;
+        for (int64_t i = 0; i < w->in[2]; i++) sum[i] = none;
+        for (int64_t i = 0; i < w->out[2]; i++) y[i] = none;
         for (int64_t kd = kd0; kd < kd1; kd++)
-            for (int64_t kh = kh0; kh < kh1; kh++) {
-                const float *row = x + (d0 + kd * w->dilation[0]) * q->x.space[0] + (h0 + kh * w->dilation[1]) * q->x.space[1];
-                for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
-                    int64_t offset = kw * w->dilation[2] - w->pad[2], lo, hi;
-                    if (offset >= w->in[2]) break;
-                    pi_window_range(offset, w->stride[2], w->in[2], w->out[2], &lo, &hi);
-                    if (lo < hi)
-                        (q->kind == POOL_MAX ? k->row_max_f32 : k->row_add_f32)(
-                            (size_t)(hi - lo), row + offset + lo * w->stride[2], (ptrdiff_t)w->stride[2], y + lo);
-                }
-            }
-        int64_t count = count_taps(q, 0, d) * count_taps(q, 1, h);
-        for (int64_t i = 0; q->kind != POOL_MAX && i < w->out[2]; i++) y[i] /= (float)(count * count_taps(q, 2, i));
+            for (int64_t kh = kh0; kh < kh1; kh++)
+                combine_row((size_t)w->in[2],
+                            x + (d0 + kd * w->dilation[0]) * q->x.space[0] + (h0 + kh * w->dilation[1]) * q->x.space[1], 1, sum);
+        for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
+            int64_t offset = kw * w->dilation[2] - w->pad[2], lo, hi;
+            if (offset >= w->in[2]) break;
+            pi_window_range(offset, w->stride[2], w->in[2], w->out[2], &lo, &hi);
+            if (lo < hi)
+                combine_row((size_t)(hi - lo), sum + offset + lo * w->stride[2], (ptrdiff_t)w->stride[2], y + lo);
+        }
+        int64_t rows = count_taps(q, 0, d) * count_taps(q, 1, h), in_row = w->kernel[2];
+        float share = 1 / (float)(rows * in_row);
+        for (int64_t i = 0; q->kind != POOL_MAX && i < w->out[2]; i++) {
+            int64_t start = i * w->stride[2] - w->pad[2];
+            bool inside = start >= 0 && start + (w->kernel[2] - 1) * w->dilation[2] < w->in[2];
+            y[i] = inside && rows ? y[i] * share : y[i] / (float)(rows * count_taps(q, 2, i));
+        }
     }
+}
+
+/* Channels first, one window over a plane: a reduction of rows. */
+static void plane_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const pool *q = call->state;
+    size_t n = (size_t)(q->w.in[0] * q->w.in[1] * q->w.in[2]);
+    pi_reduce()->rows_f32(q->kind == POOL_MAX ? PI_REDUCE_MAX : PI_REDUCE_MEAN, (size_t)(end - begin), n, n,
+                          (const float *)call->in[0]->data + begin * (int64_t)n, (float *)call->out[0]->data + begin);
+}
+
+static pi_status fast_prepare(pi_prep *prep, pi_error *err)
+{
+    size_t bytes;
+    PI_TRY(pool_prepare(prep, err));
+    const pi_window *w = &((const pool *)prep->state)->w;
+    if (w->nhwc || is_global(prep->node)) return PI_E_OK;
+    if (!pi_mul((size_t)w->in[2], sizeof(float) * (size_t)prep->threads, &bytes)) return pi_fail(err, PI_E_LIMIT, "the row is too long");
+    prep->scratch = bytes;
+    return PI_E_OK;
 }
 
 static pi_status fast_run(const pi_call *call, pi_error *err)
@@ -298,15 +327,9 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
         last_task t = {.call = call, .block = places < 64 ? 128 : w->channels};
         t.blocks = (w->channels + t.block - 1) / t.block;
         pi_parallel(call->run->threads, places * t.blocks, 1 + 32768 / (work * t.block + 1), last_chunk, &t);
-    } else if (places == w->batch) { /* one window over a plane: the plane is a row of places of one channel */
-        pool global = *q;
-        global.w.batch = places * w->channels;
-        global.w.channels = 1;
-        global.x.batch = q->x.channel;
+    } else if (is_global(call->node)) {
         pi_call copy = *call;
-        copy.state = &global;
-        last_task t = {.call = &copy, .block = 1, .blocks = 1};
-        pi_parallel(call->run->threads, global.w.batch, 1 + 8192 / work, last_chunk, &t);
+        pi_parallel(call->run->threads, w->batch * w->channels, 1 + 32768 / work, plane_chunk, &copy);
     } else {
         pi_call copy = *call;
         pi_parallel(call->run->threads, w->batch * w->channels * w->out[0] * w->out[1], 1 + 32768 / (work * w->out[2] + 1),
@@ -317,7 +340,7 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl pool_impls[] = {{"simd", fast_refuse, pool_prepare, fast_run, 0}, {"ref", NULL, pool_prepare, pool_run, 0}, {0}};
+static const pi_impl pool_impls[] = {{"simd", fast_refuse, fast_prepare, fast_run, 0}, {"ref", NULL, pool_prepare, pool_run, 0}, {0}};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 #define INTS(name) {name, PI_ATTR_INTS, false, 0, 0, NULL}

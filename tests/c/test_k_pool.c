@@ -64,6 +64,7 @@ int main(void)
         for (size_t u = 1; u < UGLY_COUNT; u++) {
             windows(tables[t].k, ugly[u]);
             rows(tables[t].k, ugly[u], 1);
+            rows(tables[t].k, ugly[u], 2);
             rows(tables[t].k, ugly[u], 3);
         }
     }
