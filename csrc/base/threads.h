@@ -17,6 +17,8 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
 /* CPUs that this process may use: affinity mask and cgroup quota (v1, v2), PYINFER_THREADS before both; 1 at least.
  * `why`, if given, gets a static text: "affinity mask", "cgroup quota", "PYINFER_THREADS". */
 int pi_threads_default(const char **why);
+/* CPUs of the cgroup quota, rounded up; INT_MAX: none. `root`, "" but in tests, stands in front of /proc and /sys. */
+int pi_threads_quota(const char *root);
 
 /* Around a run on the calling thread. enter: sets the OpenMP thread count of this thread to `threads`, but no more than
  * OMP_THREAD_LIMIT, and forbids smaller teams (oneDNN leaves out the share of threads that do not come), and flushes

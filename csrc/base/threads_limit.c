@@ -36,7 +36,7 @@ static int cpus_of(long long quota, long long period)
 
 static int quota_v2(const char *folder)
 {
-    char path[1200], text[64];
+    char path[1800], text[64];
     long long quota, period;
     (void)snprintf(path, sizeof path, "%s/cpu.max", folder);
     if (!pi_file_text(path, text, sizeof text) || sscanf(text, "%lld %lld", &quota, &period) != 2) return INT_MAX;
@@ -45,7 +45,7 @@ static int quota_v2(const char *folder)
 
 static int quota_v1(const char *folder)
 {
-    char path[1200], text[64];
+    char path[1800], text[64];
     (void)snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
     if (!pi_file_text(path, text, sizeof text)) return INT_MAX;
     long long quota = strtoll(text, NULL, 10);
@@ -56,7 +56,7 @@ static int quota_v1(const char *folder)
 /* The smallest quota of root + group and each group above. */
 static int quota_of_group(const char *root, const char *group, int (*quota)(const char *folder))
 {
-    char folder[1100];
+    char folder[1700];
     int least = quota(root);
     (void)snprintf(folder, sizeof folder, "%s%s", root, group);
     for (size_t n = strlen(folder); n > strlen(root); folder[n] = '\0') {
@@ -77,7 +77,14 @@ static bool controls_cpu(const char *controllers)
     return false;
 }
 
-static int quota_of_line(char *line)
+static int quota_below(const char *root, const char *mounted, const char *group, int (*quota)(const char *folder))
+{
+    char folder[600];
+    (void)snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s", root, mounted);
+    return quota_of_group(folder, group, quota);
+}
+
+static int quota_of_line(const char *root, char *line)
 {
     char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
     if (!path) return INT_MAX;
@@ -85,24 +92,24 @@ static int quota_of_line(char *line)
     controllers++;
     const char *group = strcmp(path, "/") == 0 ? "" : path;
     if (!*controllers) {
-        int here = quota_of_group("/sys/fs/cgroup", group, quota_v2), hybrid;
-        hybrid = quota_of_group("/sys/fs/cgroup/unified", group, quota_v2);
+        int here = quota_below(root, "", group, quota_v2), hybrid = quota_below(root, "/unified", group, quota_v2);
         return here < hybrid ? here : hybrid;
     }
-    return controls_cpu(controllers) ? quota_of_group("/sys/fs/cgroup/cpu", group, quota_v1) : INT_MAX;
+    return controls_cpu(controllers) ? quota_below(root, "/cpu", group, quota_v1) : INT_MAX;
 }
 
 /* Lines of /proc/self/cgroup: "0::/group" for v2, "4:cpu,cpuacct:/group" for v1. In a container the path may be the
  * host's, of which only the root is seen here: that is why the root's quota is always looked at. */
-static int from_cgroup(void)
+int pi_threads_quota(const char *root)
 {
-    char text[4096];
+    char text[4096], path[600];
     int least = INT_MAX;
-    (void)pi_file_text("/proc/self/cgroup", text, sizeof text);
+    (void)snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    (void)pi_file_text(path, text, sizeof text);
     for (char *line = text, *next; line && *line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        int here = quota_of_line(line);
+        int here = quota_of_line(root, line);
         if (here < least) least = here;
     }
     return least;
@@ -111,7 +118,7 @@ static int from_cgroup(void)
 int pi_threads_default(const char **why)
 {
     const char *text = getenv("PYINFER_THREADS"), *reason = "affinity mask";
-    int n = from_affinity(), quota = from_cgroup();
+    int n = from_affinity(), quota = pi_threads_quota("");
     if (quota < n) {
         n = quota;
         reason = "cgroup quota";

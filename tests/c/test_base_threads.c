@@ -4,11 +4,14 @@
 #include "base/threads.h"
 
 #include <fenv.h>
+#include <ftw.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "check.h"
@@ -240,6 +243,77 @@ static void test_default(void)
     CHECK(pi_threads_default(NULL) == n);
 }
 
+/* Writes `text` to root/path; makes the folders. */
+static void put(const char *root, const char *path, const char *text)
+{
+    char name[300];
+    int n = snprintf(name, sizeof name, "%s/%s", root, path);
+    for (int i = (int)strlen(root) + 1; i < n; i++)
+        if (name[i] == '/') {
+            name[i] = '\0';
+            (void)mkdir(name, 0700);
+            name[i] = '/';
+        }
+    FILE *f = fopen(name, "w");
+    CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static int remove_one(const char *path, const struct stat *s, int flag, struct FTW *ftw)
+{
+    (void)s, (void)flag, (void)ftw;
+    return remove(path);
+}
+
+static void test_quota(void)
+{
+    static const struct {
+        const char *groups; /* /proc/self/cgroup */
+        struct {
+            const char *path, *text;
+        } file[3];
+        int cpus;
+    } rows[] = {
+        {"0::/\n", {{0}}, INT_MAX},
+        {"0::/\n", {{"cpu.max", "max 100000\n"}}, INT_MAX},
+        {"0::/\n", {{"cpu.max", "200000 100000\n"}}, 2},
+        {"0::/\n", {{"cpu.max", "150000 100000\n"}}, 2},
+        {"0::/\n", {{"cpu.max", "1000 100000\n"}}, 1},
+        {"0::/\n", {{"cpu.max", "0 0\n"}}, INT_MAX},
+        {"0::/\n", {{"cpu.max", "-5 100000\n"}}, INT_MAX},
+        {"0::/\n", {{"cpu.max", "9223372036854775807 1\n"}}, INT_MAX},
+        {"0::/\n", {{"cpu.max", "9223372036854775807 9223372036854775806\n"}}, 2},
+        {"0::/\n", {{"cpu.max", "junk\n"}}, INT_MAX},
+        {"0::/a/b\n", {{"a/b/cpu.max", "300000 100000\n"}}, 3},
+        {"0::/a/b\n", {{"a/b/cpu.max", "max 100000\n"}, {"a/cpu.max", "400000 100000\n"}}, 4}, /* the group above */
+        {"0::/a/b\n", {{"a/b/cpu.max", "500000 100000\n"}, {"a/cpu.max", "400000 100000\n"}, {"cpu.max", "600000 100000\n"}}, 4},
+        {"0::/a\n", {{"a/b/cpu.max", "100000 100000\n"}, {"ab/cpu.max", "100000 100000\n"}}, INT_MAX}, /* not ours */
+        {"0::/docker/x\n", {{"cpu.max", "200000 100000\n"}}, 2}, /* the host's path, the container's mount */
+        {"0::/../../x\n", {{"cpu.max", "200000 100000\n"}}, 2},
+        {"3:cpu,cpuacct:/j\n0::/\n", {{"cpu/j/cpu.cfs_quota_us", "350000\n"}, {"cpu/j/cpu.cfs_period_us", "100000\n"}}, 4},
+        {"3:cpuacct,cpu:/j\n", {{"cpu/j/cpu.cfs_quota_us", "100000\n"}, {"cpu/j/cpu.cfs_period_us", "50000\n"}}, 2},
+        {"3:cpu:/\n", {{"cpu/cpu.cfs_quota_us", "-1\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, INT_MAX},
+        {"3:cpu:/\n", {{"cpu/cpu.cfs_quota_us", "100000\n"}}, INT_MAX}, /* without a period */
+        {"3:cpuset,cpuacct:/j\n", {{"cpu/j/cpu.cfs_quota_us", "100000\n"}, {"cpu/j/cpu.cfs_period_us", "50000\n"}}, INT_MAX},
+        {"1:name=systemd:/\n0::/a\n", {{"unified/a/cpu.max", "100000 100000\n"}}, 1},
+        {"junk\n:\n::\n0:\n\n0::", {{"cpu.max", "200000 100000\n"}}, 2},
+        {"", {{"cpu.max", "200000 100000\n"}}, INT_MAX},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char root[] = "/tmp/test_base_quota.XXXXXX", path[200];
+        CHECK(mkdtemp(root) != NULL);
+        put(root, "proc/self/cgroup", rows[i].groups);
+        for (int k = 0; k < 3 && rows[i].file[k].path; k++) {
+            (void)snprintf(path, sizeof path, "sys/fs/cgroup/%s", rows[i].file[k].path);
+            put(root, path, rows[i].file[k].text);
+        }
+        int cpus = pi_threads_quota(root);
+        if (cpus != rows[i].cpus) fprintf(stderr, "row %zu: %d\n", i, cpus);
+        CHECK(cpus == rows[i].cpus);
+        CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+    }
+    CHECK(pi_threads_quota("/no/such/folder") == INT_MAX);
+}
+
 static void test_describe(void)
 {
     char text[1000], cut[10];
@@ -259,6 +333,7 @@ int main(void)
     test_fork();
     test_state();
     test_default();
+    test_quota();
     test_describe();
     return CHECK_DONE();
 }
