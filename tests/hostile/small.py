@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small models for the hostile tests, and a child process in which loading them may go wrong."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyinfer
+from onnx import TensorProto, helper, numpy_helper
+
+CHILD = Path(__file__).with_name("child.py")
+
+
+def port(name: str, shape: Sequence[int | str | None] | None = None, dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def model(
+    nodes: Iterable[onnx.NodeProto],
+    inputs: Iterable[onnx.ValueInfoProto] = (),
+    outputs: Iterable[onnx.ValueInfoProto] = (),
+    constants: Iterable[onnx.TensorProto] = (),
+    sparse: Iterable[onnx.SparseTensorProto] = (),
+    functions: Iterable[onnx.FunctionProto] = (),
+    opset: int = 20,
+    ir: int = 10,
+) -> onnx.ModelProto:
+    graph = helper.make_graph(list(nodes), "g", list(inputs), list(outputs), list(constants))
+    graph.sparse_initializer.extend(sparse)
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("f", 1)]
+    return helper.make_model(graph, opset_imports=imports, functions=list(functions), ir_version=ir)
+
+
+def constant(name: str, values: Any, dtype: Any = np.float32) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(values, dtype), name)
+
+
+def mlp() -> onnx.ModelProto:
+    """Two operators, constants raw and not, names, metadata, a stack trace: every message that a plain model has."""
+    b = helper.make_tensor("b", TensorProto.FLOAT, [2], [1.0, 2.0])
+    nodes = [
+        helper.make_node("Gemm", ["x", "W", "b"], ["t"], name="fc", alpha=1.0, transB=0),
+        helper.make_node("Transpose", ["t"], ["y"], name="turn", perm=[1, 0]),
+    ]
+    made = model(nodes, [port("x", ["N", 3])], [port("y", [2, "N"])], [constant("W", np.arange(6).reshape(3, 2)), b])
+    made.metadata_props.add(key="author", value="somebody")
+    trace = 'File "net.py", line 3, in forward\n    y = self.fc(x)'
+    made.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
+    return made
+
+
+def function(
+    name: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    nodes: Sequence[onnx.NodeProto],
+    attributes: Sequence[str] = (),
+    defaults: Sequence[onnx.AttributeProto] = (),
+) -> onnx.FunctionProto:
+    imports = [helper.make_opsetid("", 20), helper.make_opsetid("f", 1)]
+    made = helper.make_function("f", name, inputs, outputs, list(nodes), imports, list(attributes))
+    made.attribute_proto.extend(defaults)
+    return made
+
+
+def call(name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(name, inputs, outputs, domain="f", **attributes)
+
+
+def refer(node: onnx.NodeProto, name: str, to: str, kind: int) -> onnx.NodeProto:
+    """Adds an attribute that has the value of the function's attribute `to`."""
+    attribute = node.attribute.add()
+    attribute.name, attribute.ref_attr_name, attribute.type = name, to, kind
+    return node
+
+
+def load(source: Any, external_dir: str | None = None) -> Any:
+    if external_dir is not None:
+        return pyinfer._core.Model(source, {}, external_dir)
+    return pyinfer.load(source)
+
+
+def survive(sources: Sequence[bytes | str], *, run: bool = True, stack: int = 0, memory: int = 0, seconds: int = 500) -> list[str]:
+    """Loads each model (bytes, or a path) in one child, and runs what loads on zeros. A line for each: "ok", or the class
+    of the error and its text. Fails if the child dies, names the model that killed it, or if an error is of no class of ours."""
+    options = {"run": run, "stack": stack, "memory": memory}
+    done = subprocess.run(
+        [sys.executable, str(CHILD)],
+        input=pickle.dumps((list(sources), options)),
+        capture_output=True,
+        timeout=seconds,
+    )
+    lines = done.stdout.decode(errors="replace").splitlines()
+    problem = done.stderr.decode(errors="replace")[-3000:]
+    assert done.returncode == 0, f"model {len(lines)} of {len(sources)} killed the child ({done.returncode}): {problem}"
+    assert len(lines) == len(sources), problem
+    return lines
