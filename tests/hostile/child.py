@@ -9,6 +9,7 @@ import threading
 import warnings
 
 import numpy as np
+
 import pyinfer
 
 ALLOWED = (pyinfer.PyinferError, MemoryError)
@@ -29,7 +30,7 @@ def feeds(model: pyinfer.Model) -> dict[str, np.ndarray] | None:
             return None
         if math.prod(shape) > SMALL:
             return None
-        made[row.name] = np.full(shape, "" if dtype == object else 0, dtype)
+        made[row.name] = np.full(shape, "" if dtype.hasobject else 0, dtype)
     return made
 
 
@@ -42,7 +43,9 @@ def attempt(source: bytes | str, run: bool) -> str:
     except ALLOWED as error:
         assert type(error) is MemoryError or str(error), "an error without text"
         return f"{type(error).__name__}: {error}".replace("\n", " ")
-    except ValueError as error:  # an output without elements may have a shape that NumPy cannot make
+    except (
+        ValueError
+    ) as error:  # an output without elements may have a shape that NumPy cannot make
         if "array is too big" not in str(error) and "Maximum allowed dimension" not in str(error):
             raise
     return "ok"

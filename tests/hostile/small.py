@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pyinfer
 from onnx import TensorProto, helper, numpy_helper
+
+import pyinfer
+from pyinfer.model import _load as model_loader
 
 CHILD = Path(__file__).with_name("child.py")
 
 
-def port(name: str, shape: Sequence[int | str | None] | None = None, dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+def port(
+    name: str, shape: Sequence[int | str | None] | None = None, dtype: int = TensorProto.FLOAT
+) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
@@ -49,7 +54,12 @@ def mlp() -> onnx.ModelProto:
         helper.make_node("Gemm", ["x", "W", "b"], ["t"], name="fc", alpha=1.0, transB=0),
         helper.make_node("Transpose", ["t"], ["y"], name="turn", perm=[1, 0]),
     ]
-    made = model(nodes, [port("x", ["N", 3])], [port("y", [2, "N"])], [constant("W", np.arange(6).reshape(3, 2)), b])
+    made = model(
+        nodes,
+        [port("x", ["N", 3])],
+        [port("y", [2, "N"])],
+        [constant("W", np.arange(6).reshape(3, 2)), b],
+    )
     made.metadata_props.add(key="author", value="somebody")
     trace = 'File "net.py", line 3, in forward\n    y = self.fc(x)'
     made.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
@@ -70,7 +80,9 @@ def function(
     return made
 
 
-def call(name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> onnx.NodeProto:
+def call(
+    name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+) -> onnx.NodeProto:
     return helper.make_node(name, inputs, outputs, domain="f", **attributes)
 
 
@@ -83,11 +95,18 @@ def refer(node: onnx.NodeProto, name: str, to: str, kind: int) -> onnx.NodeProto
 
 def load(source: Any, external_dir: str | None = None) -> Any:
     if external_dir is not None:
-        return pyinfer._core.Model(source, {}, external_dir)
+        return model_loader(source, {}, external_dir)  # no public way yet to give bytes a folder
     return pyinfer.load(source)
 
 
-def survive(sources: Sequence[bytes | str], *, run: bool = True, stack: int = 0, memory: int = 0, seconds: int = 500) -> list[str]:
+def survive(
+    sources: Sequence[bytes | str],
+    *,
+    run: bool = True,
+    stack: int = 0,
+    memory: int = 0,
+    seconds: int = 500,
+) -> list[str]:
     """Loads each model (bytes, or a path) in one child, and runs what loads on zeros. A line for each: "ok", or the class
     of the error and its text. Fails if the child dies, names the model that killed it, or if an error is of no class of ours."""
     options = {"run": run, "stack": stack, "memory": memory}
@@ -95,10 +114,14 @@ def survive(sources: Sequence[bytes | str], *, run: bool = True, stack: int = 0,
         [sys.executable, str(CHILD)],
         input=pickle.dumps((list(sources), options)),
         capture_output=True,
+        env=os.environ
+        | {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])},  # the same one, from any folder
         timeout=seconds,
     )
     lines = done.stdout.decode(errors="replace").splitlines()
     problem = done.stderr.decode(errors="replace")[-3000:]
-    assert done.returncode == 0, f"model {len(lines)} of {len(sources)} killed the child ({done.returncode}): {problem}"
+    assert done.returncode == 0, (
+        f"model {len(lines)} of {len(sources)} killed the child ({done.returncode}): {problem}"
+    )
     assert len(lines) == len(sources), problem
     return lines

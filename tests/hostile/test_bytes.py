@@ -12,10 +12,16 @@ from hostile.small import call, constant, function, mlp, model, port, refer, sur
 
 def seeds() -> dict[str, bytes]:
     leaky = refer(helper.make_node("LeakyRelu", ["a"], ["t"]), "alpha", "slope", 1)
-    inner = function("Inner", ["a"], ["b"], [leaky, helper.make_node("Relu", ["t"], ["b"])], ["slope"])
+    inner = function(
+        "Inner", ["a"], ["b"], [leaky, helper.make_node("Relu", ["t"], ["b"])], ["slope"]
+    )
     outer = function("Outer", ["a"], ["b"], [call("Inner", ["a"], ["b"], slope=0.5)])
-    with_functions = model([call("Outer", ["x"], ["y"])], [port("x", [2])], [port("y")], functions=[inner, outer])
-    sparse = helper.make_sparse_tensor(constant("s", [1.0, 2.0]), constant("i", [0, 3], np.int64), [2, 2])
+    with_functions = model(
+        [call("Outer", ["x"], ["y"])], [port("x", [2])], [port("y")], functions=[inner, outer]
+    )
+    sparse = helper.make_sparse_tensor(
+        constant("s", [1.0, 2.0]), constant("i", [0, 3], np.int64), [2, 2]
+    )
     typed = [
         helper.make_tensor("h", TensorProto.FLOAT16, [2], [1, 2]),
         helper.make_tensor("q", TensorProto.INT4, [3], [1, -2, 3]),
@@ -28,7 +34,10 @@ def seeds() -> dict[str, bytes]:
         helper.make_node("Identity", ["t"], ["z"]),
     ]
     tensors = model(nodes, [], [port("y"), port("z", None, TensorProto.STRING)], typed, [sparse])
-    return {name: made.SerializeToString() for name, made in (("mlp", mlp()), ("functions", with_functions), ("tensors", tensors))}
+    return {
+        name: made.SerializeToString()
+        for name, made in (("mlp", mlp()), ("functions", with_functions), ("tensors", tensors))
+    }
 
 
 @pytest.mark.parametrize("name", seeds())

@@ -11,7 +11,11 @@ from onnx import TensorProto, helper
 from hostile.small import constant, model, port, survive
 
 DIMS = [0, 1, -1, 3, 2**31 - 1, 2**31 + 1, 2**32, 2**62, 2**63 - 1, -(2**63)]
-SHAPES = [[d] for d in DIMS] + [list(p) for p in itertools.product(DIMS, repeat=2)] + [[2**16] * 4, [2**32, 2**32, 0], [1] * 13, [2**21] * 3]
+SHAPES = (
+    [[d] for d in DIMS]
+    + [list(p) for p in itertools.product(DIMS, repeat=2)]
+    + [[2**16] * 4, [2**32, 2**32, 0], [1] * 13, [2**21] * 3]
+)
 MEMORY = 6 << 30  # address space of the child: a wild allocation fails
 
 
@@ -25,7 +29,9 @@ def legal(shape: list[int]) -> bool | None:
 
 def with_constant(tensor: onnx.TensorProto) -> bytes:
     tensor.name = "w"
-    return model([helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], [tensor]).SerializeToString()
+    return model(
+        [helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], [tensor]
+    ).SerializeToString()
 
 
 def check(sources: list[bytes], expected: list[bool | None]) -> None:
@@ -35,7 +41,9 @@ def check(sources: list[bytes], expected: list[bool | None]) -> None:
             assert (line == "ok") == fine, (line, source)
 
 
-@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.INT4, TensorProto.COMPLEX128, TensorProto.STRING])
+@pytest.mark.parametrize(
+    "dtype", [TensorProto.FLOAT, TensorProto.INT4, TensorProto.COMPLEX128, TensorProto.STRING]
+)
 @pytest.mark.parametrize("kind", ["nothing", "raw", "numbers"])
 def test_constants(dtype: int, kind: str) -> None:
     sources, fine = [], []
@@ -44,11 +52,19 @@ def test_constants(dtype: int, kind: str) -> None:
         if kind == "raw":
             tensor.raw_data = bytes(12)
         if kind == "numbers":
-            tensor.float_data.extend([0] * 3), tensor.int32_data.extend([0] * 3), tensor.double_data.extend([0] * 3)
+            (
+                tensor.float_data.extend([0] * 3),
+                tensor.int32_data.extend([0] * 3),
+                tensor.double_data.extend([0] * 3),
+            )
             tensor.string_data.extend([b""] * 3)
         sources.append(with_constant(tensor))
         empty, three = 0 in shape and legal(shape), shape in ([3], [1, 3], [3, 1])
-        counts = {"nothing": empty, "raw": three and dtype == TensorProto.FLOAT, "numbers": three and dtype in (TensorProto.FLOAT, TensorProto.STRING)}
+        counts = {
+            "nothing": empty,
+            "raw": three and dtype == TensorProto.FLOAT,
+            "numbers": three and dtype in (TensorProto.FLOAT, TensorProto.STRING),
+        }
         fine.append(counts[kind])
     check(sources, fine)
 
@@ -56,17 +72,34 @@ def test_constants(dtype: int, kind: str) -> None:
 def test_sparse_constants() -> None:
     sources, fine = [], []
     for shape in SHAPES:
-        sparse = helper.make_sparse_tensor(constant("w", [1.0]), constant("i", [0], np.int64), shape)
-        sources.append(model([helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], sparse=[sparse]).SerializeToString())
-        fine.append(bool(legal(shape)) and 0 not in shape and np.prod([float(d) for d in shape]) * 4 <= 2**28)
+        sparse = helper.make_sparse_tensor(
+            constant("w", [1.0]), constant("i", [0], np.int64), shape
+        )
+        sources.append(
+            model(
+                [helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], sparse=[sparse]
+            ).SerializeToString()
+        )
+        fine.append(
+            bool(legal(shape))
+            and 0 not in shape
+            and np.prod([float(d) for d in shape]) * 4 <= 2**28
+        )
     check(sources, fine)
 
 
 @pytest.mark.parametrize("index", [-1, 4, 2**62, -(2**63)])
 def test_sparse_indices(index: int) -> None:
     flat = helper.make_sparse_tensor(constant("w", [1.0]), constant("i", [index], np.int64), [2, 2])
-    pair = helper.make_sparse_tensor(constant("w", [1.0]), constant("i", [[0, index]], np.int64), [2, 2])
-    sources = [model([helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], sparse=[s]).SerializeToString() for s in (flat, pair)]
+    pair = helper.make_sparse_tensor(
+        constant("w", [1.0]), constant("i", [[0, index]], np.int64), [2, 2]
+    )
+    sources = [
+        model(
+            [helper.make_node("Identity", ["w"], ["y"])], [], [port("y")], sparse=[s]
+        ).SerializeToString()
+        for s in (flat, pair)
+    ]
     for line in survive(sources):
         assert line.startswith("ModelError") and "out of range" in line
 
@@ -74,7 +107,11 @@ def test_sparse_indices(index: int) -> None:
 def test_inputs() -> None:
     sources = []
     for shape in SHAPES:
-        sources.append(model([helper.make_node("Relu", ["x"], ["y"])], [port("x", shape)], [port("y")]).SerializeToString())
+        sources.append(
+            model(
+                [helper.make_node("Relu", ["x"], ["y"])], [port("x", shape)], [port("y")]
+            ).SerializeToString()
+        )
     for shape, line in zip(SHAPES, survive(sources, memory=MEMORY), strict=True):
         if line != "ok":
             assert line.startswith(("ModelError", "LimitError")), line

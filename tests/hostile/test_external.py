@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pyinfer
 import pytest
 from onnx import TensorProto, helper
 
+import pyinfer
 from hostile.small import load, model, port, survive
 
 VALUES = np.arange(4, dtype=np.float32)
@@ -25,12 +25,20 @@ def field(number: int, payload: bytes) -> bytes:
     return head + bytes([n]) + payload
 
 
-def with_data(values: np.ndarray = VALUES, dtype: int = TensorProto.FLOAT, **entries: str | bytes) -> bytes:
-    tensor = onnx.TensorProto(name="w", data_type=dtype, dims=values.shape, data_location=TensorProto.EXTERNAL)
+def with_data(
+    values: np.ndarray = VALUES, dtype: int = TensorProto.FLOAT, **entries: str | bytes
+) -> bytes:
+    tensor = onnx.TensorProto(
+        name="w", data_type=dtype, dims=values.shape, data_location=TensorProto.EXTERNAL
+    )
     made = model([helper.make_node("Identity", ["w"], ["y"])], [], [port("y", None, dtype)])
     raw = tensor.SerializeToString()
     for key, value in entries.items():  # by hand: protobuf would refuse bytes that are no text
-        raw += field(13, field(1, key.encode()) + field(2, value if isinstance(value, bytes) else value.encode()))
+        raw += field(
+            13,
+            field(1, key.encode())
+            + field(2, value if isinstance(value, bytes) else value.encode()),
+        )
     graph = made.graph.SerializeToString() + field(5, raw)
     made.ClearField("graph")
     return made.SerializeToString() + field(7, graph)
@@ -155,7 +163,11 @@ def changes() -> dict[str, Callable[[Path], None]]:
     def rewrite(path: Path) -> None:
         path.write_bytes(b"\1" * LARGE.nbytes)
 
-    return {"truncated": lambda path: os.truncate(path, 100), "removed": os.unlink, "rewritten": rewrite}
+    return {
+        "truncated": lambda path: os.truncate(path, 100),
+        "removed": os.unlink,
+        "rewritten": rewrite,
+    }
 
 
 @pytest.mark.parametrize("change", changes())

@@ -10,10 +10,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pyinfer
 import pytest
 from onnx import TensorProto, helper
 
+import pyinfer
 from hostile.small import constant, load, mlp, model, port, survive
 
 
@@ -37,7 +37,10 @@ def numpy_file() -> bytes:
 
 WRONG = {
     "empty": (b"", "the file is empty"),
-    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "git lfs pull"),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+        "git lfs pull",
+    ),
     "web page": (b"\n<!doctype html>\n<html><body>404</body></html>", "web page"),
     "zip": (zipped(), "torch.onnx.export"),
     "pickle": (pickle.dumps([1, 2, 3], protocol=2), "pickle"),
@@ -69,14 +72,25 @@ def test_wrong_file(name: str, how: str, tmp_path: Path) -> None:
 def test_places_that_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
-    places = [tmp_path, tmp_path / "missing", tmp_path / "pipe", tmp_path / "loop", "/dev/zero", "/dev/null", "x" * 5000, ""]
+    places = [
+        tmp_path,
+        tmp_path / "missing",
+        tmp_path / "pipe",
+        tmp_path / "loop",
+        "/dev/zero",
+        "/dev/null",
+        "x" * 5000,
+        "",
+    ]
     for place, line in zip(places, survive([str(p) for p in places], seconds=60), strict=True):
         assert line.startswith("FileError: "), (place, line)
 
 
 def big(n: int) -> bytes:
     nodes = [helper.make_node("Gather", ["w", "i"], ["y"], axis=0)]
-    return model(nodes, [port("i", [1], TensorProto.INT64)], [port("y")], [constant("w", np.arange(n))]).SerializeToString()
+    return model(
+        nodes, [port("i", [1], TensorProto.INT64)], [port("y")], [constant("w", np.arange(n))]
+    ).SerializeToString()
 
 
 @pytest.mark.parametrize("how", ["path", "bytes", "bytearray", "memoryview", "file object"])
@@ -84,7 +98,12 @@ def test_large_constants(how: str, tmp_path: Path) -> None:
     data = big(100_000)
     path = tmp_path / "model.onnx"
     path.write_bytes(data)
-    sources = {"path": str(path), "bytes": data, "bytearray": bytearray(data), "memoryview": memoryview(data)}
+    sources = {
+        "path": str(path),
+        "bytes": data,
+        "bytearray": bytearray(data),
+        "memoryview": memoryview(data),
+    }
     loaded = load(open(path, "rb") if how == "file object" else sources[how])
     del data, sources
     assert loaded.run({"i": np.array([99_999])})["y"].tolist() == [99_999]

@@ -3,10 +3,10 @@
 
 import numpy as np
 import onnx
-import pyinfer
 import pytest
 from onnx import TensorProto, helper
 
+import pyinfer
 from hostile.small import constant, load, model, port
 
 Node = helper.make_node
@@ -38,7 +38,9 @@ BROKEN = {
     "the engine's own domain": (graph(Node("Conv", ["x"], ["y"], domain="pyinfer")), ("'pyinfer'",)),
 }  # fmt: skip
 BROKEN["an attribute twice"][0].graph.node[0].attribute.add(name="alpha", f=1.0, type=1)
-BROKEN["a reference outside of functions"][0].graph.node[0].attribute.add(name="alpha", ref_attr_name="z", type=1)
+BROKEN["a reference outside of functions"][0].graph.node[0].attribute.add(
+    name="alpha", ref_attr_name="z", type=1
+)
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -52,19 +54,30 @@ def test_broken_graph(case: str) -> None:
 
 def test_order_of_nodes_does_not_matter() -> None:
     nodes = [Node("Abs", ["t"], ["y"]), Node("Neg", ["x"], ["t"])]
-    assert load(graph(*nodes).SerializeToString()).run({"x": np.float32([1, -2])})["y"].tolist() == [1, 2]
+    assert load(graph(*nodes).SerializeToString()).run({"x": np.float32([1, -2])})[
+        "y"
+    ].tolist() == [1, 2]
 
 
 def test_all_missing_operators_are_named() -> None:
-    nodes = [Node("Nope", ["x"], ["a"], name="n1"), Node("Nope", ["a"], ["b"]), Node("Far", ["b"], ["y"], domain="com.example")]
+    nodes = [
+        Node("Nope", ["x"], ["a"], name="n1"),
+        Node("Nope", ["a"], ["b"]),
+        Node("Far", ["b"], ["y"], domain="com.example"),
+    ]
     made = graph(*nodes)
     trace = 'File "/me/net.py", line 7, in forward\n    y = nope(x)\nFile "/usr/site-packages/torch/x.py", line 1, in f\n    z'
     made.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
     with pytest.raises(pyinfer.UnsupportedError) as error:
         load(made.SerializeToString())
     text = str(error.value)
-    assert text.startswith("2 operators of this model are not supported: Nope (opset 20, 2 nodes, first 'n1', ")
-    assert "from net.py:7, in forward: y = nope(x)" in text and "com.example.Far (opset 1, 1 node)" in text
+    assert text.startswith(
+        "2 operators of this model are not supported: Nope (opset 20, 2 nodes, first 'n1', "
+    )
+    assert (
+        "from net.py:7, in forward: y = nope(x)" in text
+        and "com.example.Far (opset 1, 1 node)" in text
+    )
 
 
 def test_a_constant_that_is_an_input_too_is_a_constant() -> None:
