@@ -218,7 +218,12 @@ static void block_i64(binary_task *t, const void *a, const void *b, void *c, int
             __atomic_store_n(&t->zero, 1, __ATOMIC_RELAXED);
             y[i] = 1;
         }
-    for (int64_t i = 0; i < n; i++) x[i] = t->op->i(x[i], y[i], is_unsigned);
+    if (t->op->i == i_add)
+        for (int64_t i = 0; i < n; i++) x[i] = i_add(x[i], y[i], is_unsigned);
+    else if (t->op->i == i_mul)
+        for (int64_t i = 0; i < n; i++) x[i] = i_mul(x[i], y[i], is_unsigned);
+    else
+        for (int64_t i = 0; i < n; i++) x[i] = t->op->i(x[i], y[i], is_unsigned);
     pi_write_i64(t->c->dtype, c, 1, n, x);
 }
 

@@ -263,7 +263,10 @@ static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_window *w = &q->w;
     void (*combine_row)(size_t, const float *, ptrdiff_t, float *) =
         q->kind == POOL_MAX ? pi_pool()->row_max_f32 : pi_pool()->row_add_f32;
-    float *sum = (float *)call->scratch + thread * w->in[2], none = q->kind == POOL_MAX ? -INFINITY : 0;
+    size_t in_bytes = (size_t)w->in[2] * sizeof(float), out_bytes = (size_t)w->out[2] * sizeof(float);
+    int64_t longest = pi_max_i64(w->in[2], w->out[2]);
+    float *sum = (float *)call->scratch + 2 * thread * longest, *none = sum + longest;
+    for (int64_t i = 0; i < longest; i++) none[i] = q->kind == POOL_MAX ? -INFINITY : 0;
     for (int64_t r = begin; r < end; r++) {
         int64_t h = r % w->out[1], d = r / w->out[1] % w->out[0], plane = r / w->out[1] / w->out[0];
         int64_t d0 = d * w->stride[0] - w->pad[0], h0 = h * w->stride[1] - w->pad[1], kd0, kd1, kh0, kh1;
@@ -271,8 +274,8 @@ static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
         float *y = (float *)call->out[0]->data + r * w->out[2];
         taps_inside(w, 0, d0, w->in[0], &kd0, &kd1);
         taps_inside(w, 1, h0, w->in[1], &kh0, &kh1);
-        for (int64_t i = 0; i < w->in[2]; i++) sum[i] = none;
-        for (int64_t i = 0; i < w->out[2]; i++) y[i] = none;
+        memcpy(sum, none, in_bytes);
+        memcpy(y, none, out_bytes);
         for (int64_t kd = kd0; kd < kd1; kd++)
             for (int64_t kh = kh0; kh < kh1; kh++)
                 combine_row((size_t)w->in[2],
@@ -311,7 +314,8 @@ static pi_status fast_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pool_prepare(prep, err));
     const pi_window *w = &((const pool *)prep->state)->w;
     if (w->nhwc || is_global(prep->node)) return PI_E_OK;
-    if (!pi_mul((size_t)w->in[2], sizeof(float) * (size_t)prep->threads, &bytes)) return pi_fail(err, PI_E_LIMIT, "the row is too long");
+    if (!pi_mul((size_t)pi_max_i64(w->in[2], w->out[2]), 2 * sizeof(float) * (size_t)prep->threads, &bytes))
+        return pi_fail(err, PI_E_LIMIT, "the row is too long");
     prep->scratch = bytes;
     return PI_E_OK;
 }
