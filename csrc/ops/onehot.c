@@ -58,11 +58,12 @@ static pi_status onehot_run(const pi_call *call, pi_error *err)
 
 static pi_status reverse_axes(const pi_node *node, const pi_tensor *const *in, int *batch, int *time, pi_error *err)
 {
-    *batch = (int)pi_attr_int(node, "batch_axis");
-    *time = (int)pi_attr_int(node, "time_axis");
+    int64_t b = pi_attr_int(node, "batch_axis"), t = pi_attr_int(node, "time_axis");
     if (in[0]->rank < 2) return pi_fail(err, PI_E_MODEL, "input has rank %d, expected at least 2", in[0]->rank);
-    if (*batch + *time != 1 || *batch * *time != 0)
-        return pi_fail(err, PI_E_MODEL, "batch_axis %d and time_axis %d are not 0 and 1", *batch, *time);
+    if (!(b == 0 && t == 1) && !(b == 1 && t == 0))
+        return pi_fail(err, PI_E_MODEL, "batch_axis %lld and time_axis %lld are not 0 and 1", (long long)b, (long long)t);
+    *batch = (int)b;
+    *time = (int)t;
     if (in[1]->rank != 1 || in[1]->dim[0] != in[0]->dim[*batch])
         return pi_fail(err, PI_E_MODEL, "sequence_lens want one entry for each of %lld batch entries",
                        (long long)in[0]->dim[*batch]);
