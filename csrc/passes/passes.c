@@ -22,7 +22,7 @@ pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *e
 {
     PI_TRY(pi_graph_sort(g, err));
     PI_TRY(pi_graph_infer(g, options->level > 0 ? pi_op_fold : NULL, err));
-    if (options->level > 0) pi_graph_sweep(g);
+    pi_graph_sweep(g); /* always: implementations expect that somebody wants a result */
     for (const pass *p = pipeline; p->name; p++) {
         if (p->level > options->level || (p->stage == PLAN && !options->planning)) continue;
         PI_TRY(p->run(g, err));
