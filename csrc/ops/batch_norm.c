@@ -6,6 +6,7 @@
 #include "kernels/eltwise/eltwise.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 #include "ops/window.h"
 
 typedef struct {
@@ -166,7 +167,12 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl batch_impls[] = {{"simd", fast_refuse, batch_prepare, fast_run, 1}, {"ref", NULL, batch_prepare, batch_run, 1}, {0}};
+static const pi_impl batch_impls[] = {
+    {"simd", fast_refuse, batch_prepare, fast_run, 1},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
+    {"ref", NULL, batch_prepare, batch_run, 1},
+    {0},
+};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 #define COMMON {"epsilon", PI_ATTR_FLOAT, false, 0, 1e-5f, NULL}, {"momentum", PI_ATTR_FLOAT, false, 0, 0.9f, NULL}

@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 
 /* ---- the problem ---- */
 
@@ -168,6 +169,7 @@ static pi_status conv_run(const pi_call *call, pi_error *err)
 
 static const pi_impl conv_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
                                      {"own", pi_conv_own_refuse, pi_conv_own_prepare, pi_conv_own_run, 0},
+                                     {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
                                      {"ref", NULL, conv_prepare, conv_run, 0}, {0}};
 
 #define CONV_ATTRS                                                                                               \

@@ -6,6 +6,7 @@
 #include "ops/block.h"
 #include "ops/conv.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 
 enum { SPATIAL = 3 };
 
@@ -154,6 +155,7 @@ static pi_status transpose_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl transpose_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
+                                          {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
                                           {"ref", NULL, transpose_prepare, transpose_run, 0}, {0}};
 
 #define TRANSPOSE_ATTRS                                                                                             \

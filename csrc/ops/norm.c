@@ -8,6 +8,7 @@
 #include "ops/bcast.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 
 typedef struct {
     int64_t rows, n;   /* rows of n elements */
@@ -262,11 +263,13 @@ static pi_status group_fast_run(const pi_call *call, pi_error *err)
 
 static const pi_impl layer_impls[] = {
     {"simd", layer_fast_refuse, layer_prepare, layer_fast_run, 1},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
     {"ref", NULL, layer_prepare, norm_run, 1},
     {0},
 };
 static const pi_impl group_impls[] = {
     {"simd", group_fast_refuse, group_prepare, group_fast_run, 1},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
     {"ref", NULL, group_prepare, norm_run, 1},
     {0},
 };

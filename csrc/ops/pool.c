@@ -7,6 +7,7 @@
 #include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 #include "ops/window.h"
 
 typedef enum { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
@@ -344,7 +345,12 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl pool_impls[] = {{"simd", fast_refuse, fast_prepare, fast_run, 0}, {"ref", NULL, pool_prepare, pool_run, 0}, {0}};
+static const pi_impl pool_impls[] = {
+    {"simd", fast_refuse, fast_prepare, fast_run, 0},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
+    {"ref", NULL, pool_prepare, pool_run, 0},
+    {0},
+};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 #define INTS(name) {name, PI_ATTR_INTS, false, 0, 0, NULL}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services for prepare: plan memory, owned objects, and packed weights that plans share. */
 #include <string.h>
+#include "ops/block.h"
 #include "ops/prep.h"
 
 /* ---- packed constants: chains by the constant's address ---- */
@@ -112,13 +113,20 @@ bool pi_prep_is_const(const pi_prep *prep, uint32_t i)
     return (node->in[i] && node->in[i]->constant) || (prep->services->once && prep->in[i]->data);
 }
 
-/* The bytes of constant input i: bound, or read from the file now. */
-static pi_status source_of(const pi_prep *prep, uint32_t i, pi_const *c, pi_tensor *source, pi_error *err)
+/* The bytes of constant input i: bound, or read from the file now. Where prepare sees F32 in place of a narrower type
+ * (ops/widen.h) they are converted into *made. */
+static pi_status source_of(const pi_prep *prep, uint32_t i, pi_const *c, pi_tensor *source, void **made, pi_error *err)
 {
     *source = *prep->in[i];
     if (c) {
         PI_TRY(pi_const_load(c, err));
         source->data = c->t.data;
+        if (c->t.dtype != source->dtype && source->dtype == PI_DTYPE_F32) {
+            int64_t n = pi_tensor_n(&c->t);
+            source->data = *made = pi_calloc(prep->services->arena.heap, (size_t)n, sizeof(float), err);
+            if (!*made) return pi_alloc_status(err);
+            pi_read_f32(c->t.dtype, c->t.data, 1, n, *made);
+        }
     }
     if (!source->data) return pi_fail(err, PI_E_INTERNAL, "input %u is no constant and cannot be packed", i);
     return PI_E_OK;
@@ -132,17 +140,23 @@ pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_si
     pi_packs *packs = c ? services->packs : NULL;
     if (packs && (*out = pi_packs_find(packs, c, key, key_size)) != NULL) return PI_E_OK;
     pi_tensor source;
-    PI_TRY(source_of(prep, i, c, &source, err));
-    void *block = pi_alloc(services->arena.heap, bytes, err);
-    if (!block) return pi_alloc_status(err);
-    pi_status st = pack_fn(arg, &source, block, err);
-    if (st != PI_E_OK) {
-        pi_free(block);
-        return st;
+    pi_status st = PI_E_OK;
+    void *made = NULL, *block = NULL, *done_block;
+    PI_TRY_DONE(source_of(prep, i, c, &source, &made, err));
+    if (!(block = pi_alloc(services->arena.heap, bytes, err))) {
+        st = pi_alloc_status(err);
+        goto done;
     }
-    PI_TRY(packs ? pi_packs_add(packs, c, key, key_size, block, bytes, err) : pi_prep_own(prep, pi_free, block, err));
-    *out = block;
-    return PI_E_OK;
+    PI_TRY_DONE(pack_fn(arg, &source, block, err));
+    done_block = block;
+    block = NULL; /* the next call takes it over */
+    PI_TRY_DONE(packs ? pi_packs_add(packs, c, key, key_size, done_block, bytes, err)
+                      : pi_prep_own(prep, pi_free, done_block, err));
+    *out = done_block;
+done:
+    pi_free(block);
+    pi_free(made);
+    return st;
 }
 
 void pi_prep_drop(pi_prep *prep, uint32_t i)

@@ -9,6 +9,7 @@
 #include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 
 typedef enum { SUM, MEAN, MAX, MIN, PROD, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE } reduce_kind;
 
@@ -391,8 +392,18 @@ static pi_status arg_fast_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl reduce_impls[] = {{"simd", fast_refuse, NULL, reduce_fast_run, 0}, {"ref", NULL, NULL, reduce_run, 0}, {0}};
-static const pi_impl arg_impls[] = {{"simd", fast_refuse, NULL, arg_fast_run, 0}, {"ref", NULL, NULL, arg_run, 0}, {0}};
+static const pi_impl reduce_impls[] = {
+    {"simd", fast_refuse, NULL, reduce_fast_run, 0},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
+    {"ref", NULL, NULL, reduce_run, 0},
+    {0},
+};
+static const pi_impl arg_impls[] = {
+    {"simd", fast_refuse, NULL, arg_fast_run, 0},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
+    {"ref", NULL, NULL, arg_run, 0},
+    {0},
+};
 
 #define INT(name, value) {name, PI_ATTR_INT, false, value, 0, NULL}
 static const pi_attr_def axes_attr[] = {{"axes", PI_ATTR_INTS, false, 0, 0, NULL}, INT("keepdims", 1), {0}};

@@ -5,6 +5,7 @@
 #include "kernels/softmax/softmax.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/widen.h"
 
 typedef struct {
     int64_t outer, n, inner; /* rows of n elements, `inner` apart */
@@ -162,6 +163,7 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
 
 static const pi_impl softmax_impls[] = {
     {"simd", fast_refuse, softmax_prepare, fast_run, 1},
+    {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
     {"ref", NULL, softmax_prepare, softmax_run, 1},
     {0},
 };

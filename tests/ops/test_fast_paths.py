@@ -236,3 +236,37 @@ def test_convolutions(op: str, seed: int) -> None:
     for constant in ([], [1, 2]):
         same(op, [x, w, b], 2e-4, constant=constant, group=group, **window)
         same(op, [x, w, None], 2e-4, constant=constant[:1], group=group)
+
+
+@pytest.mark.parametrize("narrow", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("constant", [False, True])
+def test_sixteen_bits(narrow: Any, constant: bool) -> None:
+    """16-bit floats go through the f32 kernels, constants packed from their f32 form or not."""
+    rng = np.random.default_rng(5)
+
+    def some(*shape: int) -> np.ndarray:
+        return normal(rng, *shape, special=False).astype(narrow)
+
+    def both(op: str, inputs: list[Any], **more: Any) -> None:
+        places = [i for i, x in enumerate(inputs) if i > 0 and x is not None] if constant else []
+        same(op, inputs, 2e-2, constant=places, **more)
+
+    x = some(2, 8, 9, 9)
+    both("Conv", [x, some(16, 8, 3, 3), some(16)], pads=[1, 1, 1, 1])
+    both("Conv", [x, some(8, 1, 3, 3), None], group=8)
+    both("ConvTranspose", [x, some(8, 4, 2, 2), some(4)], strides=[2, 2])
+    both("MatMul", [some(3, 7, 16), some(16, 24)])
+    both("Gemm", [some(7, 16), some(24, 16), some(24)], transB=1)
+    both("Gemm", [some(7, 16), some(24, 16), some(24)], transB=1, beta=0.5)
+    both("LayerNormalization", [some(5, 64), some(64), some(64)])
+    both("RMSNormalization", [some(5, 64), some(64)])
+    both("InstanceNormalization", [x, some(8), some(8)])
+    both("GroupNormalization", [x, some(8), some(8)], num_groups=2)
+    both("BatchNormalization", [x, some(8), some(8), some(8), np.abs(some(8))])
+    both("Softmax", [some(4, 33)])
+    both("ReduceMean", [x, np.array([2, 3])])
+    both("ReduceMax", [x, np.array([1])])
+    both("ArgMax", [some(5, 40)], axis=1)
+    both("MaxPool", [x], kernel_shape=[2, 2])
+    both("AveragePool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    both("GlobalAveragePool", [x])
