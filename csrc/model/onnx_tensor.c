@@ -275,6 +275,7 @@ static void put(void *out, size_t size, size_t i, uint64_t u)
     uint32_t u32 = (uint32_t)u;
     uint16_t u16 = (uint16_t)u;
     switch (size) {
+    case 0: ((uint8_t *)out)[i] = u != 0; break; /* truth */
     case 1: *p = (uint8_t)u; break;
     case 2: memcpy(p, &u16, 2); break;
     case 4: memcpy(p, &u32, 4); break;
@@ -326,9 +327,10 @@ static pi_status from_numbers(pi_reader *r, const read_tensor_head *h, size_t by
     if (k == IN_STRING) return read_strings(r, h->t.rank, h->t.dim, want, &w, 6, out, err);
     pi_const *c = pi_const_new(r->heap, h->t.dtype, h->t.rank, h->t.dim, err);
     if (!c) return pi_alloc_status(err);
+    bool truth = h->t.dtype == PI_DTYPE_BOOL;
     /* packed elements are read to the end of the block, which is larger, and spread from there, front first */
     uint8_t *data = c->t.data, *to = per > 1 ? data + (bytes - want) : data;
-    pi_status st = read_numbers(w, places[k].number, places[k].type, per > 1 ? 1 : size, to, want, err);
+    pi_status st = read_numbers(w, places[k].number, places[k].type, per > 1 ? 1 : truth ? 0 : size, to, want, err);
     if (st != PI_E_OK) {
         pi_const_unref(c);
         return st;
@@ -338,8 +340,6 @@ static pi_status from_numbers(pi_reader *r, const read_tensor_head *h, size_t by
             uint8_t packed = to[i / per];
             for (size_t j = 0; j < per && i + j < bytes; j++) data[i + j] = pi_unpack_small(h->t.dtype, &packed, j);
         }
-    if (h->t.dtype == PI_DTYPE_BOOL)
-        for (size_t i = 0; i < bytes; i++) data[i] = data[i] != 0;
     *out = c;
     return PI_E_OK;
 }
@@ -397,13 +397,24 @@ static pi_status tensor_value(pi_reader *r, const read_tensor_head *h, pi_const 
     return from_numbers(r, h, bytes, out, err);
 }
 
+/* The name, however wrong the rest is. */
+static pi_span find_name(pi_reader *r, pi_span message)
+{
+    pi_wire w = pi_wire_over(message, r->base);
+    pi_field f;
+    bool more;
+    while (pi_wire_next(&w, &f, &more, NULL) == PI_E_OK && more)
+        if (f.number == 8 && f.type == PI_WIRE_BYTES) return f.bytes;
+    return (pi_span){message.p, 0};
+}
+
 pi_status read_tensor(pi_reader *r, pi_span message, pi_span *name, pi_const **out, pi_error *err)
 {
     read_tensor_head h;
     *out = NULL;
     pi_status st = read_head(r, message, &h, err);
     if (st == PI_E_OK) st = tensor_value(r, &h, out, err);
-    if (st != PI_E_OK) pi_error_prefix(err, "tensor '%s': ", read_text(r, h.name));
+    if (st != PI_E_OK) pi_error_prefix(err, "tensor '%s': ", read_text(r, find_name(r, message)));
     if (name) *name = h.name;
     return st;
 }

@@ -111,7 +111,8 @@ pi_status read_sparse(pi_reader *r, pi_span message, pi_span *name, pi_const **o
 /* A 1-d (or scalar) tensor of n strings. `strings` are copied. */
 pi_status read_strings(pi_reader *r, int rank, const int64_t *dim, size_t n, pi_wire *fields, uint32_t number,
                        pi_const **out, pi_error *err) PI_MUST_USE;
-/* Repeated numbers `number` of a message, at most n, as elements of `size` bytes (4 or 8: the bits of the number). */
+/* Repeated numbers `number` of a message, at most n, as elements of `size` bytes: the lowest of the
+ * number; 0: a byte that is 1 if the number is not 0. */
 pi_status read_numbers(pi_wire fields, uint32_t number, pi_wire_type type, size_t size, void *out, size_t n,
                        pi_error *err) PI_MUST_USE;
 

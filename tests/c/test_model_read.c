@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reader on models made by hand. */
+#define _GNU_SOURCE
+#include <unistd.h>
 #include "check.h"
 #include "model/model.h"
 #include "pb.h"
@@ -274,6 +276,37 @@ static void test_hints(void)
     }
 }
 
+/* Large raw data is not read before it is needed: neither from a file, nor from memory. */
+static void test_large(void)
+{
+    enum { FLOATS = 4 << 20 };
+    static float data[FLOATS];
+    data[FLOATS - 1] = 7;
+    pb g = {0}, t = {0};
+    ports(&g);
+    add(&g, "Add", "x w", "y");
+    pb_int(&t, 1, FLOATS), pb_int(&t, 2, 1), pb_text(&t, 8, "w"), pb_bytes(&t, 9, data, sizeof data);
+    pb_message(&g, 5, &t);
+    pb m = pb_model(&g);
+    char path[] = "model_read_XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && write(fd, m.p, m.n) == (ssize_t)m.n && close(fd) == 0);
+    for (int memory = 0; memory < 2; memory++) {
+        pi_heap *heap = pi_heap_new(0);
+        pi_model *model = NULL;
+        pi_model_source source = {.path = memory ? NULL : path, .bytes = m.p, .n = m.n};
+        CHECK(pi_model_read(&source, heap, &model, &error) == PI_E_OK);
+        CHECK(pi_heap_peak(heap) < 1 << 20);
+        pi_const *w = model ? model->graph->node[0]->in[1]->constant : NULL;
+        CHECK(w && w->bytes == sizeof data && pi_const_load(w, &error) == PI_E_OK);
+        CHECK(w && ((const float *)w->t.data)[FLOATS - 1] == 7 && ((const float *)w->t.data)[0] == 0);
+        pi_model_free(model);
+        pi_heap_unref(heap);
+    }
+    CHECK(unlink(path) == 0);
+    free(m.p);
+}
+
 /* Every allocation fails once: the error is told, nothing is left. */
 static void test_no_memory(void)
 {
@@ -303,6 +336,7 @@ int main(void)
     test_bombs();
     test_depth();
     test_hints();
+    test_large();
     test_no_memory();
     CHECK(pi_alloc_alive() == 0);
     return CHECK_DONE();
