@@ -49,7 +49,8 @@ static pi_status dropout_run(const pi_call *call, pi_error *err)
         return PI_E_OK;
     }
     const pi_attr *seed = pi_attr_find(node, "seed");
-    pi_random r = pi_random_start(seed ? (uint64_t)seed->i : pi_random_seed());
+    pi_random r;
+    pi_random_start(&r, seed ? (uint32_t)seed->i : pi_random_seed());
     double scale = 1 / (1 - ratio);
     for (int64_t i = 0; i < n; i++) {
         bool keep = pi_random_uniform(&r) >= ratio;

@@ -10,35 +10,45 @@
 #include "ops/element.h"
 #include "ops/move.h"
 
-/* The product of the step and its constants, from the paper. */
-static const unsigned __int128 random_factor = ((unsigned __int128)2549297995355413924u << 64) | 4865540595714422341u;
-static const unsigned __int128 random_add = ((unsigned __int128)6364136223846793005u << 64) | 1442695040888963407u;
-
-pi_random pi_random_start(uint64_t seed)
+void pi_random_start(pi_random *r, uint32_t seed)
 {
-    pi_random r = {0};
-    (void)pi_random_bits(&r);
-    r.state += seed;
-    (void)pi_random_bits(&r);
-    return r;
+    r->state[0] = seed;
+    for (uint32_t i = 1; i < 624; i++) r->state[i] = 1812433253u * (r->state[i - 1] ^ r->state[i - 1] >> 30) + i;
+    r->at = 624;
 }
 
-uint64_t pi_random_seed(void)
+uint32_t pi_random_seed(void)
 {
     struct timespec now = {0}; /* its address differs by thread */
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec ^ (uintptr_t)&now * 0x9e3779b97f4a7c15u;
+    uint64_t mixed = ((uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec ^ (uintptr_t)&now) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(mixed >> 32);
 }
 
-uint64_t pi_random_bits(pi_random *r)
+static void random_refill(pi_random *r)
 {
-    r->state = r->state * random_factor + random_add;
-    uint64_t x = (uint64_t)(r->state >> 64) ^ (uint64_t)r->state;
-    unsigned turn = (unsigned)(r->state >> 122);
-    return x >> turn | x << (-turn & 63);
+    for (int i = 0; i < 624; i++) {
+        uint32_t y = (r->state[i] & 0x80000000u) | (r->state[(i + 1) % 624] & 0x7fffffffu);
+        r->state[i] = r->state[(i + 397) % 624] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
+    }
+    r->at = 0;
 }
 
-double pi_random_uniform(pi_random *r) { return (double)(pi_random_bits(r) >> 11) * 0x1p-53; }
+uint32_t pi_random_bits(pi_random *r)
+{
+    if (r->at == 624) random_refill(r);
+    uint32_t y = r->state[r->at++];
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c5680u;
+    y ^= y << 15 & 0xefc60000u;
+    return y ^ y >> 18;
+}
+
+double pi_random_uniform(pi_random *r)
+{
+    uint32_t high = pi_random_bits(r) >> 5, low = pi_random_bits(r) >> 6;
+    return (high * 67108864.0 + low) / 9007199254740992.0;
+}
 
 double pi_random_normal(pi_random *r) /* Box and Muller's, one of the two */
 {
@@ -46,13 +56,13 @@ double pi_random_normal(pi_random *r) /* Box and Muller's, one of the two */
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-static pi_random random_of(const pi_node *node)
+/* A seed that is a whole number counts as that number. */
+static void random_of(const pi_node *node, pi_random *r)
 {
     const pi_attr *seed = pi_attr_find(node, "seed");
-    uint32_t bits;
-    if (!seed) return pi_random_start(pi_random_seed());
-    memcpy(&bits, &seed->f, sizeof bits);
-    return pi_random_start(bits);
+    uint32_t bits = seed ? pi_float_bits(seed->f) : pi_random_seed();
+    if (seed && seed->f >= 0 && seed->f < 4294967296.0f && seed->f == floorf(seed->f)) bits = (uint32_t)seed->f;
+    pi_random_start(r, bits);
 }
 
 /* dtype from the attribute; without it the input's, or F32. */
@@ -87,7 +97,8 @@ static pi_status random_run(const pi_call *call, pi_error *err)
     pi_tensor *out = call->out[0];
     double a = (double)pi_attr_float(call->node, normal ? "mean" : "low");
     double b = (double)pi_attr_float(call->node, normal ? "scale" : "high");
-    pi_random r = random_of(call->node);
+    pi_random r;
+    random_of(call->node, &r);
     int64_t n = pi_tensor_n(out);
     for (int64_t i = 0; i < n; i++)
         pi_element_put(out->dtype, out->data, i, normal ? a + b * pi_random_normal(&r) : a + (b - a) * pi_random_uniform(&r));
@@ -104,7 +115,8 @@ static pi_status bernoulli_run(const pi_call *call, pi_error *err)
 {
     PI_TRY(pi_move_outputs(call, err));
     pi_tensor *out = call->out[0];
-    pi_random r = random_of(call->node);
+    pi_random r;
+    random_of(call->node, &r);
     int64_t n = pi_tensor_n(out);
     for (int64_t i = 0; i < n; i++) {
         double p = pi_element_get(call->in[0]->dtype, call->in[0]->data, i);
@@ -128,7 +140,8 @@ static pi_status multinomial_run(const pi_call *call, pi_error *err)
     PI_TRY(pi_move_outputs(call, err));
     const pi_tensor *in = call->in[0];
     pi_tensor *out = call->out[0];
-    pi_random r = random_of(call->node);
+    pi_random r;
+    random_of(call->node, &r);
     int64_t classes = in->dim[1], samples = out->dim[1];
     for (int64_t b = 0; b < in->dim[0]; b++) {
         double top = -INFINITY, total = 0;
