@@ -13,7 +13,7 @@ static pi_status take_conv(pi_graph *g, pi_node *conv, const char *name, pi_erro
     pi_attr attr[16];
     uint32_t n_attrs = conv->n_attrs;
     if (!pi_is_f32(in[0]) || !pi_is_f32(in[1]) || !pi_tensor_known(&conv->out[0]->t) || n_attrs > 16) return PI_E_OK;
-    memcpy(attr, conv->attr, n_attrs * sizeof *attr);
+    if (n_attrs) memcpy(attr, conv->attr, n_attrs * sizeof *attr);
     pi_node *node = pi_rewrite(g, conv, pi_op_internal(name), in, 4, err);
     if (!node) return pi_alloc_status(err);
     for (uint32_t i = 0; i < n_attrs; i++) PI_TRY(pi_attr_set(g, node, &attr[i], err));
