@@ -150,7 +150,7 @@ static pi_value *next_output(const pi_scope *caller, pi_wire *w, bool *more)
         if (f.number != 2) continue;
         if (!f.bytes.n) return NULL;
         uint32_t id = pi_map_get(&caller->names, (const char *)f.bytes.p, f.bytes.n);
-        return caller->g->value[id & READ_ABSENT];
+        return id == UINT32_MAX ? NULL : caller->g->value[id & READ_ABSENT];
     }
 }
 

@@ -74,13 +74,17 @@ __attribute__((noinline)) static pi_status set_source(pi_reader *r, const pi_sco
     return *source ? PI_E_OK : pi_alloc_status(err);
 }
 
-/* "Conv 'layer1' (#12): " in front of an error that was found in a node. */
-__attribute__((noinline, cold)) static void node_error(pi_reader *r, const read_node_head *node, pi_error *err)
+/* "Conv 'layer1' (#12), from net.py:7, in forward: " in front of an error that was found in a node. */
+__attribute__((noinline, cold)) static void node_error(pi_reader *r, const pi_scope *scope, const read_node_head *node,
+                                                       pi_error *err)
 {
-    if (node->name.n)
-        pi_error_prefix(err, "%s '%s' (#%u): ", read_text(r, node->op), read_text(r, node->name), node->number);
-    else
-        pi_error_prefix(err, "%s (#%u): ", read_text(r, node->op), node->number);
+    char line[200] = "";
+    pi_span trace;
+    if (read_trace(r, node, &trace, NULL) == PI_E_OK) read_source_line(trace, line, sizeof line);
+    const char *source = line[0] ? line : scope->source ? scope->source : "";
+    const char *name = read_text(r, node->name), *mark = node->name.n ? "'" : "";
+    pi_error_prefix(err, "%s%s%s%s%s (#%u)%s%s: ", read_text(r, node->op), node->name.n ? " " : "", mark, name, mark, node->number,
+                    source[0] ? ", from " : "", source);
 }
 
 bool read_is_constant(const pi_reader *r, const read_node_head *node)
@@ -183,6 +187,7 @@ static pi_status connect(pi_reader *r, pi_scope *scope, const read_node_head *he
         if (f.number == 2) {
             if (f.bytes.n && out < node->n_out) {
                 uint32_t id = pi_map_get(&scope->names, (const char *)f.bytes.p, f.bytes.n);
+                if (id == UINT32_MAX) return pi_fail(err, PI_E_MODEL, "the model's bytes change while they are read");
                 pi_node_set_out(node, out, scope->g->value[id & READ_ABSENT]);
             }
             out++;
@@ -315,7 +320,7 @@ pi_status read_nodes(pi_reader *r, pi_scope *scope, pi_span message, uint32_t nu
             PI_TRY(read_node(r, s, i++, &node, err));
             pi_status st = second ? add_node(r, scope, &node, err) : declare_node(r, scope, &node, err);
             if (st != PI_E_OK) {
-                node_error(r, &node, err);
+                node_error(r, scope, &node, err);
                 return st;
             }
         }

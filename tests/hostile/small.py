@@ -93,6 +93,14 @@ def refer(node: onnx.NodeProto, name: str, to: str, kind: int) -> onnx.NodeProto
     return node
 
 
+def field(number: int, payload: bytes) -> bytes:
+    """A field of a protobuf message, by hand: what the protobuf package would refuse to write."""
+    head, n = bytes([number << 3 | 2]), len(payload)
+    while n >= 0x80:
+        head, n = head + bytes([n & 0x7F | 0x80]), n >> 7
+    return head + bytes([n]) + payload
+
+
 def load(source: Any, external_dir: str | None = None) -> Any:
     if external_dir is not None:
         return model_loader(source, {}, external_dir)  # no public way yet to give bytes a folder

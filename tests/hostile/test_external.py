@@ -11,18 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 
 import pyinfer
-from hostile.small import load, model, port, survive
+from hostile.small import field, load, model, port, survive
 
 VALUES = np.arange(4, dtype=np.float32)
 LARGE = np.arange(1 << 15, dtype=np.float32)  # stays in the file until it is needed
 SECRET = b"\0" * 4096
-
-
-def field(number: int, payload: bytes) -> bytes:
-    head, n = bytes([number << 3 | 2]), len(payload)
-    while n >= 0x80:
-        head, n = head + bytes([n & 0x7F | 0x80]), n >> 7
-    return head + bytes([n]) + payload
 
 
 def with_data(

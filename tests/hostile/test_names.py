@@ -80,6 +80,17 @@ def test_all_missing_operators_are_named() -> None:
     )
 
 
+def test_the_line_of_the_users_code_is_told() -> None:
+    made = graph(Node("Add", ["x", "gone"], ["y"], name="sum"))
+    trace = 'File "/me/net.py", line 7, in forward\n    y = x + z'
+    made.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
+    with pytest.raises(
+        pyinfer.ModelError,
+        match=r"^Add 'sum' \(#0\), from net.py:7, in forward: y = x \+ z: 'gone' is not",
+    ):
+        load(made.SerializeToString())
+
+
 def test_a_constant_that_is_an_input_too_is_a_constant() -> None:
     made = graph(Node("Add", ["x", "c"], ["y"]), constants=[constant("c", [1, 2])], ir=3)
     made.graph.input.append(port("c", [2]))
