@@ -60,7 +60,8 @@ typedef struct pi_impl {
     const char *name; /* "onednn", "simd", "ref" */
     /* NULL if this implementation takes the node, else a static text that says why not. Shapes are known. NULL fn: takes all. */
     const char *(*refuse)(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
-    /* Once per plan: choose, pack, size scratch. May be NULL. */
+    /* Once per plan: choose, pack, size scratch. May be NULL. UNSUPPORTED: refuses after all (what only making it shows),
+     * the next candidate is asked. */
     pi_status (*prepare)(pi_prep *prep, pi_error *err);
     /* Fails only on faults in the data (an index out of range) and on cancel. Allocates nothing, but for outputs whose
      * shape depends on data. */

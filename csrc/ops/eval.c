@@ -84,22 +84,33 @@ static pi_status own_strings(eval *e, uint32_t i, pi_error *err)
 
 /* ---- one call ---- */
 
-static const pi_impl *choose(const pi_node *node, const char *name, const pi_tensor *const *in,
-                             const pi_tensor *const *out, pi_error *err)
+/* Prepares the first implementation (of this name) that neither refuses at once nor, with UNSUPPORTED, in prepare. */
+static pi_status prepare(pi_prep *prep, const char *name, const pi_impl **chosen, pi_error *err)
 {
+    const pi_prep before = *prep;
     const char *why = "there is none of this name";
-    for (const pi_impl *impl = node->op->impls; impl && impl->name; impl++) {
+    pi_error late;
+    for (const pi_impl *impl = prep->node->op->impls; impl && impl->name; impl++) {
         if (name && strcmp(name, impl->name) != 0) continue;
-        why = impl->refuse ? impl->refuse(node, in, out) : NULL;
-        if (!why) return impl;
+        why = impl->refuse ? impl->refuse(prep->node, prep->in, prep->out) : NULL;
+        if (why) continue;
+        pi_status st = impl->prepare ? impl->prepare(prep, &late) : PI_E_OK;
+        *chosen = impl;
+        if (st == PI_E_OK) return PI_E_OK;
+        if (st != PI_E_UNSUPPORTED) {
+            if (err) *err = late;
+            return st;
+        }
+        why = late.text;
+        *prep = before;
     }
-    (void)pi_fail(err, name ? PI_E_INPUT : PI_E_UNSUPPORTED, "no implementation %s%s%s: %s", name ? "'" : "",
-                  name ? name : "", name ? "'" : "fits", why);
-    return NULL;
+    return pi_fail(err, name ? PI_E_INPUT : PI_E_UNSUPPORTED, "no implementation %s%s%s: %s", name ? "'" : "",
+                   name ? name : "", name ? "'" : "fits", why);
 }
 
-static pi_status run_impl(eval *e, const pi_impl *impl, const pi_tensor *const *in, int threads, pi_error *err)
+static pi_status run_impl(eval *e, const char *name, const pi_tensor *const *in, int threads, pi_error *err)
 {
+    const pi_impl *impl = NULL;
     pi_status st = PI_E_OK;
     void *scratch = NULL;
     pi_services services;
@@ -110,7 +121,7 @@ static pi_status run_impl(eval *e, const pi_impl *impl, const pi_tensor *const *
     pi_prep prep = {.node = e->node, .in = in, .out = (const pi_tensor *const *)e->bound, .threads = threads,
                     .services = &services};
     pi_run run = {.threads = threads, .heap = e->heap, .strings = e->strings, .runtime = e, .output = output_later};
-    if (impl->prepare) PI_TRY_DONE(impl->prepare(&prep, err));
+    PI_TRY_DONE(prepare(&prep, name, &impl, err));
     if (prep.scratch && !(scratch = pi_alloc(e->heap, prep.scratch, err))) {
         st = pi_alloc_status(err);
         goto done;
@@ -146,9 +157,7 @@ static pi_status eval_run(eval *e, const char *name, const pi_tensor *const *in,
     if ((node->op->flags & PI_OP_VIEW) && e->out[0]) {
         PI_TRY(copy_view(e, in[0]));
     } else {
-        const pi_impl *impl = choose(node, name, in, (const pi_tensor *const *)e->bound, err);
-        if (!impl) return name ? PI_E_INPUT : PI_E_UNSUPPORTED;
-        PI_TRY(run_impl(e, impl, in, threads, err));
+        PI_TRY(run_impl(e, name, in, threads, err));
     }
     for (uint32_t i = 0; i < node->n_out; i++) {
         if (!e->bound[i]) continue;

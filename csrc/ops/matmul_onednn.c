@@ -92,8 +92,7 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
-    why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
-    return why ? why : pi_dnnl_matmul_refuse(&d, 0);
+    return describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
 }
 
 static pi_status pack_b(void *arg, const pi_tensor *source, void *out, pi_error *err)

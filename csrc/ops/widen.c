@@ -44,9 +44,10 @@ static void widen_view(const pi_node *node, const pi_tensor *const *in, const pi
     }
 }
 
-static const pi_impl *choose(const pi_node *node, const wide_view *v)
+/* The next implementation behind `last` (NULL: the first) that takes the f32 tensors and is not the reference. */
+static const pi_impl *choose(const pi_node *node, const wide_view *v, const pi_impl *last)
 {
-    for (const pi_impl *impl = node->op->impls; impl[0].name && impl[1].name; impl++) {
+    for (const pi_impl *impl = last ? last + 1 : node->op->impls; impl[0].name && impl[1].name; impl++) {
         if (impl->run == pi_widen_run) continue;
         if (!impl->refuse || !impl->refuse(node, v->in, (const pi_tensor *const *)v->out)) return impl;
     }
@@ -61,7 +62,7 @@ const char *pi_widen_refuse(const pi_node *node, const pi_tensor *const *in, con
     for (uint32_t i = 0; i < node->n_in; i++) some = some || is_narrow(in[i]);
     if (!some) return "only f16 and bf16";
     widen_view(node, in, out, &v);
-    return choose(node, &v) ? NULL : "no faster implementation for f32";
+    return choose(node, &v, NULL) ? NULL : "no faster implementation for f32";
 }
 
 /* ---- prepare ---- */
@@ -105,12 +106,16 @@ pi_status pi_widen_prepare(pi_prep *prep, pi_error *err)
     widen_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
     widen_view(node, prep->in, prep->out, &v);
-    if (!(s->inner = choose(node, &v))) return pi_fail(err, PI_E_INTERNAL, "no implementation for f32");
-    pi_prep inner = *prep;
-    inner.in = v.in;
-    inner.out = (const pi_tensor *const *)v.out;
-    inner.state = NULL;
-    if (s->inner->prepare) PI_TRY(s->inner->prepare(&inner, err));
+    pi_prep inner;
+    pi_status st = pi_fail(err, PI_E_UNSUPPORTED, "no faster implementation for f32");
+    while (st == PI_E_UNSUPPORTED && (s->inner = choose(node, &v, s->inner)) != NULL) {
+        inner = *prep;
+        inner.in = v.in;
+        inner.out = (const pi_tensor *const *)v.out;
+        inner.state = NULL;
+        st = s->inner->prepare ? s->inner->prepare(&inner, err) : PI_E_OK;
+    }
+    if (st != PI_E_OK) return st;
     s->state = inner.state;
     prep->flops = inner.flops;
     size_t used = 0;

@@ -57,9 +57,10 @@ pi_status pi_plan_new(pi_graph *g, pi_packs *packs, const pi_plan_options *optio
                       pi_error *err) PI_MUST_USE;
 void pi_plan_free(pi_plan *plan);
 
-/* The first candidate of the node's row that takes these shapes; `refused` (may be NULL) gets the reasons of the others. */
-const pi_impl *pi_plan_choose(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out,
-                              const pi_plan_options *options, char *refused, size_t size);
+/* Prepares the first candidate of the row of prep->node that takes these shapes; `refused` gets the reasons of the others,
+ * "" if there are none. UNSUPPORTED if there is no candidate. */
+pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const pi_impl **impl, char *refused, size_t size,
+                          pi_error *err) PI_MUST_USE;
 /* Its output is its first input under another shape: no step is made for it. */
 bool pi_plan_is_view(const pi_node *node);
 /* plan_memory.c: fills place, arena_bytes, output_copied. Algorithm: greedy by size, arXiv 2001.03288 section 5.2. */

@@ -16,17 +16,35 @@ static const char *refusal(const pi_node *node, const pi_impl *impl, const pi_te
     return impl->refuse ? impl->refuse(node, in, out) : NULL;
 }
 
-const pi_impl *pi_plan_choose(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out,
-                              const pi_plan_options *options, char *refused, size_t size)
+pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const pi_impl **impl, char *refused, size_t size,
+                          pi_error *err)
 {
+    const pi_prep before = *prep;
+    const uint64_t drop = prep->services->drop;
+    pi_error late;
     size_t n = 0;
-    if (size) refused[0] = '\0';
-    for (const pi_impl *impl = node->op->impls; impl->name; impl++) {
-        const char *why = refusal(node, impl, in, out, options);
-        if (!why) return impl;
-        if (n < size) n += (size_t)snprintf(refused + n, size - n, "%s%s: %s", n ? "; " : "", impl->name, why);
+    refused[0] = '\0';
+    for (const pi_impl *i = prep->node->op->impls; i->name; i++) {
+        const char *why = refusal(prep->node, i, prep->in, prep->out, options);
+        if (!why) {
+            bool last = !i[1].name;
+            pi_status st = i->prepare ? i->prepare(prep, last ? err : &late) : PI_E_OK;
+            if (st == PI_E_OK) {
+                *impl = i;
+                return PI_E_OK;
+            }
+            if (last || st != PI_E_UNSUPPORTED) {
+                if (!last && err) *err = late;
+                return st;
+            }
+            why = late.text;
+            *prep = before;
+            prep->services->drop = drop;
+        }
+        if (n < size) n += (size_t)snprintf(refused + n, size - n, "%s%s: %s", n ? "; " : "", i->name, why);
     }
-    return NULL; /* a row whose last candidate refuses: only for types that nothing here computes */
+    /* a row whose last candidate refuses: only for types that nothing here computes */
+    return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
 }
 
 /* Tensors of a node's inputs and outputs, constants loaded; false in *known: some shape is not known. */
@@ -60,12 +78,10 @@ static pi_status build_step(pi_plan *plan, pi_node *node, const pi_tensor **in, 
     PI_TRY(gather(node, in, out, &known, err));
     plan->services.drop = 0;
     if (known) {
-        step->impl = pi_plan_choose(node, in, out, &plan->options, refused, sizeof refused);
-        if (!step->impl) return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
+        pi_prep prep = {.node = node, .in = in, .out = out, .threads = plan->options.threads, .services = &plan->services};
+        PI_TRY(pi_plan_prepare(&prep, &plan->options, &step->impl, refused, sizeof refused, err));
         if (refused[0] && !(step->refused = pi_arena_strndup(&plan->services.arena, refused, strlen(refused), err)))
             return pi_alloc_status(err);
-        pi_prep prep = {.node = node, .in = in, .out = out, .threads = plan->options.threads, .services = &plan->services};
-        if (step->impl->prepare) PI_TRY(step->impl->prepare(&prep, err));
         step->state = prep.state;
         step->scratch = prep.scratch;
         step->flops = prep.flops;

@@ -77,8 +77,6 @@ static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call
     if (d->ready && same_types(d, node, call)) return PI_E_OK;
     dynamic_reset(d);
     const pi_tensor *const *out = (const pi_tensor *const *)call->out;
-    d->impl = pi_plan_choose(node, call->in, out, &c->plan->options, refused, sizeof refused);
-    if (!d->impl) return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
     const pi_tensor **bare = pi_calloc(c->plan->heap, node->n_in + 1u, sizeof *bare, err);
     if (!bare) return pi_alloc_status(err);
     pi_services_init(&d->services, c->plan->heap, NULL);
@@ -98,15 +96,11 @@ static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call
         if (shown) memcpy(d->type[i].data, call->in[i]->data, shown);
     }
     pi_prep prep = {.node = node, .in = bare, .out = out, .threads = c->run.threads, .services = &d->services};
-    if (d->impl->prepare) {
-        pi_status st = d->impl->prepare(&prep, err);
-        pi_free(bare);
-        if (st != PI_E_OK) {
-            dynamic_reset(d);
-            return st;
-        }
-    } else {
-        pi_free(bare);
+    pi_status st = pi_plan_prepare(&prep, &c->plan->options, &d->impl, refused, sizeof refused, err);
+    pi_free(bare);
+    if (st != PI_E_OK) {
+        dynamic_reset(d);
+        return st;
     }
     d->state = prep.state;
     d->scratch = prep.scratch;
