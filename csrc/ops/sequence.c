@@ -12,15 +12,13 @@ static pi_status sequence_infer(const pi_node *node, const pi_tensor *const *in,
     return PI_E_OK;
 }
 
-static const char *sequence_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+static pi_status sequence_run(const pi_call *call, pi_error *err)
 {
-    (void)node;
-    (void)in;
-    (void)out;
-    return "only sequences that are made in the model and read at constant places are supported";
+    (void)call;
+    return pi_fail(err, PI_E_UNSUPPORTED, "only sequences that are made in the model and read at constant places are supported");
 }
 
-static const pi_impl impls[] = {{.name = "none", .refuse = sequence_refuse}, {0}};
+static const pi_impl impls[] = {{.name = "ref", .run = sequence_run}, {0}};
 
 static const pi_attr_def split_attrs[] = {
     {.name = "axis", .kind = PI_ATTR_INT, .i = 0}, {.name = "keepdims", .kind = PI_ATTR_INT, .i = 1}, {0}};

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pyinfer
 import pytest
 from onnx import helper, numpy_helper
+
+import pyinfer
 
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
