@@ -1,6 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 from typing import Any
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 version: str
 
@@ -14,6 +16,7 @@ class Cancelled(PyinferError): ...
 
 _Row = tuple[str, str, tuple[int | str | None, ...] | None]
 
+@disjoint_base
 class Model:
     def __new__(
         cls, source: str | bytes, options: dict[str, int], external_dir: str | None = None

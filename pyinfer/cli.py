@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -220,7 +221,7 @@ def _peer(name: str, path: str, threads: int) -> Callable[[dict[str, np.ndarray]
         config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.compile_model(path, "CPU", config)
         request = compiled.create_infer_request()
-        return request.infer
+        return lambda feeds: request.infer(feeds)
     if name == "torch":
         raise Problem("torch cannot run an ONNX file: see benchmarks/models.py for modules")
     raise Problem(f"--vs knows onnxruntime and openvino, not {name!r}")
@@ -238,7 +239,7 @@ def cmd_bench(args: argparse.Namespace) -> int:
             peer = _peer(name, args.model, model.threads)
         except ImportError:
             raise Problem(f"{name} is not installed: pip install {name}") from None
-        runs[name] = lambda peer=peer: peer(feeds)
+        runs[name] = functools.partial(peer, feeds)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
@@ -303,8 +304,8 @@ def cmd_ops(args: argparse.Namespace) -> int:
     versions: dict[str, list[int]] = {}
     for domain, name, since, _, _ in rows:
         versions.setdefault(f"{domain}.{name}" if domain else name, []).append(since)
-    for name, since in sorted(versions.items()):
-        print(f"{name:28} since opset {', '.join(map(str, sorted(since)))}")
+    for name, opsets in sorted(versions.items()):
+        print(f"{name:28} since opset {', '.join(map(str, sorted(opsets)))}")
     print(f"{len(versions)} operators, {len(rows)} versions")
     return 0
 

@@ -40,7 +40,7 @@ class Port(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Bytes that a model holds now (weights, plans, activations), and the most since it was loaded."""
+    """Bytes that a model holds now (weights, plans, activations), and its most since loading."""
 
     used: int
     peak: int
@@ -133,7 +133,8 @@ class Model(_core.Model):
             self._warned = True
             have = "; ".join(map(str, self.inputs))
             warnings.warn(
-                f"an input was cast or copied to fit; to avoid that, give C-contiguous arrays of {have}",
+                "an input was cast or copied to fit; to avoid that, give C-contiguous arrays of "
+                f"{have}",
                 InputWarning,
                 stacklevel=3,
             )
@@ -211,12 +212,13 @@ class _ManyOutputs(Model):
         result = super().__call__(*arrays, **named)
         if self._pack is None:
             fields = [row[0] for row in self.output_rows]
-            self._pack = namedtuple("Outputs", fields, rename=True)._make
+            outputs = namedtuple("Outputs", fields, rename=True)  # type: ignore[misc]
+            self._pack = outputs._make
         return self._pack(result)
 
 
 def _load(source: Any, options: dict[str, int], folder: str | None) -> Model:
-    model = Model(source, options, folder)
+    model: Model = Model(source, options, folder)
     if len(model.output_rows) != 1:
         model.close()
         model = _ManyOutputs(source, options, folder)
@@ -250,8 +252,8 @@ def _read_source(source: Any) -> tuple[Any, str | None]:
     if hasattr(source, "SerializeToString"):  # onnx.ModelProto
         return source.SerializeToString(), None
     raise TypeError(
-        f"load() takes a path, bytes, a file object, an onnx.ModelProto or a torch.onnx.ONNXProgram, "
-        f"not {type(source).__name__}"
+        "load() takes a path, bytes, a file object, an onnx.ModelProto or a "
+        f"torch.onnx.ONNXProgram, not {type(source).__name__}"
     )
 
 
