@@ -16,30 +16,54 @@ ALLOWED = (pyinfer.PyinferError, MemoryError)
 SMALL = 1 << 16  # elements of an input that is made up
 
 
-def feeds(model: pyinfer.Model) -> dict[str, np.ndarray] | None:
-    """Zeros for each input, two for each free dimension; None if an input is too large, or of a type that NumPy lacks."""
+FLOATS = {
+    0: 0.0,
+    -1: math.nan,
+    3: 1.5,
+    2**62: 1e38,
+}  # what a number of `fills` is in a tensor of floats
+
+
+def dtype_of(name: str) -> np.dtype | None:
+    if name in ("str", "string", "object"):
+        return np.dtype(object)
+    if name in np.sctypeDict:
+        return np.dtype(name)
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    return np.dtype(getattr(ml_dtypes, name)) if hasattr(ml_dtypes, name) else None
+
+
+def array(shape: tuple[int, ...], dtype: np.dtype, fill: int) -> np.ndarray:
+    if dtype.hasobject:
+        return np.full(shape, "" if fill == 0 else str(fill), object)
+    if dtype.kind in "iu":
+        return np.full(shape, fill, np.int64).astype(dtype)
+    with np.errstate(all="ignore"):
+        return np.full(shape, FLOATS[fill]).astype(dtype)
+
+
+def feeds(model: pyinfer.Model, fill: int) -> dict[str, np.ndarray] | None:
+    """The number for each input, two for each free dimension; None if an input is too large, or of a type that NumPy lacks."""
     made = {}
     for row in model.inputs:
         shape = tuple(d if isinstance(d, int) and d >= 0 else 2 for d in row.shape or ())
-        name = str(row.dtype)
-        if name in ("str", "string", "object"):
-            dtype = np.dtype(object)
-        elif name in np.sctypeDict:
-            dtype = np.dtype(name)
-        else:
+        dtype = dtype_of(str(row.dtype))
+        if dtype is None or math.prod(shape) > SMALL:
             return None
-        if math.prod(shape) > SMALL:
-            return None
-        made[row.name] = np.full(shape, "" if dtype.hasobject else 0, dtype)
+        made[row.name] = array(shape, dtype, fill)
     return made
 
 
-def attempt(source: bytes | str, run: bool) -> str:
+def attempt(source: bytes | str, fills: list[int]) -> str:
     try:
         model = pyinfer.load(source)
-        inputs = feeds(model) if run else None
-        if inputs is not None:
-            model.run(inputs)
+        for fill in fills:
+            inputs = feeds(model, fill)
+            if inputs is not None:
+                model.run(inputs)
     except ALLOWED as error:
         assert type(error) is MemoryError or str(error), "an error without text"
         return f"{type(error).__name__}: {error}".replace("\n", " ")
@@ -61,7 +85,7 @@ def main() -> int:
     def work() -> None:
         nonlocal lines
         for source in sources:
-            print(attempt(source, options["run"]), flush=True)
+            print(attempt(source, options["fills"]), flush=True)
             lines += 1
 
     if options["stack"]:

@@ -107,23 +107,35 @@ def load(source: Any, external_dir: str | None = None) -> Any:
     return pyinfer.load(source)
 
 
+def environment() -> dict[str, str]:
+    """Of a child: the same pyinfer, from any folder; and CHILD_LD_PRELOAD=libasan.so as LD_PRELOAD: for sanitizers, which
+    onnx in this process does not bear. CHILD_PYTHONPATH names the pyinfer that was built with them."""
+    own = {
+        name.removeprefix("CHILD_"): value
+        for name, value in os.environ.items()
+        if name.startswith("CHILD_")
+    }
+    return os.environ | {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])} | own
+
+
 def survive(
     sources: Sequence[bytes | str],
     *,
-    run: bool = True,
+    fills: Sequence[int] = (0,),
     stack: int = 0,
     memory: int = 0,
     seconds: int = 500,
 ) -> list[str]:
-    """Loads each model (bytes, or a path) in one child, and runs what loads on zeros. A line for each: "ok", or the class
+    """Loads each model (bytes, or a path) in one child, and runs what loads on inputs of each number (see child.py). A line for each: "ok", or the class
     of the error and its text. Fails if the child dies, names the model that killed it, or if an error is of no class of ours."""
-    options = {"run": run, "stack": stack, "memory": memory}
+    if "CHILD_LD_PRELOAD" in os.environ:  # the address sanitizer takes all addresses
+        memory = 0
+    options = {"fills": list(fills), "stack": stack, "memory": memory}
     done = subprocess.run(
         [sys.executable, str(CHILD)],
         input=pickle.dumps((list(sources), options)),
         capture_output=True,
-        env=os.environ
-        | {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])},  # the same one, from any folder
+        env=environment(),
         timeout=seconds,
     )
     lines = done.stdout.decode(errors="replace").splitlines()
