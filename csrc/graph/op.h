@@ -66,7 +66,8 @@ typedef struct pi_impl {
     /* Fails only on faults in the data (an index out of range) and on cancel. Allocates nothing, but for outputs whose
      * shape depends on data. */
     pi_status (*run)(const pi_call *call, pi_error *err);
-    /* Bit i: out[0] may have the memory of in[i] where their bytes are equal in number. */
+    /* Bit i: out[0] may have the memory of in[i] where their bytes are equal in number, and no input without a bit is in
+     * the same memory. */
     unsigned inplace;
 } pi_impl;
 

@@ -154,7 +154,7 @@ static pi_status transpose_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl transpose_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 0},
+static const pi_impl transpose_impls[] = {{"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 8},
                                           {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
                                           {"ref", NULL, transpose_prepare, transpose_run, 0}, {0}};
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "onednn/onednn.h"
 #include "ops/block.h"
+#include "ops/conv.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
@@ -74,7 +75,7 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
     d->b.row = p.b.row;
     d->b.col = p.b.col;
     d->end.act = p.act;
-    d->end.residual = residual || s->bias_is_residual ? PI_DNNL_ADD : PI_DNNL_NO_RESIDUAL;
+    d->end.residual = residual ? PI_DNNL_SUM : s->bias_is_residual ? PI_DNNL_ADD : PI_DNNL_NO_RESIDUAL;
     return NULL;
 }
 
@@ -160,6 +161,6 @@ pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err)
                          .dst = call->out[0]->data, .scratch = call->scratch};
     if (s->has_bias) args.bias = s->bias ? s->bias : bias->data;
     if (s->bias_is_residual) args.residual = bias->data;
-    if (residual) args.residual = residual->data;
+    if (residual) pi_residual_into(call, residual);
     return pi_dnnl_run(s->object, &args, err);
 }

@@ -91,8 +91,10 @@ static bool can_join(planner *p, uint32_t k, uint32_t i)
     if (!from || !to || from == to || from->last != k || from->kind != PI_PLACE_ARENA) return false;
     if (to->kind != PI_PLACE_ARENA && to->kind != PI_PLACE_OUTPUT) return false;
     if (from->bytes != to->bytes) return false;
-    for (uint32_t j = 0; j < node->n_in; j++) /* another input in the same memory must be the same elements */
-        if (j != i && storage_of(p, node->in[j]) == from && !pi_tensor_same_shape(&node->in[j]->t, &in->t)) return false;
+    for (uint32_t j = 0; j < node->n_in; j++) { /* another input in the same memory: allowed too, and the same elements */
+        if (j == i || storage_of(p, node->in[j]) != from) continue;
+        if (j >= 32 || !(step->impl->inplace >> j & 1) || !pi_tensor_same_shape(&node->in[j]->t, &in->t)) return false;
+    }
     return true;
 }
 

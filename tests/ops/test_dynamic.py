@@ -53,3 +53,34 @@ def test_other_scales_with_the_same_result_shape() -> None:
     assert results[0].shape == results[1].shape
     assert not np.array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_an_input_that_is_read_twice_is_not_overwritten() -> None:
+    nodes = [
+        helper.make_node("Sin", ["x"], ["r"]),
+        helper.make_node("Sum", ["r", "b", "r"], ["s"]),
+        helper.make_node("Cos", ["s"], ["y"]),
+    ]
+    inputs = {"x": (TensorProto.FLOAT, [64]), "b": (TensorProto.FLOAT, [64])}
+    model = pyinfer.load(model_of(nodes, inputs, []))
+    x, b = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
+    y = model.run({"x": x, "b": b})["y"]
+    np.testing.assert_allclose(y, np.cos(2 * np.sin(x) + b), rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_of_its_own_residual() -> None:
+    """relu(x) goes into the convolution and is added to its result: the sum may not be formed in its memory."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Conv", ["r", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "r"], ["s"]),
+        helper.make_node("Relu", ["s"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((8, 8, 3, 3)).astype(np.float32)
+    inputs = {"x": (TensorProto.FLOAT, [1, 8, 9, 9])}
+    weights = helper.make_tensor("w", TensorProto.FLOAT, w.shape, w.ravel())
+    x = rng.standard_normal((1, 8, 9, 9)).astype(np.float32)
+    fused = pyinfer.load(model_of(nodes, inputs, [weights])).run({"x": x})["y"]
+    plain = pyinfer.load(model_of(nodes, inputs, [weights]), level=0).run({"x": x})["y"]
+    np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
