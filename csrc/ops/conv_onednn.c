@@ -9,6 +9,7 @@
 typedef struct {
     pi_dnnl *object;
     const void *weights; /* packed; NULL: in[1] as it is */
+    size_t pack_bytes;   /* not 0: weights that vary are packed in each run, into the front of the scratch */
 } dnnl_state;
 
 static bool is_transpose(const pi_node *node) { return strcmp(node->op->name, "ConvTranspose") == 0; }
@@ -81,7 +82,12 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(init(&c, prep->node, prep->in, err));
     bool constant = pi_prep_is_const(prep, 1);
     describe(&c, prep->node, prep->in, !constant, &d);
-    PI_TRY(pi_dnnl_conv_new(&s->object, &d, prep->threads, err));
+    pi_status st = pi_dnnl_conv_new(&s->object, &d, prep->threads, err);
+    if (st == PI_E_UNSUPPORTED && d.weights_vary) { /* plain weights leave oneDNN little choice */
+        d.weights_vary = false;
+        st = pi_dnnl_conv_new(&s->object, &d, prep->threads, err);
+    }
+    if (st != PI_E_OK) return st;
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
     pi_dnnl_weights_info info;
     pi_dnnl_weights(s->object, &info);
@@ -89,7 +95,9 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
         PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack, s->object, &s->weights, err));
         pi_prep_drop(prep, 1);
     }
-    prep->scratch = pi_dnnl_scratch(s->object);
+    if (!constant && !info.as_is && !d.weights_vary) s->pack_bytes = (info.bytes + 63) / 64 * 64;
+    if (!pi_add(s->pack_bytes, pi_dnnl_scratch(s->object), &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "the scratch is too large");
     prep->flops = 2.0 * (double)pi_tensor_n(d.transposed ? prep->in[0] : prep->out[0]) *
                   (double)((d.transposed ? d.oc : d.ic) / d.groups) * (double)c.w.kernel[0] * (double)c.w.kernel[1] *
                   (double)c.w.kernel[2];
@@ -104,5 +112,10 @@ pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err)
                          .dst = call->out[0]->data, .scratch = call->scratch};
     if (node->n_explicit > 2 && call->in[2]) args.bias = call->in[2]->data;
     if (node->n_explicit > 3 && call->in[3]) pi_residual_into(call, call->in[3]);
+    if (s->pack_bytes) {
+        PI_TRY(pi_dnnl_pack(s->object, call->in[1]->data, call->scratch, err));
+        args.weights = call->scratch;
+        args.scratch = (char *)call->scratch + s->pack_bytes;
+    }
     return pi_dnnl_run(s->object, &args, err);
 }
