@@ -41,6 +41,7 @@ struct pi_dnnl {
         int64_t bytes;
         format_key plain, packed;
     } key;
+    int threads; /* what it was made for */
     atomic_flag busy;
     arg_list list;
     dnnl_primitive_desc_t pd;
@@ -90,6 +91,16 @@ static pi_status status_fail(dnnl_status_t status, const char *what, pi_error *e
     return pi_fail(err, PI_E_INTERNAL, "oneDNN's %s ended with status %d", what, (int)status);
 }
 
+static dnnl_status_t run_list(const pi_dnnl *object, arg_list *list, const void *const *pointer)
+{
+    pi_threads_state saved;
+    if (object->threads != 1) return list_run(object, list, pointer);
+    pi_threads_enter(1, &saved); /* a small one, in a run of more threads */
+    dnnl_status_t status = list_run(object, list, pointer);
+    pi_threads_leave(&saved);
+    return status;
+}
+
 pi_status pi_dnnl_run(pi_dnnl *object, const pi_dnnl_args *args, pi_error *err)
 {
     const void *const pointer[ROLE_COUNT] = {
@@ -109,13 +120,13 @@ pi_status pi_dnnl_run(pi_dnnl *object, const pi_dnnl_args *args, pi_error *err)
         if (!pointer[object->role[i]])
             return pi_fail(err, PI_E_INTERNAL, "oneDNN's %s: argument %d is missing", object->name, (int)object->role[i]);
     if (!atomic_flag_test_and_set_explicit(&object->busy, memory_order_acquire)) {
-        dnnl_status_t status = list_run(object, &object->list, pointer);
+        dnnl_status_t status = run_list(object, &object->list, pointer);
         atomic_flag_clear_explicit(&object->busy, memory_order_release);
         return status_fail(status, object->name, err);
     }
     arg_list mine;
     if (!list_make(&mine, object)) return status_fail(dnnl_out_of_memory, object->name, err);
-    dnnl_status_t status = list_run(object, &mine, pointer);
+    dnnl_status_t status = run_list(object, &mine, pointer);
     list_drop(&mine, object->args);
     return status_fail(status, object->name, err);
 }
@@ -270,6 +281,7 @@ pi_status pi_dnnl_make(pi_dnnl **out, const char *what, pi_dnnl_describe_fn desc
         goto done;
     }
     atomic_flag_clear(&object->busy);
+    object->threads = threads;
     adopt(object, &draft, what);
     PI_TRY_DONE(status_fail(pi_dnnl_lib->primitive_create(&object->primitive, object->pd), object->name, err));
     if (!list_make(&object->list, object)) {

@@ -82,10 +82,14 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(init(&c, prep->node, prep->in, err));
     bool constant = pi_prep_is_const(prep, 1);
     describe(&c, prep->node, prep->in, !constant, &d);
-    pi_status st = pi_dnnl_conv_new(&s->object, &d, prep->threads, err);
+    double flops = 2.0 * (double)pi_tensor_n(d.transposed ? prep->in[0] : prep->out[0]) *
+                  (double)((d.transposed ? d.oc : d.ic) / d.groups) * (double)c.w.kernel[0] * (double)c.w.kernel[1] *
+                  (double)c.w.kernel[2];
+    int threads = pi_prep_threads(prep, flops);
+    pi_status st = pi_dnnl_conv_new(&s->object, &d, threads, err);
     if (st == PI_E_UNSUPPORTED && d.weights_vary) { /* plain weights leave oneDNN little choice */
         d.weights_vary = false;
-        st = pi_dnnl_conv_new(&s->object, &d, prep->threads, err);
+        st = pi_dnnl_conv_new(&s->object, &d, threads, err);
     }
     if (st != PI_E_OK) return st;
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
@@ -98,9 +102,6 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     if (!constant && !info.as_is && !d.weights_vary) s->pack_bytes = (info.bytes + 63) / 64 * 64;
     if (!pi_add(s->pack_bytes, pi_dnnl_scratch(s->object), &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the scratch is too large");
-    prep->flops = 2.0 * (double)pi_tensor_n(d.transposed ? prep->in[0] : prep->out[0]) *
-                  (double)((d.transposed ? d.oc : d.ic) / d.groups) * (double)c.w.kernel[0] * (double)c.w.kernel[1] *
-                  (double)c.w.kernel[2];
     return PI_E_OK;
 }
 

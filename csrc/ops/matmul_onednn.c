@@ -137,7 +137,8 @@ pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
     bool b_const = pi_prep_is_const(prep, 1);
     const char *why = describe(prep->node, prep->in, prep->out[0], b_const, pi_prep_is_const(prep, 2), &d, s);
     if (why) return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: %s", why);
-    PI_TRY(pi_dnnl_matmul_new(&s->object, &d, prep->threads, err));
+    double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
+    PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops), err));
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
     if (b_const) {
         pi_dnnl_weights_info info;
@@ -149,7 +150,6 @@ pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
     }
     if (s->has_bias) PI_TRY(prepare_bias(prep, &d, s, err));
     prep->scratch = pi_dnnl_scratch(s->object);
-    prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
     return PI_E_OK;
 }
 

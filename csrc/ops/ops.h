@@ -35,6 +35,8 @@ pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_si
                        void *arg, const void **out, pi_error *err) PI_MUST_USE;
 /* Is input i a constant (present, and the same in each run)? */
 bool pi_prep_is_const(const pi_prep *prep, uint32_t i);
+/* Sets prep->flops, and gives the threads that so much work deserves: one where fork and join would cost more. */
+int pi_prep_threads(pi_prep *prep, double flops);
 /* Run will not read in[i] (it was packed): its bytes may be dropped. */
 void pi_prep_drop(pi_prep *prep, uint32_t i);
 

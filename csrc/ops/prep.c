@@ -163,3 +163,10 @@ void pi_prep_drop(pi_prep *prep, uint32_t i)
 {
     if (i < 64) prep->services->drop |= (uint64_t)1 << i;
 }
+
+int pi_prep_threads(pi_prep *prep, double flops)
+{
+    enum { SMALL = 600000 }; /* 5 microseconds of a core at 116 GFLOP/s; fork and join take 1, far more if a core is busy */
+    prep->flops = flops;
+    return flops < SMALL ? 1 : prep->threads;
+}
