@@ -11,6 +11,11 @@
 
 from __future__ import annotations
 
+from ._openmp import short_spin
+
+with short_spin():
+    from . import _core as _core
+
 from ._core import (
     Cancelled,
     FileError,
