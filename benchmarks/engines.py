@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 if list((ROOT / "pyinfer").glob("_core*.so")):  # built in place: that one is meant
     sys.path.insert(0, str(ROOT))
 
+if importlib.util.find_spec("pyinfer"):
+    import pyinfer  # noqa: F401 - before torch: what pyinfer tells OpenMP counts only if it is loaded by it
+
 Feeds = dict[str, np.ndarray]
 Run = Callable[[Feeds], dict[str, np.ndarray]]
 
