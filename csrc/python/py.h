@@ -24,6 +24,10 @@ PyObject *py_array_copy(const pyinfer_tensor *tensor);
 void *py_array_out(PyObject *array, const pyinfer_tensor *type, const char *name);
 void *py_array_data(PyObject *array);
 
+/* py_interrupt.c: pyinfer_execute without the GIL. long_run: it may take more than some ms: the handlers of signals then
+ * run meanwhile, in the main thread; if one raises (KeyboardInterrupt), the run is cancelled and the exception is set. */
+pyinfer_status py_execute(pyinfer_request *request, int long_run, pyinfer_error *error);
+
 /* py_model.c: adds the type Model to the module. */
 int py_model_add(PyObject *module);
 #endif

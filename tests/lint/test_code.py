@@ -14,6 +14,7 @@ GLOBALS = {
     "capi/capi.c": "the implementation that a test forces",
     "onednn/dnnl_load.c": "the table of functions of the open library",
     "python/py_array.c": "NumPy's descriptors, looked up once",
+    "python/py_interrupt.c": "the thread that runs while the main one looks for signals",
     "python/py_module.c": "the module's exceptions and types",
 }
 
