@@ -57,9 +57,9 @@ def feeds(model: pyinfer.Model, fill: int) -> dict[str, np.ndarray] | None:
     return made
 
 
-def attempt(source: bytes | str, fills: list[int]) -> str:
+def attempt(source: bytes | str, fills: list[int], limit: int) -> str:
     try:
-        model = pyinfer.load(source)
+        model = pyinfer.load(source, memory_limit=limit)
         for fill in fills:
             inputs = feeds(model, fill)
             if inputs is not None:
@@ -85,7 +85,7 @@ def main() -> int:
     def work() -> None:
         nonlocal lines
         for source in sources:
-            print(attempt(source, options["fills"]), flush=True)
+            print(attempt(source, options["fills"], options["limit"]), flush=True)
             lines += 1
 
     if options["stack"]:

@@ -128,9 +128,10 @@ def survive(
 ) -> list[str]:
     """Loads each model (bytes, or a path) in one child, and runs what loads on inputs of each number (see child.py). A line for each: "ok", or the class
     of the error and its text. Fails if the child dies, names the model that killed it, or if an error is of no class of ours."""
+    limit = 0
     if "CHILD_LD_PRELOAD" in os.environ:  # the address sanitizer takes all addresses
-        memory = 0
-    options = {"fills": list(fills), "stack": stack, "memory": memory}
+        memory, limit = 0, 1 << 30
+    options = {"fills": list(fills), "stack": stack, "memory": memory, "limit": limit}
     done = subprocess.run(
         [sys.executable, str(CHILD)],
         input=pickle.dumps((list(sources), options)),
