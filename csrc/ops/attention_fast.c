@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention on f32 with kernels/igemm: keys and values of a head are packed once, then each block of queries makes its tile
+ * of scores, turns it into weights in place, and multiplies it with the values. Scores live in a block of each thread. */
+#include <math.h>
+#include <string.h>
+#include "base/threads.h"
+#include "kernels/igemm/igemm.h"
+#include "kernels/softmax/softmax.h"
+#include "ops/attention.h"
+#include "ops/move.h"
+#include "ops/ops.h"
+
+enum { MASK = 3, TILES = 4, MOST_ROWS = 16 };
+
+typedef struct {
+    pi_attention a;
+    const pi_igemm_kernels *gemm;
+    int threads;
+    int64_t nr, rows, blocks; /* queries in a block, blocks of a head */
+    int64_t k_panels, v_panels;
+    int64_t k_floats, v_floats, score_row, score_floats; /* packed keys, values of a head; scores of a thread */
+} fast_state;
+
+const char *pi_attention_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    pi_attention a;
+    if (in[0]->dtype != PI_DTYPE_F32 || in[2]->dtype != PI_DTYPE_F32) return "only f32";
+    if (pi_attention_init(&a, node, in, NULL) != PI_E_OK) return "attributes";
+    if (a.mask && a.mask->dtype != PI_DTYPE_F32 && a.mask->dtype != PI_DTYPE_BOOL) return "the type of the mask";
+    if (node->n_out > 3 && out[3]) return "qk_matmul_output";
+    if (!a.batch || !a.heads || !a.queries || !a.total || !a.size || !a.v_size) return "no elements";
+    return NULL;
+}
+
+pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
+{
+    fast_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    int64_t all_k, all_v, all_scores, floats;
+    if (!s) return pi_alloc_status(err);
+    PI_TRY(pi_attention_init(&s->a, prep->node, prep->in, err));
+    const pi_attention *a = &s->a;
+    s->gemm = pi_igemm();
+    s->threads = prep->threads;
+    s->nr = (int64_t)s->gemm->nr;
+    s->rows = TILES * (int64_t)s->gemm->mr;
+    s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
+    s->k_panels = a->total / s->nr + (a->total % s->nr != 0);
+    s->v_panels = a->v_size / s->nr + (a->v_size % s->nr != 0);
+    if (!pi_mul_i64(s->k_panels, s->nr, &s->score_row) || !pi_mul_i64(s->score_row, a->size, &s->k_floats) ||
+        !pi_mul_i64(s->v_panels * s->nr, a->total, &s->v_floats) || !pi_mul_i64(s->score_row, s->rows, &s->score_floats) ||
+        !pi_mul_i64(s->k_floats, a->batch * a->kv_heads, &all_k) || !pi_mul_i64(s->v_floats, a->batch * a->kv_heads, &all_v) ||
+        !pi_mul_i64(s->score_floats, s->threads, &all_scores) || !pi_add_i64(all_k, all_v, &floats) ||
+        !pi_add_i64(floats, all_scores, &floats) || !pi_mul((size_t)floats, sizeof(float), &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "keys and values have more bytes than can be addressed");
+    prep->flops = 2.0 * (double)(a->batch * a->heads * a->queries) * (double)a->total * (double)(a->size + a->v_size);
+    return PI_E_OK;
+}
+
+static float *packed_k(const fast_state *s, const pi_call *call, int64_t head) /* of all batches */
+{
+    return (float *)call->scratch + head * s->k_floats;
+}
+
+static float *packed_v(const fast_state *s, const pi_call *call, int64_t head)
+{
+    return (float *)call->scratch + s->a.batch * s->a.kv_heads * s->k_floats + head * s->v_floats;
+}
+
+static float *scores_of(const fast_state *s, const pi_call *call, int thread)
+{
+    return (float *)call->scratch + s->a.batch * s->a.kv_heads * (s->k_floats + s->v_floats) + thread * s->score_floats;
+}
+
+/* Columns of a panel are keys. */
+static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64_t panel)
+{
+    const pi_attention *a = &s->a;
+    int64_t n = pi_min_i64(s->nr, a->total - panel * s->nr);
+    float *to = packed_k(s, call, head) + panel * s->nr * a->size;
+    if (n < s->nr) memset(to, 0, (size_t)(s->nr * a->size) * sizeof *to);
+    for (int64_t j = 0; j < n; j++) {
+        const float *k = pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j);
+        for (int64_t l = 0; l < a->size; l++) to[l * s->nr + j] = k[l];
+    }
+}
+
+/* Rows of a panel are keys. */
+static void pack_v(const fast_state *s, const pi_call *call, int64_t head, int64_t panel)
+{
+    const pi_attention *a = &s->a;
+    int64_t n = pi_min_i64(s->nr, a->v_size - panel * s->nr);
+    float *to = packed_v(s, call, head) + panel * s->nr * a->total;
+    for (int64_t j = 0; j < a->total; j++, to += s->nr) {
+        const float *v = pi_attention_row(a, call, true, head / a->kv_heads, head % a->kv_heads, j);
+        memcpy(to, v + panel * s->nr, (size_t)n * sizeof *to);
+        for (int64_t l = n; l < s->nr; l++) to[l] = 0;
+    }
+}
+
+static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const fast_state *s = call->state;
+    int64_t panels = s->k_panels + s->v_panels;
+    for (int64_t u = begin; u < end; u++) {
+        if (u % panels < s->k_panels)
+            pack_k(s, call, u / panels, u % panels);
+        else
+            pack_v(s, call, u / panels, u % panels - s->k_panels);
+    }
+}
+
+/* c = a b for `rows` rows and panels [first, last) of n columns in all. */
+static void product(const fast_state *s, int64_t rows, int64_t n, int64_t first, int64_t last, int64_t k, int64_t b_rows,
+                    const float *a, int64_t a_row, const float *b, float *c, int64_t c_row)
+{
+    int64_t mr = (int64_t)s->gemm->mr;
+    const float *row[MOST_ROWS];
+    for (int64_t p = first; p < last; p++)
+        for (int64_t r = 0; r < rows; r += mr) {
+            int64_t m = pi_min_i64(mr, rows - r);
+            for (int64_t i = 0; i < m; i++) row[i] = a + (r + i) * a_row;
+            s->gemm->tile((size_t)m, (size_t)pi_min_i64(s->nr, n - p * s->nr), 1, (size_t)k, row, b + p * s->nr * b_rows, NULL,
+                          c + r * c_row + p * s->nr, (size_t)c_row);
+        }
+}
+
+/* Scores of a query to weights, in place; keys outside [from, to) are not read and get 0 within [low, high). */
+static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t h, int64_t i, int64_t from, int64_t to,
+                  int64_t low, int64_t high, float *x)
+{
+    float scale = (float)a->scale, cap = (float)a->softcap;
+    bool any = to > from;
+    for (int64_t j = from; j < to; j++) x[j] *= scale;
+    for (int64_t j = from; cap > 0 && j < to; j++) x[j] = cap * tanhf(x[j] / cap);
+    if (a->mask && any) {
+        const pi_tensor *mask = call->in[MASK];
+        int64_t at = b * a->mask_at[0] + h * a->mask_at[1] + i * a->mask_at[2];
+        int seen = 0;
+        if (mask->dtype == PI_DTYPE_BOOL) {
+            const uint8_t *m = (const uint8_t *)mask->data + at;
+            for (int64_t j = from; j < to; j++) {
+                seen |= m[j];
+                x[j] = m[j] ? x[j] : -INFINITY;
+            }
+        } else {
+            const float *m = (const float *)mask->data + at;
+            for (int64_t j = from; j < to; j++) {
+                seen |= !(m[j] == -INFINITY);
+                x[j] += m[j];
+            }
+        }
+        any = seen != 0;
+    }
+    if (!any) from = to = high;
+    if (any) pi_softmax()->softmax_f32(1, (size_t)(to - from), x + from, x + from);
+    for (int64_t j = low; j < from; j++) x[j] = 0;
+    for (int64_t j = to; j < high; j++) x[j] = 0;
+}
+
+/* A piece is a block of queries of one head. */
+static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const pi_call *call = arg;
+    const fast_state *s = call->state;
+    const pi_attention *a = &s->a;
+    float *x = scores_of(s, call, thread);
+    for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
+        int64_t b = u / s->blocks / a->heads, h = u / s->blocks % a->heads, i = u % s->blocks * s->rows;
+        int64_t rows = pi_min_i64(s->rows, a->queries - i), kv = b * a->kv_heads + h / (a->heads / a->kv_heads);
+        int64_t low, high, from, to;
+        pi_attention_range(a, call, b, i, &low, &to);            /* both ends only grow with the query */
+        pi_attention_range(a, call, b, i + rows - 1, &from, &high);
+        low = low / s->nr * s->nr;
+        const float *q = (const float *)call->in[0]->data + b * a->q.batch + h * a->q.head + i * a->q.row;
+        float *y = (float *)call->out[0]->data + b * a->y.batch + h * a->y.head + i * a->y.row;
+        product(s, rows, high, low / s->nr, (high + s->nr - 1) / s->nr, a->size, a->size, q, a->q.row, packed_k(s, call, kv), x,
+                s->score_row);
+        for (int64_t r = 0; r < rows; r++) {
+            pi_attention_range(a, call, b, i + r, &from, &to);
+            weigh(a, call, b, h, i + r, from, to, low, high, x + r * s->score_row);
+        }
+        if (high > low)
+            product(s, rows, a->v_size, 0, s->v_panels, high - low, a->total, x + low, s->score_row,
+                    packed_v(s, call, kv) + low * s->nr, y, a->y.row);
+        else
+            for (int64_t r = 0; r < rows; r++) memset(y + r * a->y.row, 0, (size_t)a->v_size * sizeof *y);
+    }
+}
+
+pi_status pi_attention_fast_run(const pi_call *call, pi_error *err)
+{
+    const fast_state *s = call->state;
+    const pi_attention *a = &s->a;
+    pi_call copy = *call;
+    int threads = (int)pi_min_i64(s->threads, call->run->threads);
+    pi_attention_present(a, call);
+    if (!pi_move_wants(call, 0)) return PI_E_OK;
+    pi_parallel(threads, a->batch * a->kv_heads * (s->k_panels + s->v_panels), 1 + 65536 / (s->nr * (a->size + a->total)),
+                pack_chunk, &copy);
+    int64_t work = pi_min_i64(s->rows, a->queries) * a->total * (a->size + a->v_size);
+    pi_parallel(threads, a->batch * a->heads * s->blocks, 1 + 131072 / work, block_chunk, &copy);
+    return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
+}
