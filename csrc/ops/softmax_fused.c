@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pyinfer.Softmax: softmax(X + mask) along the last axis, as attention has it. The mask broadcasts over all but the last
+ * axis. nan_to_zero: NaN results become 0, which turns rows with nothing but -inf, or with a NaN or +inf, into zeros. */
+#include <math.h>
+#include <string.h>
+#include "base/threads.h"
+#include "kernels/softmax/softmax.h"
+#include "ops/block.h"
+#include "ops/ops.h"
+
+typedef struct {
+    int64_t rows, n;              /* rows of n elements */
+    int64_t group;                /* rows whose masks are `mask_row` rows apart (0: the same one) */
+    int64_t mask_row;
+    int outer;                    /* axes before the group, and how many rows of the mask each steps over */
+    int64_t dim[PI_MAX_RANK], step[PI_MAX_RANK];
+    bool nan_to_zero;
+} fused;
+
+static pi_status fused_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    const pi_tensor *x = in[0], *mask = in[1];
+    if (x->rank < 1) return pi_fail(err, PI_E_MODEL, "rank %d, expected 1 or more", x->rank);
+    if (mask) {
+        int skip = x->rank - mask->rank;
+        bool fits = skip >= 0 && mask->rank >= 1 && mask->dim[mask->rank - 1] == x->dim[x->rank - 1];
+        for (int i = 0; fits && i < mask->rank; i++) fits = mask->dim[i] == 1 || mask->dim[i] == x->dim[skip + i];
+        if (!fits) return pi_fail(err, PI_E_MODEL, "the mask does not broadcast over the rows of the input");
+    }
+    return pi_infer_same(node, in, out, err);
+}
+
+static pi_status fused_prepare(pi_prep *prep, pi_error *err)
+{
+    const pi_tensor *x = prep->in[0], *mask = prep->in[1];
+    fused *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    int last = x->rank - 1;
+    s->n = x->dim[last];
+    s->rows = pi_dims_product(x, 0, last);
+    s->group = last ? x->dim[last - 1] : 1;
+    s->outer = last ? last - 1 : 0;
+    s->nan_to_zero = pi_attr_int(prep->node, "nan_to_zero") != 0;
+    int64_t step = 1;
+    for (int i = last - 1; mask && i >= 0; i--) {
+        int of_mask = i - (x->rank - mask->rank);
+        int64_t dim = of_mask >= 0 ? mask->dim[of_mask] : 1, here = dim == 1 ? 0 : step;
+        if (i == last - 1) {
+            s->mask_row = here;
+        } else {
+            s->dim[i] = x->dim[i];
+            s->step[i] = here;
+        }
+        step *= dim;
+    }
+    return PI_E_OK;
+}
+
+/* The row of the mask for row r of X. */
+static int64_t mask_at(const fused *s, int64_t r)
+{
+    int64_t at = r % s->group * s->mask_row;
+    r /= s->group;
+    for (int i = s->outer; i-- > 0; r /= s->dim[i]) at += r % s->dim[i] * s->step[i];
+    return at;
+}
+
+/* ---- reference: three walks over a row ---- */
+
+static void read_sum(const pi_call *call, int64_t at, int64_t mask, int64_t n, double *v)
+{
+    double more[PI_BLOCK];
+    pi_dtype dtype = call->in[0]->dtype;
+    pi_read_f64(dtype, pi_at(call->in[0]->data, dtype, at), 1, n, v);
+    if (!call->in[1]) return;
+    pi_read_f64(dtype, pi_at(call->in[1]->data, dtype, mask), 1, n, more);
+    for (int64_t i = 0; i < n; i++) v[i] += more[i];
+}
+
+static void ref_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const fused *s = call->state;
+    pi_dtype dtype = call->in[0]->dtype;
+    double v[PI_BLOCK];
+    for (int64_t r = begin; r < end; r++) {
+        int64_t mask = call->in[1] ? mask_at(s, r) * s->n : 0;
+        double largest = -INFINITY, sum = 0;
+        for (int pass = 0; pass < 3; pass++)
+            for (int64_t at = 0; at < s->n; at += PI_BLOCK) {
+                int64_t n = pi_min_i64(PI_BLOCK, s->n - at);
+                read_sum(call, r * s->n + at, mask + at, n, v);
+                for (int64_t i = 0; i < n; i++) {
+                    if (pass == 0)
+                        largest = v[i] > largest || v[i] != v[i] ? v[i] : largest;
+                    else if (pass == 1)
+                        sum += exp(v[i] - largest);
+                    else
+                        v[i] = exp(v[i] - largest) / sum;
+                    if (pass == 2 && s->nan_to_zero && v[i] != v[i]) v[i] = 0;
+                }
+                if (pass == 2) pi_write_f64(dtype, pi_at_mut(call->out[0]->data, dtype, r * s->n + at), 1, n, v);
+            }
+    }
+}
+
+static pi_status ref_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const fused *s = call->state;
+    pi_call copy = *call;
+    if (s->n) pi_parallel(call->run->threads, s->rows, 1 + 1000 / s->n, ref_rows, &copy);
+    return PI_E_OK;
+}
+
+/* ---- f32 kernels ---- */
+
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)node, (void)out;
+    return in[0]->dtype == PI_DTYPE_F32 ? NULL : "only f32";
+}
+
+/* A group at a time, as far as it lies in [begin, end). */
+static void fast_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const fused *s = call->state;
+    size_t n = (size_t)s->n;
+    for (int64_t r = begin, next; r < end; r = next) {
+        next = pi_min_i64(end, r + s->group - r % s->group);
+        size_t rows = (size_t)(next - r);
+        const float *x = (const float *)call->in[0]->data + r * s->n;
+        float *y = (float *)call->out[0]->data + r * s->n;
+        if (call->in[1])
+            pi_softmax()->softmax_mask_f32(rows, n, 1, x, (const float *)call->in[1]->data + mask_at(s, r) * s->n,
+                                           (size_t)(s->mask_row * s->n), y);
+        else
+            pi_softmax()->softmax_f32(rows, n, x, y);
+        if (!s->nan_to_zero) continue;
+        for (size_t i = 0; i < rows; i++, y += n) /* the kernel makes a row NaN as a whole */
+            if (y[0] != y[0]) memset(y, 0, n * sizeof *y);
+    }
+}
+
+static pi_status fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const fused *s = call->state;
+    pi_call copy = *call;
+    if (s->n) pi_parallel(call->run->threads, s->rows, 1 + 8192 / s->n, fast_rows, &copy);
+    return PI_E_OK;
+}
+
+/* ---- rows ---- */
+
+static const pi_impl fused_impls[] = {{"simd", fast_refuse, fused_prepare, fast_run, 1},
+                                      {"ref", NULL, fused_prepare, ref_run, 1},
+                                      {0}};
+static const pi_attr_def fused_attrs[] = {{"nan_to_zero", PI_ATTR_INT, false, 0, 0, NULL}, {0}};
+static const pi_op rows[] = {
+    {.domain = "pyinfer", .name = "Softmax", .since = 1, .signature = "X:T mask?:T -> Y:T", .T = PI_FLOATS,
+     .attrs = fused_attrs, .infer = fused_infer, .impls = fused_impls},
+};
+const pi_op_family pi_ops_softmax_fused = {rows, PI_COUNT(rows)};
