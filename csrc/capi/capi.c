@@ -162,7 +162,7 @@ static pyinfer_status load_source(const pi_model_source *source, const pyinfer_o
     m->refs = 1;
     m->heap = heap;
     m->options = *options;
-    if (m->options.threads == 0) m->options.threads = pi_threads_default(NULL);
+    if (m->options.threads <= 0) m->options.threads = pi_threads_default(NULL);
     if (m->options.threads > PI_MAX_THREADS) m->options.threads = PI_MAX_THREADS;
     pi_arena_init(&m->arena, heap);
     st = load(m, source, &err);

@@ -4,6 +4,11 @@
 #include "ops/ops.h"
 
 enum { ANY = 0, PLAN = 1 };
+#if defined(PI_PARANOID) || defined(__SANITIZE_ADDRESS__)
+enum { CHECKED = 1 };
+#else
+enum { CHECKED = 0 };
+#endif
 
 typedef struct {
     const char *name;
@@ -26,7 +31,7 @@ pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *e
     for (const pass *p = pipeline; p->name; p++) {
         if (p->level > options->level || (p->stage == PLAN && !options->planning)) continue;
         PI_TRY(p->run(g, err));
-        if (options->verify) PI_TRY(pi_graph_verify(g, err));
+        if (options->verify || CHECKED) PI_TRY(pi_graph_verify(g, err));
         PI_TRY(pi_graph_sort(g, err));
     }
     return PI_E_OK;

@@ -190,6 +190,8 @@ pi_status pi_plan_new(pi_graph *g, pi_packs *packs, const pi_plan_options *optio
     *out = plan;
     return PI_E_OK;
 done:
+    for (uint32_t i = 0; i < g->n_values; i++) /* what was read for this plan would count against the limit for ever */
+        if (g->value[i]->constant) pi_const_drop(g->value[i]->constant);
     pi_plan_free(plan);
     return st;
 }

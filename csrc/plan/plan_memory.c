@@ -90,7 +90,7 @@ static bool can_join(planner *p, uint32_t k, uint32_t i)
     storage *from = storage_of(p, in), *to = storage_of(p, out);
     if (!from || !to || from == to || from->last != k || from->kind != PI_PLACE_ARENA) return false;
     if (to->kind != PI_PLACE_ARENA && to->kind != PI_PLACE_OUTPUT) return false;
-    if (from->bytes != to->bytes) return false;
+    if (from->bytes != to->bytes || pi_tensor_n(&in->t) != pi_tensor_n(&out->t)) return false; /* f32[1] is no bool[4] */
     for (uint32_t j = 0; j < node->n_in; j++) { /* another input in the same memory: allowed too, and the same elements */
         if (j == i || storage_of(p, node->in[j]) != from) continue;
         if (j >= 32 || !(step->impl->inplace >> j & 1) || !pi_tensor_same_shape(&node->in[j]->t, &in->t)) return false;
@@ -188,7 +188,7 @@ static pi_status make_storages(planner *p, pi_error *err)
             continue;
         }
         for (uint32_t o = 0; o < node->n_out; o++) {
-            if (!wanted(node->out[o])) continue;
+            if (!node->out[o] || (o && !wanted(node->out[o]))) continue; /* the first is written also where nobody reads it */
             bool heap = !p->plan->step[k].impl;
             PI_TRY(add_storage(p, node->out[o], heap ? PI_PLACE_HEAP : PI_PLACE_ARENA, 0, k, err));
         }

@@ -88,7 +88,7 @@ pi_status pi_context_new(pi_session *session, pi_slot *slot, pi_context **out, p
                       .graph = pi_context_run_graph};
     place_values(c);
     wire_calls(c);
-    for (uint32_t i = 0; i < g->n_outputs; i++) c->result[i] = c->tensor[g->output[i]->id];
+    pi_context_release_blocks(c); /* nothing yet: sets the results' types */
     *out = c;
     return PI_E_OK;
 }

@@ -69,7 +69,7 @@ pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, con
 pi_status pi_context_run_graph(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out,
                                pi_error *err);
 void pi_context_free_dynamic(pi_context *c);
-/* Frees what the last run made on the heap. */
+/* Frees what the last run made on the heap, and forgets the results that were in it. */
 void pi_context_release_blocks(pi_context *c);
 
 /* session.c */

@@ -2,6 +2,7 @@
 /* Steps whose shapes depend on data: inferred, prepared and given memory while running. What was prepared is kept for the
  * next run with the same shapes. Also subgraphs: each has a session of its own, with plans by shape. */
 #include <string.h>
+#include "base/str.h"
 #include "runtime/context.h"
 
 static pi_status block_new(pi_context *c, size_t bytes, void **out, pi_error *err)
@@ -26,6 +27,10 @@ void pi_context_release_blocks(pi_context *c)
         c->block = b->next;
         pi_free(b->data);
         pi_free(b);
+    }
+    for (uint32_t i = 0; c->result && i < c->plan->graph->n_outputs; i++) {
+        c->result[i] = c->plan->graph->output[i]->t; /* a size that depended on data may be another one next time */
+        c->result[i].data = NULL;
     }
     pi_arena_deinit(&c->strings);
     pi_arena_init(&c->strings, c->plan->heap);
@@ -191,13 +196,27 @@ void pi_context_free_dynamic(pi_context *c)
     }
 }
 
+/* The strings themselves are in the pool of the inner run, which ends first. */
+static pi_status copy_strings(pi_context *c, const pi_tensor *t, const pi_str **to, pi_error *err)
+{
+    const pi_str *const *from = t->data;
+    for (int64_t i = 0, n = pi_tensor_n(t); i < n; i++) {
+        to[i] = from[i] ? pi_str_new(&c->strings, from[i]->bytes, from[i]->n, err) : NULL;
+        if (from[i] && !to[i]) return pi_alloc_status(err);
+    }
+    return PI_E_OK;
+}
+
 static pi_status copy_results(pi_context *c, pi_context *inner, uint32_t n, pi_const **out, pi_error *err)
 {
     for (uint32_t i = 0; i < n; i++) {
         const pi_tensor *t = pi_context_output(inner, i);
         out[i] = pi_const_new(c->plan->heap, t->dtype, t->rank, t->dim, err);
         if (!out[i]) return pi_alloc_status(err);
-        if (out[i]->bytes) memcpy(out[i]->t.data, t->data, out[i]->bytes);
+        if (t->dtype == PI_DTYPE_STRING)
+            PI_TRY(copy_strings(c, t, out[i]->t.data, err));
+        else if (out[i]->bytes)
+            memcpy(out[i]->t.data, t->data, out[i]->bytes);
     }
     return PI_E_OK;
 }

@@ -165,10 +165,7 @@ void pi_context_give(pi_context *c)
 {
     pi_session *s = c->session;
     pi_context_release_blocks(c);
-    for (uint32_t i = 0; i < c->plan->graph->n_outputs; i++) {
-        c->user_output[i] = NULL;
-        if (c->plan->output_copied[i]) c->result[i] = c->plan->graph->output[i]->t;
-    }
+    for (uint32_t i = 0; i < c->plan->graph->n_outputs; i++) c->user_output[i] = NULL;
     (void)pthread_mutex_lock(s->lock);
     pi_slot *slot = c->slot;
     if (slot->cached) {
