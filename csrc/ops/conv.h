@@ -29,6 +29,10 @@ pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Activations for which a pass of our own over the result is quicker than oneDNN's in its epilogue: those with an
+ * exponential. pi_late_act applies one to out[0], f32, in place. */
+bool pi_act_is_late(pi_act act);
+void pi_late_act(const pi_call *call, pi_act act);
 /* Puts the residual where the result will be, to which it is added: nothing to do where the plan gave both one memory. */
 void pi_residual_into(const pi_call *call, const pi_tensor *residual);
 /* act, act_a, act_b of a node that may have them. */

