@@ -127,7 +127,8 @@ def survive(
     seconds: int = 500,
 ) -> list[str]:
     """Loads each model (bytes, or a path) in one child, and runs what loads on inputs of each number (see child.py).
-    A line for each: "ok", or the class of the error and its text. Fails if the child dies, names the model that killed it, or if an error is of no class of ours."""
+    A line for each: "ok", or the class of the error and its text. Fails if the child dies, naming the model that killed it,
+    or if an error is of no class of ours."""
     limit = 0
     if "CHILD_LD_PRELOAD" in os.environ:  # the address sanitizer takes all addresses
         memory, limit = 0, 1 << 30
