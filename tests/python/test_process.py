@@ -25,9 +25,9 @@ def linear(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def child(script: str, *arguments: object, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", START + script, *map(str, arguments)], capture_output=True, text=True, timeout=HANG
-    )
+    command = [sys.executable, "-c", START + script, *map(str, arguments)]
+    # not in the source tree, which python -c would put first
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, cwd="/")
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
