@@ -7,7 +7,8 @@
  *
  * Any number of threads may run one object at the same time, each with a scratch of its own.
  * An object made for one thread runs on its caller alone. Else the count is frozen; call pi_dnnl_run between
- * pi_threads_enter with that very count and pi_threads_leave (another count could overrun the scratch). Inside a parallel region a primitive runs on its caller alone.
+ * pi_threads_enter with that very count and pi_threads_leave (another count could overrun the scratch).
+ * Inside a parallel region a primitive runs on its caller alone.
  * Each *_new refuses, with UNSUPPORTED and a text, where there is no oneDNN, where it cannot do what is asked, or where it
  * has only its slow reference for it. *_refuse gives the same answer, NULL or a static text, at the cost of a description
  * (10 to 100 microseconds; 1 if one like it exists with that thread count); threads 0: as set around it by
