@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -87,7 +88,10 @@ def _feeds(model: Model, pairs: Sequence[str], size: int) -> dict[str, np.ndarra
         if value == "random":
             feeds[name] = _random(port, size)
         elif value.endswith(".npy"):
-            feeds[name] = np.load(value, allow_pickle=False)
+            try:
+                feeds[name] = np.load(value, allow_pickle=False)
+            except ValueError as error:
+                raise Problem(f"{value}: {error}") from None
         else:
             feeds[name] = _picture(value, port)
     return feeds
@@ -288,7 +292,14 @@ def cmd_explain(args: argparse.Namespace) -> int:
 
     model = pyinfer.load(args.model, threads=args.threads)
     feeds = _feeds(model, args.input, args.size)
-    print(model.explain(*(feeds[p.name] for p in model.inputs)))
+    arrays = tuple(feeds[p.name] for p in model.inputs)
+    if args.json:
+        keys = ("domain", "op", "name", "impl", "refused", "shapes", "source")
+        lists, arena, packed = model.steps(arrays, 0)
+        steps = [{key: step[key] for key in keys} for step in lists[0]]
+        print(json.dumps({"steps": steps, "arena": arena, "packed": packed}, indent=1))
+    else:
+        print(model.explain(*arrays))
     return 0
 
 
@@ -392,8 +403,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.function(args)
         return code
+    except BrokenPipeError:  # `pyinfer ops | head`; nothing can be printed any more, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (PyinferError, Problem, OSError) as error:
         print(f"pyinfer: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 0

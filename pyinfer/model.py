@@ -103,7 +103,7 @@ class Model(_core.Model):
         self._check_names(feeds, outputs, out, names)
         given = tuple(out.get(n) for n in names) if out else None
         result = self.run_tuple(tuple(feeds[n] for n in self.input_names), given)
-        self._warn_copies()
+        self._warn_copies(3)
         wanted = names if outputs is None else list(outputs)
         by_name = dict(zip(names, result, strict=True))
         return {n: by_name[n] for n in wanted}
@@ -128,7 +128,7 @@ class Model(_core.Model):
                 f"there is no output {odd[0]!r}; the outputs are {', '.join(names)}"
             )
 
-    def _warn_copies(self) -> None:
+    def _warn_copies(self, level: int = 2) -> None:
         if self.take_copies() and not self._warned:
             self._warned = True
             have = "; ".join(map(str, self.inputs))
@@ -136,7 +136,7 @@ class Model(_core.Model):
                 "an input was cast or copied to fit; to avoid that, give C-contiguous arrays of "
                 f"{have}",
                 InputWarning,
-                stacklevel=3,
+                stacklevel=level,
             )
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
@@ -265,7 +265,11 @@ def load(source: Any, **options: int | bool | None) -> Model:
 
     options: threads (of one run; default: as many as this process may use), strict,
     memory_limit (bytes), onednn, level. An option that is not given is read from the environment
-    (PYINFER_THREADS ...), then has its default; ``pyinfer options`` prints them all.
+    (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints them all.
+
+    Arrays of another type than the model's are cast if that keeps their kind, with one InputWarning
+    a model: float64 to float32, int32 to int64, integers to floats; so are arrays that are not
+    C-contiguous. A float never becomes an integer. With strict=True nothing is cast or copied.
 
     Raises ModelError, UnsupportedError (it lists all operators that are not supported at once),
     FileError, LimitError.

@@ -23,6 +23,8 @@ PyObject *py_array_copy(const pyinfer_tensor *tensor);
 /* The memory of an array that py_array_new made, or that fits the type; NULL with an exception set if it does not. */
 void *py_array_out(PyObject *array, const pyinfer_tensor *type, const char *name);
 void *py_array_data(PyObject *array);
+/* Copies the elements of one array into another of its shape; -1 with an exception set. */
+int py_array_assign(PyObject *to, PyObject *from);
 
 /* py_interrupt.c: pyinfer_execute without the GIL. long_run: it may take more than some ms: the handlers of signals then
  * run meanwhile, in the main thread; if one raises (KeyboardInterrupt), the run is cancelled and the exception is set. */

@@ -175,6 +175,7 @@ static PyObject *new_array(const pyinfer_tensor *type)
 
 PyObject *py_array_new(const pyinfer_tensor *type) { return new_array(type); }
 void *py_array_data(PyObject *array) { return PyArray_DATA((PyArrayObject *)array); }
+int py_array_assign(PyObject *to, PyObject *from) { return PyArray_CopyInto((PyArrayObject *)to, (PyArrayObject *)from); }
 
 PyObject *py_array_copy(const pyinfer_tensor *t)
 {

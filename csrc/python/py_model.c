@@ -217,10 +217,11 @@ static void feed_clear(feed *f)
     if (f->kept != f->few_kept) PyMem_Free(f->kept);
 }
 
-static int feed_fill(feed *f, model_object *m, PyObject *const *arrays)
+/* handle: that of m, held by the caller (converting an array may run code that closes m). */
+static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyObject *const *arrays)
 {
     for (int i = 0; i < f->n; i++) {
-        const pyinfer_value *want = pyinfer_input(m->handle, i);
+        const pyinfer_value *want = pyinfer_input(handle, i);
         int copied = 0;
         if (py_array_in(arrays[i], want, &f->tensor[i], &f->kept[i], &copied) < 0) return -1;
         if (copied && m->strict) {
@@ -263,7 +264,7 @@ static pyinfer_status execute(model_object *m, const feed *f, pyinfer_request *r
 }
 
 /* Arrays for the outputs whose shape is known, given to the request; NULL entries for the others. */
-static PyObject *make_outputs(model_object *m, pyinfer_request *request, int n, PyObject *out)
+static PyObject *make_outputs(const pyinfer_model *handle, pyinfer_request *request, int n, PyObject *out)
 {
     PyObject *result = PyTuple_New(n);
     pyinfer_tensor type;
@@ -273,7 +274,7 @@ static PyObject *make_outputs(model_object *m, pyinfer_request *request, int n, 
         if (type.rank < 0 || type.dtype == PYINFER_STRING) continue;
         array = given == Py_None ? py_array_new(&type) : Py_NewRef(given);
         void *data = !array ? NULL : given == Py_None ? py_array_data(array)
-                                                      : py_array_out(array, &type, pyinfer_output(m->handle, i)->name);
+                                                      : py_array_out(array, &type, pyinfer_output(handle, i)->name);
         if (!data) {
             Py_XDECREF(array);
             Py_CLEAR(result);
@@ -285,13 +286,20 @@ static PyObject *make_outputs(model_object *m, pyinfer_request *request, int n, 
     return result;
 }
 
-static int finish_outputs(pyinfer_request *request, int n, PyObject *result)
+static int finish_outputs(const pyinfer_model *handle, pyinfer_request *request, int n, PyObject *out, PyObject *result)
 {
     pyinfer_tensor type;
     for (int i = 0; i < n; i++) {
         if (PyTuple_GET_ITEM(result, i)) continue;
         pyinfer_output_type(request, i, &type);
         PyObject *array = py_array_copy(&type);
+        PyObject *given = out ? PyTuple_GET_ITEM(out, i) : Py_None;
+        if (array && given != Py_None) {
+            if (!py_array_out(given, &type, pyinfer_output(handle, i)->name) || py_array_assign(given, array) < 0)
+                Py_CLEAR(array);
+            else
+                Py_SETREF(array, Py_NewRef(given));
+        }
         if (!array) return -1;
         PyTuple_SET_ITEM(result, i, array);
     }
@@ -309,16 +317,16 @@ static PyObject *run(model_object *m, PyObject *const *arrays, PyObject *out)
     feed f;
     if (!handle || feed_init(&f, pyinfer_input_count(handle)) < 0) return NULL;
     (void)pyinfer_ref(handle);
-    if (feed_fill(&f, m, arrays) < 0) goto done;
+    if (feed_fill(&f, m, handle, arrays) < 0) goto done;
     Py_BEGIN_ALLOW_THREADS; /* planning of new shapes may take long */
     st = pyinfer_begin(handle, f.tensor, f.n, &request, &error);
     Py_END_ALLOW_THREADS;
     if (st == PYINFER_OK) {
         int n = pyinfer_output_count(handle);
-        result = make_outputs(m, request, n, out);
+        result = make_outputs(handle, request, n, out);
         if (!result) goto done;
         st = execute(m, &f, request, &error);
-        if (st == PYINFER_OK && finish_outputs(request, n, result) < 0) Py_CLEAR(result);
+        if (st == PYINFER_OK && finish_outputs(handle, request, n, out, result) < 0) Py_CLEAR(result);
     }
     if (st != PYINFER_OK) {
         Py_CLEAR(result);
@@ -360,6 +368,11 @@ static PyObject *model_vectorcall(PyObject *self, PyObject *const *args, size_t 
         }
     }
     result = run(m, n_names ? arrays : args, NULL);
+    if (result && m->copies) { /* warns once, in Python; a filter may make that an exception */
+        PyObject *none = PyObject_CallMethod(self, "_warn_copies", NULL);
+        if (!none) Py_CLEAR(result);
+        Py_XDECREF(none);
+    }
     if (result && PyTuple_GET_SIZE(result) == 1) Py_SETREF(result, Py_NewRef(PyTuple_GET_ITEM(result, 0)));
 done:
     if (arrays != few) PyMem_Free(arrays);
@@ -416,7 +429,7 @@ static PyObject *model_steps(PyObject *self, PyObject *args)
     pyinfer_model *handle = opened(m);
     if (!handle || feed_init(&f, pyinfer_input_count(handle)) < 0) return NULL;
     (void)pyinfer_ref(handle);
-    if (feed_fill(&f, m, ((PyTupleObject *)arrays)->ob_item) < 0) goto done;
+    if (feed_fill(&f, m, handle, ((PyTupleObject *)arrays)->ob_item) < 0) goto done;
     lists = PyList_New(0);
     st = pyinfer_begin(handle, f.tensor, f.n, &request, &error);
     for (int i = 0; st == PYINFER_OK && lists && i <= runs; i++) {
