@@ -201,19 +201,31 @@ static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, 
     return strstr(node->op->name, "Lp") ? "no LpPool" : NULL;
 }
 
-/* Taps of one output place that lie in the input, and the offset in x of the first; false: there are none. */
-static bool window_at(const pool *q, const int64_t place3[3], size_t taps[3], ptrdiff_t step[3], int64_t *offset)
+/* What the places of one row of Y have in common. */
+typedef struct {
+    int64_t number;  /* of the row */
+    bool some;       /* the window meets the input in depth and height */
+    size_t taps[3];
+    ptrdiff_t step[3];
+    int64_t offset;  /* in x, of the first tap in depth and height */
+    int64_t count;   /* what an average divides by, but for the width */
+} pool_row_state;
+
+static void start_row(const pool *q, int64_t number, pool_row_state *s)
 {
     const pi_window *w = &q->w;
-    for (int i = 0; i < 3; i++) {
-        int64_t start = place3[i] * w->stride[i] - w->pad[i], from, to;
+    int64_t place2[2] = {number / w->out[1] % w->out[0], number % w->out[1]};
+    *s = (pool_row_state){.number = number, .some = true, .count = 1};
+    s->offset = number / w->out[1] / w->out[0] * q->x.batch;
+    for (int i = 0; i < 3; i++) s->step[i] = (ptrdiff_t)(w->dilation[i] * q->x.space[i]);
+    for (int i = 0; i < 2; i++) {
+        int64_t start = place2[i] * w->stride[i] - w->pad[i], from, to;
         taps_inside(w, i, start, w->in[i], &from, &to);
-        if (from >= to) return false;
-        taps[i] = (size_t)(to - from);
-        step[i] = (ptrdiff_t)(w->dilation[i] * q->x.space[i]);
-        *offset += (start + from * w->dilation[i]) * q->x.space[i];
+        s->some = s->some && from < to;
+        s->taps[i] = (size_t)(to - from);
+        s->offset += (start + from * w->dilation[i]) * q->x.space[i];
+        if (q->kind == POOL_AVERAGE) s->count *= count_taps(q, i, place2[i]);
     }
-    return true;
 }
 
 static void nothing(const pool *q, int64_t count, int64_t n, float *y)
@@ -233,26 +245,28 @@ static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const last_task *t = arg;
     const pool *q = t->call->state;
     const pi_window *w = &q->w;
+    const pi_pool_kernels *k = pi_pool();
+    pool_row_state s = {.number = -1};
     for (int64_t r = begin; r < end; r++) {
-        int64_t c = r % t->blocks * t->block, n = pi_min_i64(t->block, w->channels - c), at = r / t->blocks, spot = at;
-        int64_t place3[3], offset = c;
-        for (int i = 2; i >= 0; i--) {
-            place3[i] = spot % w->out[i];
-            spot /= w->out[i];
+        int64_t c = r % t->blocks * t->block, n = pi_min_i64(t->block, w->channels - c), at = r / t->blocks;
+        int64_t ow = at % w->out[2], start = ow * w->stride[2] - w->pad[2], from = 0, to = w->kernel[2], count = to;
+        if (at / w->out[2] != s.number) start_row(q, at / w->out[2], &s);
+        if (start < 0 || start + (to - 1) * w->dilation[2] >= w->in[2]) { /* the window reaches over an edge */
+            taps_inside(w, 2, start, w->in[2], &from, &to);
+            if (q->kind == POOL_AVERAGE) count = count_taps(q, 2, ow);
         }
-        offset += spot * q->x.batch;
-        size_t taps[3];
-        ptrdiff_t step[3];
         float *y = (float *)t->call->out[0]->data + at * w->channels + c;
-        bool some = window_at(q, place3, taps, step, &offset);
-        const float *x = (const float *)t->call->in[0]->data + offset;
-        int64_t count = count_taps(q, 0, place3[0]) * count_taps(q, 1, place3[1]) * count_taps(q, 2, place3[2]);
-        if (!some)
-            nothing(q, count, n, y);
-        else if (q->kind == POOL_MAX)
-            pi_pool()->max_f32((size_t)n, taps, step, x, y);
+        const float *x = (const float *)t->call->in[0]->data;
+        if (!s.some || from >= to) {
+            nothing(q, s.count * count, n, y);
+            continue;
+        }
+        x += s.offset + (start + from * w->dilation[2]) * q->x.space[2] + c;
+        s.taps[2] = (size_t)(to - from);
+        if (q->kind == POOL_MAX)
+            k->max_f32((size_t)n, s.taps, s.step, x, y);
         else
-            pi_pool()->sum_f32((size_t)n, taps, step, x, 1 / (float)count, y);
+            k->sum_f32((size_t)n, s.taps, s.step, x, 1 / (float)(s.count * count), y);
     }
 }
 
