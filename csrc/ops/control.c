@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* If and Loop: subgraphs run as models of their own, with the outer values that they read behind their own inputs.
+ * Outputs are known when they are there. Tensors of numbers only. */
+#include <string.h>
+#include "ops/move.h"
+#include "ops/ops.h"
+
+static const pi_graph *graph_of(const pi_node *node, const char *name)
+{
+    const pi_attr *a = pi_attr_find(node, name);
+    return a && a->kind == PI_ATTR_GRAPH ? a->graph : NULL;
+}
+
+static pi_status run_graph(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out, pi_error *err)
+{
+    if (!call->run->graph) return pi_fail(err, PI_E_UNSUPPORTED, "subgraphs run only in a model");
+    if (pi_cancelled(call)) return pi_fail(err, PI_E_CANCELLED, "cancelled");
+    PI_TRY(call->run->graph(call, g, in, out, err));
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        if (out[i]->t.dtype == PI_DTYPE_STRING) {
+            for (uint32_t k = 0; k < g->n_outputs; k++) {
+                pi_const_unref(out[k]);
+                out[k] = NULL;
+            }
+            return pi_fail(err, PI_E_UNSUPPORTED, "output %u of the subgraph is of strings", i);
+        }
+    return PI_E_OK;
+}
+
+static pi_status give(const pi_call *call, uint32_t i, const pi_tensor *t, pi_error *err)
+{
+    size_t bytes;
+    if (!pi_move_wants(call, i)) return PI_E_OK;
+    call->out[i]->dtype = t->dtype;
+    PI_TRY(pi_tensor_bytes(t, &bytes, err));
+    PI_TRY(pi_call_output(call, i, t->rank, t->dim, err));
+    if (bytes) memcpy(call->out[i]->data, t->data, bytes);
+    return PI_E_OK;
+}
+
+static pi_status read_bool(const pi_tensor *t, bool *value, pi_error *err)
+{
+    if (t->dtype != PI_DTYPE_BOOL || pi_tensor_n(t) != 1) return pi_fail(err, PI_E_MODEL, "the condition is not one bool");
+    *value = *(const uint8_t *)t->data != 0;
+    return PI_E_OK;
+}
+
+static void unref_all(pi_const **c, uint32_t n)
+{
+    for (uint32_t i = 0; c && i < n; i++) {
+        pi_const_unref(c[i]);
+        c[i] = NULL;
+    }
+}
+
+/* ---- If ---- */
+
+static pi_status if_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    const pi_graph *branch[2] = {graph_of(node, "then_branch"), graph_of(node, "else_branch")};
+    (void)in;
+    for (int k = 0; k < 2; k++)
+        if (branch[k]->n_outputs < node->n_out)
+            return pi_fail(err, PI_E_MODEL, "a branch has %u outputs, expected %u", branch[k]->n_outputs, node->n_out);
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        pi_dtype type = branch[0]->output[i]->t.dtype;
+        out[i].dtype = type == branch[1]->output[i]->t.dtype ? type : PI_DTYPE_NONE;
+    }
+    return PI_E_OK;
+}
+
+static pi_status if_run(const pi_call *call, pi_error *err)
+{
+    bool condition = false;
+    pi_status st = PI_E_OK;
+    PI_TRY(read_bool(call->in[0], &condition, err));
+    const pi_graph *g = graph_of(call->node, condition ? "then_branch" : "else_branch");
+    if (g->n_inputs != call->node->n_in - call->node->n_explicit) return pi_fail(err, PI_E_MODEL, "a branch has inputs");
+    pi_const **out = pi_calloc(call->run->heap, g->n_outputs + 1u, sizeof *out, err);
+    if (!out) return pi_alloc_status(err);
+    PI_TRY_DONE(run_graph(call, g, call->in + call->node->n_explicit, out, err));
+    for (uint32_t i = 0; i < call->node->n_out; i++) PI_TRY_DONE(give(call, i, &out[i]->t, err));
+done:
+    unref_all(out, g->n_outputs);
+    pi_free(out);
+    return st;
+}
+
+/* ---- Loop ---- */
+
+typedef struct {
+    char *data;
+    size_t bytes, room;
+    pi_tensor type; /* of one step */
+} stack;
+
+static pi_status loop_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    const pi_graph *g = graph_of(node, "body");
+    uint32_t carried = node->n_explicit > 2 ? node->n_explicit - 2 : 0, implicit = node->n_in - node->n_explicit;
+    if (g->n_inputs != 2 + carried + implicit || g->n_outputs < 1 + carried || g->n_outputs - 1 < node->n_out)
+        return pi_fail(err, PI_E_MODEL, "the body has %u inputs and %u outputs, expected %u and at least %u", g->n_inputs,
+                       g->n_outputs, 2 + carried + implicit, 1 + carried);
+    for (uint32_t i = 0; i < carried; i++)
+        if (!in[2 + i]) return pi_fail(err, PI_E_MODEL, "input %u is missing", 2 + i);
+    for (uint32_t i = 0; i < node->n_out; i++) out[i].dtype = i < carried ? in[2 + i]->dtype : g->output[1 + i]->t.dtype;
+    return PI_E_OK;
+}
+
+static pi_status push(stack *s, pi_heap *heap, int64_t step, const pi_const *c, pi_error *err)
+{
+    size_t want;
+    if (step == 0) s->type = c->t;
+    if (!pi_tensor_same_shape(&s->type, &c->t) || s->type.dtype != c->t.dtype)
+        return pi_fail(err, PI_E_MODEL, "a scan output changes its shape or type at step %lld", (long long)step);
+    if (s->type.rank >= PI_MAX_RANK) return pi_fail(err, PI_E_LIMIT, "a scan output has too many dimensions");
+    if (!pi_add(s->bytes, c->bytes, &want)) return pi_fail(err, PI_E_LIMIT, "a scan output is too large");
+    if (want > s->room) {
+        size_t room = want > SIZE_MAX / 2 ? want : 2 * want;
+        char *data = pi_realloc(heap, s->data, room, err);
+        if (!data) return pi_alloc_status(err);
+        s->data = data;
+        s->room = room;
+    }
+    if (c->bytes) memcpy(s->data + s->bytes, c->t.data, c->bytes);
+    s->bytes = want;
+    return PI_E_OK;
+}
+
+static pi_status give_stack(const pi_call *call, uint32_t i, const stack *s, int64_t steps, const pi_value *declared, pi_error *err)
+{
+    const pi_tensor *type = steps ? &s->type : &declared->t;
+    pi_tensor t = {.data = s->data, .dtype = type->dtype, .rank = 1 + (type->rank > 0 ? type->rank : 0)};
+    if (t.rank > PI_MAX_RANK) return pi_fail(err, PI_E_LIMIT, "a scan output has too many dimensions");
+    t.dim[0] = steps;
+    for (int k = 1; k < t.rank; k++) t.dim[k] = pi_max_i64(type->dim[k - 1], 0);
+    if (t.dtype == PI_DTYPE_NONE) return pi_fail(err, PI_E_UNSUPPORTED, "a scan output of no steps and unknown type");
+    return give(call, i, &t, err);
+}
+
+typedef struct {
+    const pi_graph *g;
+    uint32_t carried, scans;
+    const pi_tensor **in;
+    pi_const **state, **out; /* carried values that a step made; outputs of this step */
+    stack *scan;
+} loop;
+
+static pi_status loop_steps(const pi_call *call, loop *l, int64_t limit, bool go, pi_error *err)
+{
+    int64_t step = 0;
+    uint8_t flag;
+    pi_tensor number = {.data = &step, .dtype = PI_DTYPE_I64}, condition = {.data = &flag, .dtype = PI_DTYPE_BOOL};
+    l->in[0] = &number;
+    l->in[1] = &condition;
+    for (; go && step < limit; step++) {
+        flag = go;
+        PI_TRY(run_graph(call, l->g, l->in, l->out, err));
+        PI_TRY(read_bool(&l->out[0]->t, &go, err));
+        for (uint32_t i = 0; i < l->carried; i++) {
+            pi_const_unref(l->state[i]);
+            l->state[i] = l->out[1 + i];
+            l->out[1 + i] = NULL;
+            l->in[2 + i] = &l->state[i]->t;
+        }
+        for (uint32_t i = 0; i < l->scans; i++) PI_TRY(push(&l->scan[i], call->run->heap, step, l->out[1 + l->carried + i], err));
+        unref_all(l->out, l->g->n_outputs);
+    }
+    for (uint32_t i = 0; i < call->node->n_out; i++) {
+        if (i < l->carried)
+            PI_TRY(give(call, i, l->in[2 + i], err));
+        else
+            PI_TRY(give_stack(call, i, &l->scan[i - l->carried], step, l->g->output[1 + i], err));
+    }
+    return PI_E_OK;
+}
+
+static pi_status loop_run(const pi_call *call, pi_error *err)
+{
+    const pi_node *node = call->node;
+    const pi_tensor *trips = node->n_explicit > 0 ? call->in[0] : NULL, *start = node->n_explicit > 1 ? call->in[1] : NULL;
+    pi_status st = PI_E_OK;
+    int64_t limit = INT64_MAX;
+    bool go = true;
+    loop l = {.g = graph_of(node, "body")};
+    if (trips) PI_TRY(pi_move_scalar(trips, "M", &limit, err));
+    if (start) PI_TRY(read_bool(start, &go, err));
+    l.carried = node->n_explicit > 2 ? node->n_explicit - 2 : 0;
+    l.scans = l.g->n_outputs - 1 - l.carried;
+    l.in = pi_calloc(call->run->heap, l.g->n_inputs + 1u, sizeof *l.in, err);
+    l.state = l.in ? pi_calloc(call->run->heap, l.carried + 1u, sizeof *l.state, err) : NULL;
+    l.out = l.state ? pi_calloc(call->run->heap, l.g->n_outputs + 1u, sizeof *l.out, err) : NULL;
+    l.scan = l.out ? pi_calloc(call->run->heap, l.scans + 1u, sizeof *l.scan, err) : NULL;
+    if (!l.scan) {
+        st = pi_alloc_status(err);
+        goto done;
+    }
+    for (uint32_t i = 0; i < l.carried; i++) l.in[2 + i] = call->in[2 + i];
+    for (uint32_t i = node->n_explicit; i < node->n_in; i++) l.in[2 + l.carried + i - node->n_explicit] = call->in[i];
+    st = loop_steps(call, &l, limit, go, err);
+done:
+    unref_all(l.state, l.carried);
+    unref_all(l.out, l.g->n_outputs);
+    for (uint32_t i = 0; l.scan && i < l.scans; i++) pi_free(l.scan[i].data);
+    pi_free(l.scan);
+    pi_free(l.out);
+    pi_free(l.state);
+    pi_free((void *)l.in);
+    return st;
+}
+
+/* ---- rows ---- */
+
+static const pi_impl if_impls[] = {{.name = "ref", .run = if_run}, {0}};
+static const pi_impl loop_impls[] = {{.name = "ref", .run = loop_run}, {0}};
+static const pi_attr_def if_attrs[] = {{.name = "then_branch", .kind = PI_ATTR_GRAPH, .required = true},
+                                       {.name = "else_branch", .kind = PI_ATTR_GRAPH, .required = true},
+                                       {0}};
+static const pi_attr_def loop_attrs[] = {{.name = "body", .kind = PI_ATTR_GRAPH, .required = true}, {0}};
+static const pi_op rows[] = {
+    {.name = "If", .since = 1, .signature = "cond:bool -> outputs*:any", .flags = PI_OP_NO_FOLD, .attrs = if_attrs,
+     .infer = if_infer, .impls = if_impls},
+    {.name = "Loop", .since = 1, .signature = "M?:i64 cond?:bool v_initial*:any -> outputs*:any", .flags = PI_OP_NO_FOLD,
+     .attrs = loop_attrs, .infer = loop_infer, .impls = loop_impls},
+};
+const pi_op_family pi_ops_control = {rows, PI_COUNT(rows)};
