@@ -146,6 +146,7 @@ static pi_status fold_into_conv(pi_graph *g, pi_node *conv, bool transposed, pi_
     int64_t group = pi_attr_int(conv, "group"), channels;
     if (group < 1 || w->t.dim[0] % group || !pi_mul_i64(w->t.dim[1], group, &channels)) return PI_E_OK;
     if (!transposed) channels = w->t.dim[0];
+    if (conv->n_in > 2 && conv->in[2] && pi_tensor_n(&conv->in[2]->constant->t) != channels) return PI_E_OK; /* not checked yet */
     for (;;) {
         pi_value *y = conv->out[0];
         pi_node *next = pi_only_reader(y);

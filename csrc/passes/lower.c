@@ -39,7 +39,8 @@ static pi_status unflatten(pi_graph *g, pi_node *node, pi_error *err)
     pi_node *next = pi_only_reader(y);
     if (!pi_is(next, "Reshape") || a->t.rank != 2 || node->in[1]->t.rank != 2 || node->in[RESIDUAL]) return PI_E_OK;
     const pi_tensor *wide = &next->out[0]->t;
-    if (pi_attr_int(node, "trans_a") || !pi_tensor_known(wide) || wide->rank < 3 || pi_tensor_n(wide) == 0) return PI_E_OK;
+    if (pi_attr_int(node, "trans_a") || !pi_tensor_known(wide) || wide->rank < 3 || pi_tensor_n(wide) == 0 || a->t.dim[1] == 0)
+        return PI_E_OK;
     if (wide->dim[wide->rank - 1] != y->t.dim[1]) return PI_E_OK;
     int64_t dim[PI_MAX_RANK];
     memcpy(dim, wide->dim, sizeof dim);

@@ -175,6 +175,30 @@ def test_layer_normalisation() -> None:
     assert len(steps(LAYER_NORM, constants | {"last": np.array([1])}, ROWS)) > 1
 
 
+def test_no_layer_normalisation() -> None:
+    constants = NUMBERS | {"last": np.array([-1]), "s": f32(1), "o": f32(16)}
+    assert len(steps(LAYER_NORM, constants, ROWS)) > 1
+    steps(LAYER_NORM, constants | {"s": f32(4)}, f32(3, 5, 1), "t")
+
+
+def test_product_of_nothing() -> None:
+    nodes = [
+        node("Reshape", "x flat", "a"),
+        node("MatMul", "a w", "b"),
+        node("Reshape", "b wide", "y"),
+    ]
+    constants = {"flat": np.array([6, 0]), "wide": np.array([2, 3, 4]), "w": f32(0, 4)}
+    nodes[0].attribute.append(helper.make_attribute("allowzero", 1))
+    steps(nodes, constants, f32(2, 3, 0))
+
+
+def test_bias_of_wrong_length() -> None:
+    """Seen before the convolution itself is checked: its input has no shape when the model is loaded."""
+    nodes = [conv("x w b", "a"), node("BatchNormalization", "a s o m v", "y")]
+    with pytest.raises(pyinfer.ModelError):
+        steps(nodes, CONV | NORM | {"b": f32(3)}, IMAGE)
+
+
 def test_dense() -> None:
     nodes = [node("MatMul", "x w", "a"), node("Add", "a b", "c"), node("Relu", "c", "y")]
     assert len(steps(nodes, {"w": f32(16, 8), "b": f32(8)}, ROWS)) == 1
