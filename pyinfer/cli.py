@@ -403,7 +403,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.function(args)
         return code
-    except BrokenPipeError:  # `pyinfer ops | head`; nothing can be printed any more, not even at exit
+    except BrokenPipeError:  # `pyinfer ops | head`: print no more, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (PyinferError, Problem, OSError) as error:

@@ -235,6 +235,8 @@ def _check_options(options: Mapping[str, Any]) -> dict[str, int]:
         if name not in known:
             listed = "; ".join(f"{row[0]} ({row[3]})" for row in rows)
             raise TypeError(f"load() has no option {name!r}. The options are {listed}")
+        if options[name] is not None and not hasattr(options[name], "__index__"):
+            raise TypeError(f"option {name} is {options[name]!r}, expected an integer or a bool")
     return {name: int(value) for name, value in options.items() if value is not None}
 
 
