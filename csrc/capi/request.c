@@ -93,6 +93,22 @@ static pi_status give_strings(pyinfer_request *r, int i, pi_error *err)
 
 /* ---- requests ---- */
 
+/* The caller's memory for outputs counts too: it is asked for next, and would be what breaks the limit. */
+static pi_status check_outputs(const pyinfer_request *r, pi_error *err)
+{
+    const pyinfer_model *m = r->model;
+    size_t limit = m->options.memory_limit, total = pi_heap_used(m->heap), bytes;
+    for (int i = 0; limit && i < pyinfer_output_count(m); i++) {
+        const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
+        if (!pi_tensor_known(t)) continue;
+        PI_TRY(pi_tensor_bytes(t, &bytes, err));
+        if (!pi_add(total, bytes, &total) || total > limit)
+            return pi_fail(err, PI_E_LIMIT, "output '%.100s' of %zu bytes would exceed the memory limit of %zu bytes",
+                           m->output[i].name, bytes, limit);
+    }
+    return PI_E_OK;
+}
+
 static pi_status begin(pyinfer_request *r, const pyinfer_tensor *input, int n_inputs, pi_error *err)
 {
     pyinfer_model *m = r->model;
@@ -105,7 +121,8 @@ static pi_status begin(pyinfer_request *r, const pyinfer_tensor *input, int n_in
         pi_tensor_set_shape(t, input[i].rank, input[i].shape);
         if (t->dtype == PI_DTYPE_STRING) PI_TRY(take_strings(r, &input[i], t, err));
     }
-    return pi_context_take(m->session, r->input, &r->context, err);
+    PI_TRY(pi_context_take(m->session, r->input, &r->context, err));
+    return check_outputs(r, err);
 }
 
 pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int n_inputs, pyinfer_request **request,
