@@ -128,7 +128,7 @@ static pi_status match_layer_norm(pi_graph *g, pi_node *div, pi_error *err)
     pi_value *scale = pi_is(mul, "Mul") ? pi_other(mul, div->out[0]) : NULL;
     if (!scale || !scale->constant || scale->t.rank != 1) return PI_E_OK;
     const pi_tensor *x = &sub->in[0]->t; /* one number for all, or a row for each element, is no scale of a normalisation */
-    if (pi_tensor_known(x) ? !x->rank || x->dim[x->rank - 1] != scale->t.dim[0] : scale->t.dim[0] <= 1) return PI_E_OK;
+    if (!pi_tensor_known(x) || !x->rank || x->dim[x->rank - 1] != scale->t.dim[0]) return PI_E_OK;
     pi_node *last = mul, *plus = pi_only_reader(mul->out[0]);
     pi_value *bias = pi_is(plus, "Add") ? pi_other(plus, mul->out[0]) : NULL;
     if (bias && bias->constant && bias->t.rank == 1 && pi_tensor_same_shape(&bias->t, &scale->t))
