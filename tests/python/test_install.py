@@ -144,7 +144,7 @@ def test_fresh_environment(wheel: Path, model: Path, tmp_path: Path) -> None:
     run(python, "-m", "pip", "install", wheel)
     assert f"from {tmp_path.resolve()}" in smoke(python, model)
     assert run(python.with_name("pyinfer"), "--help")
-    assert run(python, "-m", "pyinfer", "--help")
+    assert run(python, "-m", "pyinfer", "--help", cwd=tmp_path)  # not the source tree, which -m puts first
     run(python, "-m", "pip", "uninstall", "-y", "pyinfer")
     assert not list(tmp_path.glob("fresh/lib/python*/site-packages/pyinfer*"))
 
