@@ -301,16 +301,16 @@ static const pi_attr_def gru_attrs[] = {COMMON, {.name = "linear_before_reset", 
 static const pi_attr_def lstm_attrs[] = {COMMON, {.name = "input_forget", .kind = PI_ATTR_INT}, {0}};
 
 #define INPUTS "X:T W:T R:T B?:T sequence_lens?:i32 initial_h?:T"
-#define RECURRENT(op_name, version, attributes, more_in, more_out)                                             \
-    {.name = op_name, .since = version, .signature = INPUTS more_in " -> Y?:T Y_h?:T" more_out, .T = PI_FLOATS, \
+#define RECURRENT(op_name, version, attributes, more_in, more_out, y_h)                                             \
+    {.name = op_name, .since = version, .signature = INPUTS more_in " -> Y?:T " y_h more_out, .T = PI_FLOATS, \
      .attrs = attributes, .infer = rnn_infer, .impls = rnn_impls}
 static const pi_op rows[] = {
-    RECURRENT("LSTM", 1, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T"),
-    RECURRENT("LSTM", 14, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T"),
-    RECURRENT("GRU", 1, gru_attrs, "", ""),
-    RECURRENT("GRU", 3, gru_attrs, "", ""),
-    RECURRENT("GRU", 14, gru_attrs, "", ""),
-    RECURRENT("RNN", 1, rnn_attrs, "", ""),
-    RECURRENT("RNN", 14, rnn_attrs, "", ""),
+    RECURRENT("LSTM", 1, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T", "Y_h?:T"),
+    RECURRENT("LSTM", 14, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T", "Y_h?:T"),
+    RECURRENT("GRU", 1, gru_attrs, "", "", "Y_h:T"),
+    RECURRENT("GRU", 3, gru_attrs, "", "", "Y_h?:T"),
+    RECURRENT("GRU", 14, gru_attrs, "", "", "Y_h?:T"),
+    RECURRENT("RNN", 1, rnn_attrs, "", "", "Y_h?:T"),
+    RECURRENT("RNN", 14, rnn_attrs, "", "", "Y_h?:T"),
 };
 const pi_op_family pi_ops_rnn = {rows, PI_COUNT(rows)};
