@@ -26,8 +26,8 @@ void *py_array_data(PyObject *array);
 /* Copies the elements of one array into another of its shape; -1 with an exception set. */
 int py_array_assign(PyObject *to, PyObject *from);
 
-/* py_interrupt.c: pyinfer_execute without the GIL. long_run: it may take more than some ms: the handlers of signals then
- * run meanwhile, in the main thread; if one raises (KeyboardInterrupt), the run is cancelled and the exception is set. */
+/* py_interrupt.c: pyinfer_execute without the GIL. long_run: it may take more than some ms: Ctrl-C then cancels it, if Python's
+ * own handler is in place and this is the main thread; KeyboardInterrupt is set. */
 pyinfer_status py_execute(pyinfer_request *request, int long_run, pyinfer_error *error);
 
 /* py_model.c: adds the type Model to the module. */
