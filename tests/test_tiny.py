@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +39,11 @@ def test_a_model_of_bytes() -> None:
 
 def test_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pyinfer", "run", "--example"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "pyinfer", "run", "--example"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parent,  # python -m would take the source tree where it stands in it
     )
     assert done.returncode == 0, done.stderr
     assert f"{len(example.pictures()[0])} of {len(example.pictures()[0])} right" in done.stdout

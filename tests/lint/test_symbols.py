@@ -24,7 +24,10 @@ def libraries() -> list[tuple[Path, str]]:
 def test_the_libraries_are_clean() -> None:
     found = []
     for library, exports in libraries():
-        found += [f"{library.name} {fault}" for fault in binary.faults(library, exports + ADDED_BY_SANITIZERS)]
+        faults = binary.faults(library, exports + ADDED_BY_SANITIZERS)
+        # _core takes SIGINT during a long run and puts Python's handler back: python/py_interrupt.c
+        allowed = {"uses sigaction"} if exports == CORE else set()
+        found += [f"{library.name} {fault}" for fault in faults if fault not in allowed]
     assert not found, "\n".join(["", *found])
 
 

@@ -12,6 +12,8 @@ import pytest
 from pyinfer import cli
 from support import tiny
 
+ELSEWHERE = Path(__file__).parent  # python -m would take the source tree where it stands in it
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -101,7 +103,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
 def test_as_a_module(path: str) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "pyinfer", *arguments]
-        return subprocess.run(line, capture_output=True, text=True, timeout=120)
+        return subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=ELSEWHERE)
 
     assert run("info", path).returncode == 0
     wrong = run("info", "nothing.onnx")
@@ -111,5 +113,5 @@ def test_as_a_module(path: str) -> None:
 
 def test_a_closed_pipe() -> None:
     script = f"{sys.executable} -m pyinfer ops --json | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=ELSEWHERE)
     assert (done.returncode, done.stderr) == (0, "")
