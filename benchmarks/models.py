@@ -34,7 +34,7 @@ REAL = {"ocr_det": ("det", (3, 320, 320)), "ocr_rec": ("rec", (3, 48, 320)), "oc
 DEFAULT = [*zoo.FULL, *REAL]
 PEERS = ("onnxruntime", "openvino")  # torch eager is shown, not raced
 LOOSE = 1e-3  # of the largest output: more than this means that an engine computes something else
-PAUSE = 0.005  # seconds: worker threads of the engine before stop spinning
+PAUSE = 0.03  # seconds: worker threads of the engine before stop spinning
 
 
 def files(name: str, args: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, np.ndarray], Any]:

@@ -2,11 +2,11 @@
 """Sets how long OpenMP's threads spin, while the extension module is loaded.
 
 libgomp reads the environment once, when it is loaded, and by default lets a thread that waits spin
-for milliseconds: on a machine that is shared, that is time which the thread it waits for would
-have needed (MobileNetV2 on two busy cores: ten times slower), and heat after each run. 2000 turns
-are some 50 microseconds, longer than the way from one step of a model to the next. What the user
-sets has precedence; the environment is as before afterwards; if libgomp is there already (PyTorch
-was imported first), nothing changes.
+for several milliseconds: heat after each run, and on a busy machine time that the thread waited for
+would have needed. Waking a thread that sleeps costs 50 microseconds or more, so a worker should not
+sleep between the steps of a model. 30,000 turns, somewhat under a millisecond, are longer than most
+steps that run on one thread. What the user sets has precedence; the environment is as before
+afterwards; if libgomp is there already (PyTorch was imported first), nothing changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SPIN = "2000"
+SPIN = "30000"
 
 
 @contextmanager

@@ -34,7 +34,9 @@ static void fp_set(unsigned state) { (void)state; }
 /* A child of fork has none of libgomp's threads but believes that it has: let them go before. Not inside a region. */
 static void before_fork(void)
 {
-    if (!omp_in_parallel()) (void)omp_pause_resource_all(omp_pause_soft);
+    if (omp_in_parallel()) return;
+    (void)omp_pause_resource_all(omp_pause_soft);
+    pi_threads_forget();
 }
 
 static void install_fork_handler(void) { (void)pthread_atfork(before_fork, NULL, NULL); }
@@ -84,12 +86,16 @@ static __attribute__((noinline)) void run_member(pi_work *w, int thread)
     SEEN_BY_OTHERS(w);
 }
 
-/* Fewer threads than asked for may come: then each does more shares. */
-static __attribute__((no_sanitize("thread"))) void run_team(pi_work *w, int threads)
+/* The team is always as large as pi_threads_enter said: libgomp ends the threads that a smaller one leaves out, and makes
+ * them anew for the next. Fewer may come: then each does more shares. */
+static __attribute__((no_sanitize("thread"))) void run_team(pi_work *w)
 {
+    int team = omp_get_max_threads();
+    if (team < w->threads) team = w->threads;
+    pi_threads_place(team);
     SEEN_BY_OTHERS(w);
-#pragma omp parallel num_threads(threads)
-    run_member(w, omp_get_thread_num());
+#pragma omp parallel num_threads(team)
+    if (omp_get_thread_num() < w->threads) run_member(w, omp_get_thread_num());
     SEE_OTHERS(w);
 }
 
@@ -111,7 +117,7 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
     work.threads = threads;
     work.stride = threads <= LINES ? LINE : 1; /* counters of different threads in different lines */
     for (int t = 0; t < threads; t++) work.taken[t * work.stride] = 0;
-    run_team(&work, threads);
+    run_team(&work);
 }
 
 void pi_threads_enter(int threads, pi_threads_state *saved)

@@ -14,6 +14,12 @@ typedef void (*pi_task)(void *arg, int64_t begin, int64_t end, int thread);
  * on which thread is not told: results must not depend on it. */
 void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
 
+/* Before a parallel region of the calling thread: keeps its OpenMP threads off the CPU that it is on, from now on. Cheap
+ * while it stays there. The affinity of no other thread changes. pi_parallel does it by itself. */
+void pi_threads_place(int threads);
+/* The calling thread's OpenMP threads are others now: after fork. */
+void pi_threads_forget(void);
+
 /* CPUs that this process may use: affinity mask and cgroup quota (v1, v2), PYINFER_THREADS before both; 1 at least.
  * `why`, if given, gets a static text: "affinity mask", "cgroup quota", "PYINFER_THREADS". */
 int pi_threads_default(const char **why);

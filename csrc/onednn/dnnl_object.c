@@ -94,7 +94,10 @@ static pi_status status_fail(dnnl_status_t status, const char *what, pi_error *e
 static dnnl_status_t run_list(const pi_dnnl *object, arg_list *list, const void *const *pointer)
 {
     pi_threads_state saved;
-    if (object->threads != 1) return list_run(object, list, pointer);
+    if (object->threads != 1) {
+        pi_threads_place(object->threads);
+        return list_run(object, list, pointer);
+    }
     pi_threads_enter(1, &saved); /* a small one, in a run of more threads */
     dnnl_status_t status = list_run(object, list, pointer);
     pi_threads_leave(&saved);

@@ -324,6 +324,40 @@ static void test_describe(void)
     pi_threads_describe(NULL, 0);
 }
 
+/* ---- places ---- */
+
+typedef struct {
+    int seen; /* atomic: bit i: CPU i is in the mask of a thread that is not the caller */
+} places;
+
+static void look_where(void *arg, int64_t begin, int64_t end, int thread)
+{
+    cpu_set_t mask;
+    (void)begin, (void)end;
+    for (volatile int wait = 0; wait < 20000;) wait = wait + 1;
+    if (thread == 0 || sched_getaffinity(0, sizeof mask, &mask) != 0) return;
+    for (int i = 0; i < 31; i++)
+        if (CPU_ISSET((size_t)i, &mask)) __atomic_or_fetch(&((places *)arg)->seen, 1 << i, __ATOMIC_RELAXED);
+}
+
+/* The workers stay off the CPU of their caller, and the caller's own mask is as it was. */
+static void test_places(void)
+{
+    cpu_set_t before, after;
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+    bool room = CPU_COUNT(&before) >= 2 && CPU_COUNT(&before) <= 31;
+    int bad = 0;
+    for (int i = 0; i < 50; i++) {
+        places p = {0};
+        int cpu = sched_getcpu();
+        pi_parallel(2, 8, 1, look_where, &p);
+        if (sched_getcpu() == cpu && cpu < 31) bad += (p.seen >> cpu) & 1; /* else it moved meanwhile */
+        (void)sched_yield();
+    }
+    CHECK(!room || bad <= 2); /* twice it may have moved there and back */
+    CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
+}
+
 int main(void)
 {
     (void)alarm(110);
@@ -332,6 +366,7 @@ int main(void)
     test_nested();
     test_fork();
     test_state();
+    test_places();
     test_default();
     test_quota();
     test_describe();

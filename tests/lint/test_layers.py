@@ -11,12 +11,12 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?P<what>"[^"\n]+"|<[^>\n]+>)'
 
 # Headers from outside that only one place may see: pattern, who, as a prefix of the file's name.
 OUTSIDE = [
-    (r"<omp\.h>", ("base/threads.c",)),
+    (r"<omp\.h>", ("base/threads.c", "base/threads_place.c")),
     (r"<(Python|structmember|frameobject|numpy/.*)(\.h)?>", ("python/",)),
     (r"<(oneapi/)?(dnnl.*)>", ("onednn/",)),
     (r"<dlfcn\.h>", ("onednn/",)),
     (r"<locale\.h>", ("ops/number_text.c",)),  # numbers are read in the C locale whatever the process has
-    (r"<signal\.h>", ("python/py_interrupt.c",)),
+    (r"<signal\.h>", ("python/py_interrupt.c", "base/threads_place.c")),
     (r"<(alloca|setjmp)\.h>", ()),
     (r"<(immintrin|x86intrin|cpuid|arm_neon|.*mmintrin)\.h>", ("kernels/", "base/")),
 ]

@@ -39,9 +39,9 @@ RULES = [
         ("mmap(0, n, 1, 2, fd, 0)",),
     ),
     Rule(
-        "OpenMP lives in base/threads.c",
+        "OpenMP lives in base/threads",
         r"#\s*pragma\s+omp\b|\b_Pragma\b|(?<!\w)omp_\w+|\bGOMP_\w+",
-        ("base/threads.",),
+        ("base/threads.", "base/threads_place.c"),
         ("#pragma omp parallel for", "# pragma  omp simd", "omp_get_max_threads()"),
         ("my_omp_x();",),
     ),
@@ -87,10 +87,16 @@ RULES = [
     Rule(
         "the process's state is left alone",
         call("setlocale", "setenv", "putenv", "unsetenv", "clearenv", "signal", "sigaction", "chdir", "umask", "srand")
-        + "|" + call("sched_setaffinity", "setrlimit", "setpriority", "fesetround", "fesetenv", "rand", "random", "usleep"),
+        + "|" + call("setrlimit", "setpriority", "fesetround", "fesetenv", "rand", "random", "usleep"),
         ("python/py_interrupt.c",),  # puts the handler of SIGINT back after each run
         ('setlocale(LC_ALL, "C")', "signal(2, f)", "rand()"),
         ("pi_random(x)", "fesetround_(x)"),
+    ),
+    Rule(
+        "threads are placed in one file, and only those of OpenMP",
+        call("sched_setaffinity", "pthread_setaffinity_np", "sched_setattr", "sched_setscheduler"),
+        ("base/threads_place.c",),
+        ("sched_setaffinity(t, n, m)",),
     ),
     Rule(
         "the environment is read at the border",
