@@ -134,6 +134,7 @@ static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error 
     pi_session_options session = {
         .plan = {.threads = m->options.threads,
                  .onednn = m->options.onednn != 0,
+                 .exact = m->options.exact != 0,
                  .strict = m->options.strict != 0,
                  .force = pi_capi_forced()},
         .specialise = specialise,

@@ -77,6 +77,7 @@ typedef struct {
     int level;
     int onednn;
     int strict;
+    int exact;
     size_t memory_limit;
 } pyinfer_options;
 

@@ -9,6 +9,7 @@
 typedef struct {
     int threads;
     bool onednn;       /* candidates of this name are taken */
+    bool exact;        /* candidates of the name "winograd" are refused */
     bool strict;       /* the plain reference of a costly operator is refused */
     const char *force; /* an implementation's name that wins where it accepts; NULL: the row's order */
 } pi_plan_options;

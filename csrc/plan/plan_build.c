@@ -9,6 +9,7 @@ static const char *refusal(const pi_node *node, const pi_impl *impl, const pi_te
 {
     bool reference = !impl[1].name;
     if (!options->onednn && strcmp(impl->name, "onednn") == 0) return "switched off by the option onednn=0";
+    if (options->exact && strcmp(impl->name, "winograd") == 0) return "switched off by the option exact=1";
     if (options->force && !reference && strcmp(impl->name, options->force) != 0) {
         for (const pi_impl *i = node->op->impls; i->name; i++)
             if (strcmp(i->name, options->force) == 0) return "another one is forced";

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Winograd transforms: bound by loads and stores. */
+#if defined(__x86_64__)
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
+#include "kernels/simd/vec_avx512.h"
+#define PI_TABLE pi_winograd_avx512
+#include "kernels/winograd/winograd_body.inc"
+#endif
