@@ -266,8 +266,9 @@ def load(source: Any, **options: int | bool | None) -> Model:
     data is read from beneath the folder of a path only.
 
     options: threads (of one run; default: as many as this process may use), strict,
-    memory_limit (bytes), exact, onednn, level. An option that is not given is read from the environment
-    (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints them all.
+    memory_limit (bytes), exact (no Winograd convolutions), onednn, level. An option that is not
+    given is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer
+    config`` prints them all.
 
     Arrays of another type than the model's are cast if that keeps their kind, with one InputWarning
     a model: float64 to float32, int32 to int64, integers to floats; so are arrays that are not
