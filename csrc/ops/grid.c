@@ -82,7 +82,8 @@ static int axis_taps(const grid_job *job, int axis, float at, int64_t *index, do
     float length = (float)n, x = job->align ? (at + 1) / 2 * (length - 1) : ((at + 1) * length - 1) / 2;
     if (!(x > -1e9f && x < 1e9f)) x = x > 0 ? 1e9f : -1e9f; /* NaN too: some place outside */
     if (job->mode == GRID_NEAREST) x = nearbyintf(x);
-    if ((double)x < low || (double)x > high) {
+    /* Cubic: each tap is bounded by itself, below, as PyTorch and ONNX Runtime do; the reference evaluator moves the place. */
+    if (job->mode != GRID_CUBIC && ((double)x < low || (double)x > high)) {
         if (job->padding == GRID_BORDER) x = x < 0 ? 0 : length - 1;
         if (job->padding == GRID_REFLECTION) x = (float)reflect((double)x, low, high);
     }
