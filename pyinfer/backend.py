@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interface that the ONNX project gives to engines, ``onnx.backend``; it needs the package onnx.
+"""``onnx.backend``, the interface of the ONNX project to engines; it needs the package onnx.
 
 >>> import onnx.parser
 >>> import pyinfer.backend
@@ -48,8 +48,8 @@ class PyinferBackendRep(base.BackendRep):
 
 
 class PyinferBackend(base.Backend):
-    """pyinfer as an ONNX backend. Keyword arguments of `prepare`, `run_model` and `run_node` are the
-    options of :func:`pyinfer.load`."""
+    """pyinfer as an ONNX backend. Other keyword arguments of `prepare`, `run_model` and `run_node`
+    are the options of :func:`pyinfer.load`."""
 
     devices: ClassVar[tuple[str, ...]] = ("CPU",)
 
@@ -133,7 +133,11 @@ def _as_value(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and isinstance(value[0], np.ndarray):
         return list(value)
     array = np.asarray(value)
-    return array.astype(np.float32) if isinstance(value, list | float) and array.dtype == float else array
+    return (
+        array.astype(np.float32)
+        if isinstance(value, list | float) and array.dtype == float
+        else array
+    )
 
 
 def _info(name: str, value: Any) -> ValueInfoProto:

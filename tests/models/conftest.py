@@ -7,11 +7,12 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from torch import nn
 
-from models import zoo
+if TYPE_CHECKING:
+    from torch import nn
 
 ZooFile = Callable[[str, str, str], Path]
 
@@ -19,6 +20,8 @@ ZooFile = Callable[[str, str, str], Path]
 @functools.lru_cache(maxsize=1)
 def torch_module(name: str) -> nn.Module:
     """The PyTorch model; tests are ordered by name, so that one at a time is in memory."""
+    from models import zoo  # here, not above: the conformance suite runs without torch
+
     return zoo.module(name)
 
 
@@ -33,6 +36,8 @@ def zoo_file(tmp_path: Path) -> Iterator[ZooFile]:
 
     PYINFER_ZOO names a folder where files are kept and reused instead (8 GB for all).
     """
+    from models import zoo
+
     keep = os.environ.get("PYINFER_ZOO")
     made: list[Path] = []
 

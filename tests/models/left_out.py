@@ -1,2 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-LEFT_OUT: dict[str, tuple[str, ...]] = {}
+"""Cases of ONNX's conformance suite that are left out: why, and patterns of their names.
+
+A case that is listed here and passes fails the run, and so does a pattern that names no case: take it out.
+`python -m models.suite` in tests/ prints what passes, what fails, and what here is out of date.
+"""
+
+# Random numbers without a seed: they may pass by chance. Their shapes, types and range are compared.
+RANDOM = "random numbers: the expected ones are NumPy's"
+
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    RANDOM: (
+        "test_bernoulli",
+        "test_bernoulli_double",
+        "test_bernoulli_double_expanded",
+        "test_bernoulli_expanded",
+        "test_bernoulli_seed",
+        "test_bernoulli_seed_expanded",
+    ),
+    "expected values were rounded to 16 bits after each step, here once at the end of several": (
+        "test_attention_4d_causal_fp16_expanded",
+    ),
+    "expected values are 1.9e-7 of rounding where 0 is right": ("test_dft_inverse*",),
+    "decoding of pictures is not part of an inference engine: nine formats, each a library": (
+        "test_image_decoder_decode_*",
+    ),
+    "gradients are not computed": ("test_gradient_of_add", "test_gradient_of_add_and_mul"),
+    # ---- not yet ----
+    "operator CausalConvWithState": ("test_causal_conv_with_state_*[!d]",),
+    "operator DeformConv": ("test_basic_deform_conv_*", "test_deform_conv_*"),
+    "operator FlexAttention": (
+        "test_flexattention",
+        "test_flexattention_*[!6]",
+        "test_flexattention_fp16",
+    ),
+    "operator LinearAttention": ("test_linear_attention_*",),
+    "operator Scan": ("test_scan9_*", "test_scan_sum"),
+    "operators of text": (
+        "test_regex_full_match_*",
+        "test_string_concat*",
+        "test_string_split_*",
+        "test_strnorm_model_*",
+        "test_strnormalizer_*",
+        "test_tfidfvectorizer_*",
+    ),
+    "operators of ai.onnx.ml": (
+        "test_ai_onnx_ml_array_feature_extractor",
+        "test_ai_onnx_ml_binarizer",
+        "test_ai_onnx_ml_label_encoder_*",
+        "test_ai_onnx_ml_tree_ensemble_*",
+    ),
+    "sequences that are not made and read in the model": (
+        "test_identity_sequence",
+        "test_if_seq",
+        "test_loop13_seq",
+        "test_sequence_insert_at_back",
+        "test_sequence_insert_at_front",
+        "test_sequence_map_*",
+        "test_sequence_model[12358]",
+        "test_split_to_sequence_*",
+    ),
+    "optionals": (
+        "test_identity_opt",
+        "test_if_opt",
+        "test_loop16_seq_none",
+        "test_optional_get_element_*",
+        "test_optional_has_element_*",
+    ),
+}

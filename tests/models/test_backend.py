@@ -16,16 +16,21 @@ from onnx import TensorProto, helper
 import pyinfer
 import pyinfer.backend
 from models import suite
-from models.left_out import LEFT_OUT
+from models.left_out import LEFT_OUT, RANDOM
 
 CASES = suite.cases()
 
 
-@pytest.mark.parametrize(("name", "run"), [(n, run) for n, (_, run) in CASES.items()], ids=list(CASES))
-def test_case(name: str, run: Callable[[], None]) -> None:
+@pytest.mark.parametrize(
+    ("name", "run"), [(n, run) for n, (_, run) in CASES.items()], ids=list(CASES)
+)
+def test_case(name: str, run: Callable[..., None]) -> None:
     reason = suite.left_out(name)
     if reason is None:
         return run()
+    if reason is RANDOM:
+        run(atol=1.0)
+        pytest.xfail(reason)
     try:
         run()
     except Exception:
@@ -35,7 +40,13 @@ def test_case(name: str, run: Callable[[], None]) -> None:
 
 def test_the_suite_is_whole() -> None:
     kinds = collections.Counter(kind for kind, _ in CASES.values())
-    assert kinds == {"node": 1884, "simple": 23, "pytorch-operator": 35, "pytorch-converted": 82, "real": 9}
+    assert kinds == {
+        "node": 1884,
+        "simple": 23,
+        "pytorch-operator": 35,
+        "pytorch-converted": 82,
+        "real": 9,
+    }
 
 
 def test_each_entry_of_the_list_names_cases() -> None:
@@ -108,5 +119,7 @@ def test_a_node_of_a_type(dtype: type) -> None:
 
 
 def test_a_node_of_strings() -> None:
-    (y,) = pyinfer.backend.run_node(helper.make_node("Identity", ["x"], ["y"]), [np.array(["a", "ö"])])
+    (y,) = pyinfer.backend.run_node(
+        helper.make_node("Identity", ["x"], ["y"]), [np.array(["a", "ö"])]
+    )
     assert y.dtype == object and y.tolist() == ["a", "ö"]
