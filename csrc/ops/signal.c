@@ -100,9 +100,9 @@ static pi_status stft_open(const pi_node *node, const pi_tensor *const *in, tran
     char text[200];
     *t = (transform){0};
     *frames = -1;
-    PI_TRY(complex_dim(x, &t->complex_in, err));
-    if (x->rank != 3)
+    if (x->rank != 2 && x->rank != 3)
         return pi_fail(err, PI_E_MODEL, "signal is %s, expected a rank of 3", pi_tensor_text(x, text, sizeof text));
+    if (x->rank == 3) PI_TRY(complex_dim(x, &t->complex_in, err)); /* PyTorch leaves out the 1 of a real signal */
     if (window && window->rank != 1)
         return pi_fail(err, PI_E_MODEL, "window is %s, expected a rank of 1",
                        pi_tensor_text(window, text, sizeof text));
@@ -183,7 +183,8 @@ static pi_status stft_prepare(pi_prep *prep, pi_error *err)
     if (pi_tensor_n(prep->out[0]) == 0) return PI_E_OK;
     t.per = frames;
     t.rows = x->dim[0] * frames;
-    t.in = (row_place){x->dim[1] * x->dim[2], frames > 1 ? step * x->dim[2] : 0, x->dim[2]};
+    int64_t parts = t.complex_in ? 2 : 1;
+    t.in = (row_place){x->dim[1] * parts, frames > 1 ? step * parts : 0, parts};
     t.out = (row_place){frames * t.bins * 2, t.bins * 2, 2};
     return signal_prepare(prep, &t, err);
 }

@@ -222,6 +222,13 @@ def test_stft_of_complex_values() -> None:
     close(as_complex(y), np.stack(frames, 1), 1e-13)
 
 
+def test_stft_of_a_signal_without_its_last_dimension() -> None:
+    """PyTorch's script exporter leaves out the 1 of real signals."""
+    x, window = noise((2, 50)), noise((12,), 1)
+    y, z = (run("STFT", [a, np.array(5), window], opset=17)[0] for a in (x, x[..., None]))
+    assert np.array_equal(y, z)
+
+
 @pytest.mark.parametrize(
     ("shape", "step", "window", "length"),
     [
@@ -233,7 +240,8 @@ def test_stft_of_complex_values() -> None:
         ((2, 50, 1), 4, None, 0),
         ((2, 50, 1), 4, None, -1),
         ((2, 50, 1), 4, None, 2**62),
-        ((2, 50), 4, None, 8),
+        ((50,), 4, None, 8),
+        ((2, 50, 1, 1), 4, None, 8),
         ((2, 50, 3), 4, None, 8),
         ((2, 0, 1), 4, None, None),
     ],
