@@ -57,6 +57,8 @@ def _random(port: Port, size: int) -> np.ndarray:
     import numpy as np
 
     rng = np.random.default_rng(0)
+    if "(" in port.dtype:
+        raise Problem(f"input {port} is more than one array: run this model from Python")
     if port.shape is None:
         raise Problem(f"input {port.name} may have any rank: give it as a .npy file")
     dims = [d if isinstance(d, int) else size for d in port.shape]

@@ -24,7 +24,10 @@ class InputWarning(UserWarning):
 
 class Port(NamedTuple):
     """An input or output of a model: its name, its shape (ints; names of symbolic dimensions;
-    None for a dimension, or a shape, of which nothing is known), and its element type."""
+    None for a dimension, or a shape, of which nothing is known), and its element type.
+
+    A list of arrays has the type "sequence(float32)", what may be None "optional(float32)" or
+    "optional(sequence(float32))"; the shape is then that of each array."""
 
     name: str
     shape: tuple[int | str | None, ...] | None
@@ -36,7 +39,8 @@ class Port(NamedTuple):
             if self.shape is None
             else ", ".join("?" if d is None else str(d) for d in self.shape)
         )
-        return f"{self.name}: {self.dtype}[{dims}]"
+        inner, closing = self.dtype.rstrip(")"), ")" * self.dtype.count(")")
+        return f"{self.name}: {inner}[{dims}]{closing}"
 
 
 class Memory(NamedTuple):
@@ -164,11 +168,18 @@ class Model(_core.Model):
         lines.append(f"activations {arena / 1e6:.2f} MB, packed weights {packed / 1e6:.2f} MB")
         return "\n".join(lines)
 
-    def _zeros(self) -> tuple[np.ndarray, ...]:
+    def _zeros(self) -> tuple[np.ndarray | None, ...]:
         import numpy as np
 
-        arrays = []
+        arrays: list[np.ndarray | None] = []
         for port in self.inputs:
+            if port.dtype.startswith("sequence"):
+                raise _core.InputError(
+                    f"input {port.name!r} is {port.dtype}: give a list of arrays"
+                )
+            if port.dtype.startswith("optional"):
+                arrays.append(None)
+                continue
             if port.shape is None:
                 raise _core.InputError(f"input {port.name!r} has any rank: give an array")
             dims = [d if isinstance(d, int) else 1 for d in port.shape]

@@ -7,8 +7,10 @@
 static const struct {
     const char *name, *numpy;
     size_t size, bits;
-} dtypes[PI_DTYPE_COUNT] = {
+} dtypes[32] = {
     [PI_DTYPE_NONE] = {"?", "?", 0, 0},
+    [PI_DTYPE_SEQ] = {"seq", "object", sizeof(void *), 0},
+    [PI_DTYPE_OPT] = {"opt", "object", sizeof(void *), 0},
 #define X(name, id, short_name, bytes, bits, numpy) [id] = {short_name, numpy, bytes, bits},
 #include "base/dtype.inc"
 #undef X
@@ -16,7 +18,7 @@ static const struct {
 
 static size_t known(pi_dtype dtype)
 {
-    return (unsigned)dtype < PI_DTYPE_COUNT ? (size_t)dtype : (size_t)PI_DTYPE_NONE;
+    return (unsigned)dtype < 32 && dtypes[dtype].name ? (size_t)dtype : (size_t)PI_DTYPE_NONE;
 }
 
 size_t pi_dtype_size(pi_dtype dtype) { return dtypes[known(dtype)].size; }
@@ -26,8 +28,8 @@ const char *pi_dtype_numpy(pi_dtype dtype) { return dtypes[known(dtype)].numpy; 
 
 pi_dtype pi_dtype_find(const char *short_name, size_t n)
 {
-    for (int d = 1; d < PI_DTYPE_COUNT; d++)
-        if (strlen(dtypes[d].name) == n && memcmp(dtypes[d].name, short_name, n) == 0)
+    for (int d = 1; d < 32; d++)
+        if (dtypes[d].name && strlen(dtypes[d].name) == n && memcmp(dtypes[d].name, short_name, n) == 0)
             return (pi_dtype)d;
     return PI_DTYPE_NONE;
 }

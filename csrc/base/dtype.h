@@ -10,7 +10,10 @@ typedef enum {
 #define X(name, id, short_name, bytes, bits, numpy) PI_DTYPE_##name = id,
 #include "base/dtype.inc"
 #undef X
-    PI_DTYPE_COUNT
+    PI_DTYPE_COUNT,
+    /* no element types: such a value is a scalar whose one element is a `pi_seq *`, see graph/seq.h */
+    PI_DTYPE_SEQ = 30, /* a sequence of tensors */
+    PI_DTYPE_OPT = 31, /* an optional: nothing, a tensor or a sequence */
 } pi_dtype;
 
 /* A set of dtypes is a bit mask: PI_BIT(F32) | PI_BIT(I64). */
@@ -22,9 +25,13 @@ typedef uint32_t pi_dtypes;
 #define PI_UNSIGNED_INTS (PI_BIT(U8) | PI_BIT(U16) | PI_BIT(U32) | PI_BIT(U64))
 #define PI_INTS (PI_SIGNED_INTS | PI_UNSIGNED_INTS)
 #define PI_NUMBERS (PI_FLOATS | PI_INTS)
-#define PI_ANY (~(pi_dtypes)1)
+#define PI_ANY (((pi_dtypes)1 << PI_DTYPE_COUNT) - 2) /* all tensors */
+#define PI_VALUES (PI_ANY | PI_BIT(SEQ) | PI_BIT(OPT))
 
 static inline int pi_dtype_in(pi_dtype dtype, pi_dtypes set) { return (int)((set >> dtype) & 1); }
+
+/* A sequence or an optional. */
+static inline int pi_dtype_is_seq(pi_dtype dtype) { return dtype == PI_DTYPE_SEQ || dtype == PI_DTYPE_OPT; }
 
 /* Bytes of one element in memory (0 for PI_DTYPE_NONE), bits of one in a file. */
 size_t pi_dtype_size(pi_dtype dtype);

@@ -10,6 +10,7 @@ enum {
     PI_MAX_ARITY = 1 << 16,     /* inputs or outputs of a node */
     PI_MAX_NAME = 1 << 16,      /* bytes of a name */
     PI_FOLD_BYTES = 1 << 20,    /* a folded constant that is larger than its inputs may have this size */
+    PI_MAX_SEQUENCE = 1 << 20,  /* tensors in a sequence */
     PI_PLAN_CACHE = 16,         /* plans that a model keeps, least recently used out */
 };
 #endif

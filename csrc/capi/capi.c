@@ -65,6 +65,7 @@ static pi_status specialise(pi_graph *g, void *arg, pi_error *err)
 static void port_info(const pi_port *port, pyinfer_value *out)
 {
     *out = (pyinfer_value){.name = port->name, .dtype = (int)port->t.dtype, .rank = port->t.rank};
+    out->kind = (port->sequence ? PYINFER_SEQUENCE : 0) | (port->optional ? PYINFER_OPTIONAL : 0);
     for (int i = 0; i < port->t.rank; i++) {
         out->shape[i] = port->t.dim[i];
         out->symbol[i] = port->dim_name[i];

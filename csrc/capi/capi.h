@@ -25,7 +25,8 @@ struct pyinfer_request {
     pi_context *context;
     pi_tensor *input;
     pi_arena strings;          /* string elements of the inputs, and of outputs for the caller */
-    pyinfer_string **text;     /* by output: its strings for the caller, made on demand */
+    pi_seq **seq;              /* by input: what a sequence or optional became, or NULL */
+    pyinfer_tensor **made;     /* by output: strings, a sequence or an optional in the caller's form; NULL: as it is */
     char *shapes;              /* text for pyinfer_step_at */
 };
 
@@ -35,4 +36,8 @@ pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *
 const char *pi_capi_forced(void);
 /* request.c: checks an input against what the model declares. */
 pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);
+/* values.c: input i, checked, into r->input[i] (and r->seq[i]). */
+pi_status pi_capi_take(pyinfer_request *r, int i, const pyinfer_tensor *in, pi_error *err);
+/* Output i after a run, where it needs another form, into r->made[i]. */
+pi_status pi_capi_give(pyinfer_request *r, int i, pi_error *err);
 #endif

@@ -105,12 +105,17 @@ PYINFER_API pyinfer_status pyinfer_load_bytes(const void *bytes, size_t n, void 
 PYINFER_API pyinfer_model *pyinfer_ref(pyinfer_model *model);
 PYINFER_API void pyinfer_free(pyinfer_model *model);
 
+/* What a value is. Of a pyinfer_value: TENSOR, SEQUENCE, OPTIONAL (a tensor or nothing), or OPTIONAL | SEQUENCE (a sequence or
+ * nothing). Of a pyinfer_tensor: TENSOR, SEQUENCE or ABSENT; an optional that is there simply is what is in it. */
+enum { PYINFER_TENSOR = 0, PYINFER_SEQUENCE = 1, PYINFER_OPTIONAL = 2, PYINFER_ABSENT = 4 };
+
 typedef struct {
     const char *name;
-    int dtype;                            /* pyinfer_dtype; 0: unknown before the run */
+    int dtype;                            /* pyinfer_dtype; 0: unknown before the run. Of a sequence: of its tensors */
     int rank;                             /* -1: any */
     int64_t shape[PYINFER_MAX_RANK];      /* -1: symbolic or unknown */
     const char *symbol[PYINFER_MAX_RANK]; /* name of a symbolic dimension, or NULL */
+    int kind;                             /* TENSOR, SEQUENCE, OPTIONAL, OPTIONAL | SEQUENCE */
 } pyinfer_value;
 
 PYINFER_API int pyinfer_input_count(const pyinfer_model *model);
@@ -134,7 +139,15 @@ typedef struct {
     int rank;
     int64_t shape[PYINFER_MAX_RANK];
     size_t capacity; /* outputs given by the caller: bytes at data */
+    int kind;        /* TENSOR (0), SEQUENCE, ABSENT */
 } pyinfer_tensor;
+
+/* A sequence is a pyinfer_tensor of kind SEQUENCE, rank 1 and shape {n}, whose data is an array of n pyinfer_tensor:
+ *     pyinfer_tensor items[2] = {{.data = a, .dtype = PYINFER_F32, .rank = 1, .shape = {3}}, {...}};
+ *     pyinfer_tensor in = {.data = items, .rank = 1, .shape = {2}, .kind = PYINFER_SEQUENCE};
+ * and an absent optional is {.kind = PYINFER_ABSENT}. As an output it is read in the same form from pyinfer_output_type after
+ * execute; pyinfer_run has no place for it. */
+
 
 typedef struct {
     const char *bytes;
@@ -153,11 +166,11 @@ typedef struct pyinfer_request pyinfer_request;
 
 PYINFER_API pyinfer_status pyinfer_begin(pyinfer_model *model, const pyinfer_tensor *input, int n_inputs,
                                          pyinfer_request **request, pyinfer_error *error);
-/* dtype and shape of output i; rank is -1 as long as it depends on the data. After execute, data is set too: borrowed
- * until end. */
+/* dtype and shape of output i; rank is -1 as long as it depends on the data, and for sequences and optionals. After execute,
+ * data and kind are set too: borrowed until end. */
 PYINFER_API void pyinfer_output_type(const pyinfer_request *request, int i, pyinfer_tensor *tensor);
-/* Memory of the caller for output i, of the size that its type says: the engine writes into it directly. Not for
- * strings, and not where the rank is -1. Aligned for its type. */
+/* Memory of the caller for output i, of the size that its type says: the engine writes into it directly. Ignored
+ * for strings, sequences and optionals, and where the rank is -1. Aligned for its type. */
 PYINFER_API void pyinfer_set_output(pyinfer_request *request, int i, void *data);
 /* Runs. cancel: an int that another thread may set to stop the run (CANCELLED), or NULL. */
 PYINFER_API pyinfer_status pyinfer_execute(pyinfer_request *request, const int *cancel, pyinfer_error *error);

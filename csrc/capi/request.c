@@ -2,7 +2,6 @@
 /* One call of a model: inputs are checked against what the model declares, a context is taken, run and given back. */
 #include <stdio.h>
 #include <string.h>
-#include "base/str.h"
 #include "capi/capi.h"
 
 /* ---- checking ---- */
@@ -64,33 +63,6 @@ pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *g
     return PI_E_OK;
 }
 
-/* ---- strings ---- */
-
-static pi_status take_strings(pyinfer_request *r, const pyinfer_tensor *in, pi_tensor *t, pi_error *err)
-{
-    int64_t n = pi_tensor_n(t);
-    const pi_str **list = pi_arena_calloc(&r->strings, (size_t)n + 1, sizeof *list, err);
-    if (!list) return pi_alloc_status(err);
-    const pyinfer_string *from = in->data;
-    for (int64_t i = 0; i < n; i++)
-        if (!(list[i] = pi_str_new(&r->strings, from[i].bytes, from[i].n, err))) return pi_alloc_status(err);
-    t->data = list;
-    return PI_E_OK;
-}
-
-static pi_status give_strings(pyinfer_request *r, int i, pi_error *err)
-{
-    const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
-    int64_t n = pi_tensor_n(t);
-    const pi_str *const *from = t->data;
-    pyinfer_string *list = pi_arena_calloc(&r->strings, (size_t)n + 1, sizeof *list, err);
-    if (!list) return pi_alloc_status(err);
-    for (int64_t k = 0; k < n; k++)
-        list[k] = from[k] ? (pyinfer_string){from[k]->bytes, from[k]->n} : (pyinfer_string){"", 0};
-    r->text[i] = list;
-    return PI_E_OK;
-}
-
 /* ---- requests ---- */
 
 /* The caller's memory for outputs counts too: it is asked for next, and would be what breaks the limit. */
@@ -114,13 +86,7 @@ static pi_status begin(pyinfer_request *r, const pyinfer_tensor *input, int n_in
     pyinfer_model *m = r->model;
     if (n_inputs != pyinfer_input_count(m))
         return pi_fail(err, PI_E_INPUT, "%d inputs are given, the model has %d", n_inputs, pyinfer_input_count(m));
-    for (int i = 0; i < n_inputs; i++) {
-        PI_TRY(pi_capi_check_input(&m->input[i], &input[i], err));
-        pi_tensor *t = &r->input[i];
-        *t = (pi_tensor){.data = input[i].data, .dtype = (pi_dtype)input[i].dtype};
-        pi_tensor_set_shape(t, input[i].rank, input[i].shape);
-        if (t->dtype == PI_DTYPE_STRING) PI_TRY(take_strings(r, &input[i], t, err));
-    }
+    for (int i = 0; i < n_inputs; i++) PI_TRY(pi_capi_take(r, i, &input[i], err));
     PI_TRY(pi_context_take(m->session, r->input, &r->context, err));
     return check_outputs(r, err);
 }
@@ -133,11 +99,12 @@ pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int 
     size_t n = (size_t)pyinfer_input_count(m), n_out = (size_t)pyinfer_output_count(m);
     *request = NULL;
     err.text[0] = '\0';
-    pyinfer_request *r = pi_calloc(m->heap, 1, sizeof *r + n * sizeof(pi_tensor) + n_out * sizeof *r->text, &err);
+    pyinfer_request *r = pi_calloc(m->heap, 1, sizeof *r + n * (sizeof *r->input + sizeof *r->seq) + n_out * sizeof *r->made, &err);
     if (!r) return pi_capi_status(pi_alloc_status(&err), &err, error);
     r->model = pyinfer_ref(m);
     r->input = (pi_tensor *)(void *)(r + 1);
-    r->text = (pyinfer_string **)(void *)(r->input + n);
+    r->seq = (pi_seq **)(void *)(r->input + n);
+    r->made = (pyinfer_tensor **)(void *)(r->seq + n);
     pi_arena_init(&r->strings, m->heap);
     st = begin(r, input, n_inputs, &err);
     if (st != PI_E_OK)
@@ -150,25 +117,33 @@ pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int 
 void pyinfer_output_type(const pyinfer_request *r, int i, pyinfer_tensor *tensor)
 {
     const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
-    tensor->dtype = (int)t->dtype;
-    tensor->rank = t->rank;
-    tensor->data = t->dtype == PI_DTYPE_STRING ? (void *)r->text[i] : t->data;
-    tensor->capacity = 0;
+    if (r->made[i]) {
+        *tensor = *r->made[i];
+        return;
+    }
+    bool later = t->dtype == PI_DTYPE_STRING || pi_dtype_is_seq(t->dtype);
+    *tensor = (pyinfer_tensor){.data = later ? NULL : t->data, .dtype = (int)t->dtype, .rank = t->rank};
+    if (pi_dtype_is_seq(t->dtype)) *tensor = (pyinfer_tensor){.rank = -1};
     for (int k = 0; k < t->rank; k++) {
         tensor->shape[k] = t->dim[k];
         if (t->dim[k] < 0) tensor->rank = -1;
     }
 }
 
-void pyinfer_set_output(pyinfer_request *r, int i, void *data) { pi_context_set_output(r->context, (uint32_t)i, data); }
+void pyinfer_set_output(pyinfer_request *r, int i, void *data)
+{
+    const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
+    if (t->dtype != PI_DTYPE_STRING && !pi_dtype_is_seq(t->dtype)) pi_context_set_output(r->context, (uint32_t)i, data);
+}
 
 pyinfer_status pyinfer_execute(pyinfer_request *r, const int *cancel, pyinfer_error *error)
 {
     pi_error err;
     err.text[0] = '\0';
+    for (int i = 0; i < pyinfer_output_count(r->model); i++) r->made[i] = NULL;
     pi_status st = pi_context_run(r->context, r->input, cancel, &err);
     for (int i = 0; st == PI_E_OK && i < pyinfer_output_count(r->model); i++)
-        if (pi_context_output(r->context, (uint32_t)i)->dtype == PI_DTYPE_STRING) st = give_strings(r, i, &err);
+        st = pi_capi_give(r, i, &err);
     return pi_capi_status(st, &err, error);
 }
 
@@ -177,6 +152,7 @@ void pyinfer_end(pyinfer_request *r)
     if (!r) return;
     pyinfer_model *m = r->model;
     if (r->context) pi_context_give(r->context);
+    for (int i = 0; i < pyinfer_input_count(m); i++) pi_seq_unref(r->seq[i]);
     pi_arena_deinit(&r->strings);
     pi_free(r->shapes);
     pi_free(r);
@@ -191,6 +167,8 @@ static pi_status deliver(const pyinfer_request *r, int i, pyinfer_tensor *out, p
     size_t bytes, room = out->capacity;
     void *data = out->data;
     pyinfer_output_type(r, i, &have);
+    if (have.kind == PYINFER_SEQUENCE)
+        return pi_fail(err, PI_E_UNSUPPORTED, "output %d is a sequence: use pyinfer_begin and pyinfer_output_type", i);
     t.dtype = (pi_dtype)have.dtype;
     pi_tensor_set_shape(&t, have.rank, have.shape);
     PI_TRY(pi_tensor_bytes(&t, &bytes, err));

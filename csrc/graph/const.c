@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Constants: counted references to immutable bytes, ours, borrowed, or still in a file. */
 #include <string.h>
-#include "graph/graph.h"
+#include "base/str.h"
+#include "graph/seq.h"
 
 static pi_const *const_new(pi_heap *heap, const pi_tensor *type, pi_error *err)
 {
@@ -49,6 +50,47 @@ pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uin
     if (!c) return NULL;
     c->file = pi_file_ref(file);
     c->offset = offset;
+    return c;
+}
+
+typedef struct {
+    pi_arena pool;
+    void *data;
+} string_owner;
+
+static void string_owner_free(void *p)
+{
+    string_owner *o = p;
+    pi_arena_deinit(&o->pool);
+    pi_free(o->data);
+    pi_free(o);
+}
+
+static pi_const *copy_strings(pi_heap *heap, const pi_tensor *t, size_t n, pi_error *err)
+{
+    string_owner *o = pi_calloc(heap, 1, sizeof *o, err);
+    if (!o) return NULL;
+    pi_arena_init(&o->pool, heap);
+    const pi_str **to = o->data = pi_calloc(heap, n, sizeof *to, err);
+    const pi_str *const *from = t->data;
+    bool ok = to != NULL;
+    for (size_t k = 0; ok && k < n; k++)
+        if (from[k] && !(to[k] = pi_str_new(&o->pool, from[k]->bytes, from[k]->n, err))) ok = false;
+    pi_tensor type = *t;
+    type.data = o->data;
+    pi_const *c = ok ? pi_const_view(heap, &type, string_owner_free, o, err) : NULL;
+    if (!c) string_owner_free(o);
+    return c;
+}
+
+pi_const *pi_const_copy(pi_heap *heap, const pi_tensor *t, pi_error *err)
+{
+    size_t bytes;
+    if (pi_dtype_is_seq(t->dtype)) return pi_seq_const(heap, t->dtype, pi_seq_ref(pi_seq_of(t)), err);
+    if (pi_tensor_bytes(t, &bytes, err) != PI_E_OK) return NULL;
+    if (t->dtype == PI_DTYPE_STRING) return copy_strings(heap, t, bytes / sizeof(pi_str *), err);
+    pi_const *c = pi_const_new(heap, t->dtype, t->rank, t->dim, err);
+    if (c && bytes) memcpy(c->t.data, t->data, bytes);
     return c;
 }
 

@@ -76,6 +76,8 @@ pi_const *pi_const_view(pi_heap *heap, const pi_tensor *t, void (*release)(void 
 /* Bytes at `offset` in `file`, little-endian and dense, read by pi_const_load when first needed. */
 pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uint64_t offset,
                         pi_error *err) PI_MUST_USE;
+/* A copy of bound data that outlives it: strings are copied too, a sequence or optional is shared. */
+pi_const *pi_const_copy(pi_heap *heap, const pi_tensor *t, pi_error *err) PI_MUST_USE;
 pi_const *pi_const_ref(pi_const *c);
 void pi_const_unref(pi_const *c);
 /* Makes t.data valid. Not thread-safe: load, passes and planning hold the model's lock. */

@@ -39,7 +39,7 @@ static void types_text(pi_dtypes types, char *text, size_t size)
 {
     size_t n = 0;
     text[0] = '\0';
-    for (int d = 1; d < PI_DTYPE_COUNT && n + 16 < size; d++)
+    for (int d = 1; d < 32 && n + 16 < size; d++)
         if (pi_dtype_in((pi_dtype)d, types))
             n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", pi_dtype_name((pi_dtype)d));
 }
@@ -98,7 +98,7 @@ static pi_status check_node(const pi_node *node, const pi_tensor *const *in, pi_
             return pi_fail(err, PI_E_MODEL, "%u outputs, expected at most %u", node->n_out, i);
         if (p.var)
             out[i].dtype = *bound_var(&bound, p.var);
-        else if (p.types != PI_ANY)
+        else if ((p.types & (p.types - 1)) == 0)
             out[i].dtype = (pi_dtype)__builtin_ctz(p.types);
     }
     return PI_E_OK;

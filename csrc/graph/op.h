@@ -3,6 +3,7 @@
 #ifndef PI_GRAPH_OP_H
 #define PI_GRAPH_OP_H
 #include "graph/graph.h"
+#include "graph/seq.h"
 
 /* ---- rows ---- */
 
@@ -22,8 +23,9 @@ enum { /* flags of a row */
 };
 
 /* Signature: "X:T W:T B?:T -> Y:T". Parameters are NAME[?][*]:TYPE, "?" optional, "*" any number (last only).
- * TYPE is T, U or V (a set of the row; the same dtype wherever the letter stands), a dtype's short name ("i64", "f32",
- * "bool"), or "any" (each its own). For an output "any" means that infer says it. Trailing outputs may be left out if
+ * TYPE is T, U or V (a set of the row; the same dtype wherever the letter stands), a dtype's short name ("i64", "bool",
+ * "seq", "opt"), "any" (a tensor, each its own) or "value" (a sequence or optional too). For an output "any" means that
+ * infer says it. Trailing outputs may be left out if
  * marked "?". "*" after an input type variable that may differ each time is written "X*:any". */
 struct pi_op {
     const char *domain; /* NULL: ai.onnx; "pyinfer": made by passes, never readable from a file */
@@ -102,6 +104,8 @@ struct pi_run {
     void *runtime;
     /* Gives out[i] of the call a shape and memory: for outputs whose shape depends on data. */
     pi_status (*output)(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err);
+    /* The sequence stays until the run is over; takes over the reference, also on failure. */
+    pi_status (*keep)(const pi_call *call, pi_seq *s, pi_error *err);
     /* Runs a subgraph attribute of the node: If, Loop, Scan. in: its explicit inputs, then the implicit ones; the outputs
      * are new constants, the caller's. */
     pi_status (*graph)(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out, pi_error *err);

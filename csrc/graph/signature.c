@@ -25,6 +25,8 @@ static bool param_at(const pi_op *op, const char *s, const char *end, uint32_t i
             p.types = *type == 'T' ? op->T : *type == 'U' ? op->U : op->V;
         } else if (n == 3 && memcmp(type, "any", 3) == 0) {
             p.types = PI_ANY;
+        } else if (n == 5 && memcmp(type, "value", 5) == 0) {
+            p.types = PI_VALUES;
         } else {
             p.types = (pi_dtypes)1 << pi_dtype_find(type, n);
         }

@@ -28,7 +28,8 @@ typedef struct {
 /* An input or output as the file declares it; passes do not change this. Unknown: rank -1, dim -1, dtype NONE. */
 typedef struct {
     const char *name;
-    pi_tensor t;
+    pi_tensor t; /* of a sequence or optional: the tensors in it */
+    bool sequence, optional; /* both: an optional of a sequence */
     const char *dim_name[PI_MAX_RANK]; /* a symbol ("batch") or NULL */
 } pi_port;
 

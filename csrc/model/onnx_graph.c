@@ -104,24 +104,58 @@ static pi_status read_tensor_type(pi_reader *r, pi_arena *arena, pi_port *port, 
     return pi_tensor_known(&port->t) ? pi_tensor_count(&port->t, &n, err) : PI_E_OK;
 }
 
-/* A TypeProto. */
-static pi_status read_type(pi_reader *r, pi_arena *arena, pi_port *port, pi_span message, pi_error *err)
+/* The type inside of a TypeProto.Sequence or TypeProto.Optional. */
+static pi_status read_elem_type(pi_reader *r, pi_span message, pi_span *elem, pi_error *err)
 {
-    static const char *const others[] = {[4] = "a sequence", [5] = "a map", [7] = "opaque", [8] = "a sparse tensor",
-                                         [9] = "an optional"};
     pi_wire w = pi_wire_over(message, r->base);
     pi_field f;
     bool more;
-    pi_span s;
+    *elem = (pi_span){message.p, 0};
     for (;;) {
         PI_TRY(pi_wire_next(&w, &f, &more, err));
         if (!more) return PI_E_OK;
-        if (f.number < PI_COUNT(others) && others[f.number])
-            return pi_fail(err, PI_E_UNSUPPORTED, "it is %s: only tensors are supported", others[f.number]);
-        if (f.number != 1) continue;
-        PI_TRY(pi_field_bytes(&f, &s, err));
-        PI_TRY(read_tensor_type(r, arena, port, s, err));
+        if (f.number == 1) PI_TRY(pi_field_bytes(&f, elem, err));
     }
+}
+
+/* A TypeProto: a tensor, a sequence of tensors, or an optional of either. */
+static pi_status read_type(pi_reader *r, pi_arena *arena, pi_port *port, pi_span message, pi_error *err)
+{
+    static const char *const kinds[] = {[4] = "a sequence", [5] = "a map", [7] = "opaque", [8] = "a sparse tensor",
+                                        [9] = "an optional"};
+    for (;;) {
+        pi_wire w = pi_wire_over(message, r->base);
+        pi_field f;
+        bool more, inner = false;
+        pi_span s;
+        for (;;) {
+            PI_TRY(pi_wire_next(&w, &f, &more, err));
+            if (!more) break;
+            if (f.number == 1) {
+                PI_TRY(pi_field_bytes(&f, &s, err));
+                PI_TRY(read_tensor_type(r, arena, port, s, err));
+            }
+            if (f.number >= PI_COUNT(kinds) || !kinds[f.number]) continue;
+            bool sequence = f.number == 4, optional = f.number == 9;
+            if ((!sequence && !optional) || port->sequence || (optional && port->optional))
+                return pi_fail(err, PI_E_UNSUPPORTED, "it is %s%s: only tensors, sequences of tensors and optionals of these are supported",
+                               kinds[f.number], port->sequence ? " in a sequence" : port->optional ? " in an optional" : "");
+            port->sequence |= sequence;
+            port->optional |= optional;
+            PI_TRY(pi_field_bytes(&f, &s, err));
+            PI_TRY(read_elem_type(r, s, &message, err));
+            inner = true;
+            break;
+        }
+        if (!inner) return PI_E_OK;
+    }
+}
+
+/* What a value of this port is to the graph. */
+static pi_tensor port_tensor(const pi_port *port)
+{
+    if (port->optional || port->sequence) return (pi_tensor){.dtype = port->optional ? PI_DTYPE_OPT : PI_DTYPE_SEQ};
+    return port->t;
 }
 
 /* A ValueInfoProto; texts go to the arena. */
@@ -159,10 +193,10 @@ static pi_status add_input(pi_reader *r, pi_scope *scope, pi_span name, const pi
     pi_value *v = text ? pi_graph_value(scope->g, text, err) : NULL;
     if (!v) return pi_alloc_status(err);
     PI_TRY(declare(r, scope, name, v->id, "an input", err));
-    v->t.dtype = port->t.dtype;
+    v->t.dtype = port_tensor(port).dtype;
     if (scope->g->parent == NULL) { /* bodies run with shapes that their files do not know */
         if (port->t.dtype == PI_DTYPE_NONE) return pi_fail(err, PI_E_MODEL, "it has no element type");
-        v->t = port->t;
+        v->t = port_tensor(port);
         PI_TRY(set_dim_names(scope->g, v, port, err));
     }
     return pi_graph_add_input(scope->g, v, err);
@@ -175,7 +209,7 @@ static pi_status add_output(pi_reader *r, pi_scope *scope, pi_span name, const p
     PI_TRY(read_lookup(r, scope, name, &v, err));
     if (!v) return pi_fail(err, PI_E_MODEL, "it is an input that the caller of the function left out");
     if (v->producer && v->t.rank < 0 && scope->g->parent == NULL) {
-        v->t = port->t; /* inference overwrites it */
+        v->t = port_tensor(port); /* inference overwrites it */
         PI_TRY(set_dim_names(scope->g, v, port, err));
     }
     return pi_graph_add_output(scope->g, v, err);

@@ -31,6 +31,7 @@ static pi_status give(const pi_call *call, uint32_t i, const pi_tensor *t, pi_er
 {
     size_t bytes;
     if (!pi_move_wants(call, i)) return PI_E_OK;
+    if (pi_dtype_is_seq(t->dtype)) return pi_call_seq(call, i, t->dtype, pi_seq_ref(pi_seq_of(t)), err);
     call->out[i]->dtype = t->dtype;
     PI_TRY(pi_tensor_bytes(t, &bytes, err));
     PI_TRY(pi_call_output(call, i, t->rank, t->dim, err));
@@ -104,12 +105,15 @@ static pi_status loop_infer(const pi_node *node, const pi_tensor *const *in, pi_
     for (uint32_t i = 0; i < carried; i++)
         if (!in[2 + i]) return pi_fail(err, PI_E_MODEL, "input %u is missing", 2 + i);
     for (uint32_t i = 0; i < node->n_out; i++) out[i].dtype = i < carried ? in[2 + i]->dtype : g->output[1 + i]->t.dtype;
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (out[i].dtype == PI_DTYPE_OPT) out[i].dtype = PI_DTYPE_NONE; /* may be a sequence or tensor after a step */
     return PI_E_OK;
 }
 
 static pi_status push(stack *s, pi_heap *heap, int64_t step, const pi_const *c, pi_error *err)
 {
     size_t want;
+    if (pi_dtype_is_seq(c->t.dtype)) return pi_fail(err, PI_E_MODEL, "a scan output is no tensor");
     if (step == 0) s->type = c->t;
     if (!pi_tensor_same_shape(&s->type, &c->t) || s->type.dtype != c->t.dtype)
         return pi_fail(err, PI_E_MODEL, "a scan output changes its shape or type at step %lld", (long long)step);
@@ -220,7 +224,7 @@ static const pi_attr_def loop_attrs[] = {{.name = "body", .kind = PI_ATTR_GRAPH,
 static const pi_op rows[] = {
     {.name = "If", .since = 1, .signature = "cond:bool -> outputs*:any", .flags = PI_OP_NO_FOLD, .attrs = if_attrs,
      .infer = if_infer, .impls = if_impls},
-    {.name = "Loop", .since = 1, .signature = "M?:i64 cond?:bool v_initial*:any -> outputs*:any", .flags = PI_OP_NO_FOLD,
+    {.name = "Loop", .since = 1, .signature = "M?:i64 cond?:bool v_initial*:value -> outputs*:any", .flags = PI_OP_NO_FOLD,
      .attrs = loop_attrs, .infer = loop_infer, .impls = loop_impls},
 };
 const pi_op_family pi_ops_control = {rows, PI_COUNT(rows)};

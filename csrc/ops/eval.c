@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Computes one node on bound tensors, with everything that a plan would give it for one run only. */
 #include <string.h>
-#include "base/str.h"
 #include "base/threads.h"
 #include "ops/prep.h"
 
@@ -22,6 +21,23 @@ bool pi_cancelled(const pi_call *call)
 pi_status pi_call_output(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err)
 {
     return call->run->output(call, i, rank, dim, err);
+}
+
+pi_status pi_call_seq(const pi_call *call, uint32_t i, pi_dtype dtype, pi_seq *s, pi_error *err)
+{
+    pi_tensor *out = i < call->node->n_out ? call->out[i] : NULL;
+    if (!s) return pi_alloc_status(err);
+    if (!out || !call->run->keep) {
+        pi_seq_unref(s);
+        return out ? pi_fail(err, PI_E_UNSUPPORTED, "sequences exist only in a running model") : PI_E_OK;
+    }
+    PI_TRY(call->run->keep(call, s, err));
+    if (!out->data) {
+        *out = pi_seq_tensor(s, dtype);
+        return PI_E_OK;
+    }
+    memcpy(out->data, &s->self, sizeof s->self);
+    return PI_E_OK;
 }
 
 /* ---- outputs ---- */
@@ -45,38 +61,11 @@ static pi_status output_later(const pi_call *call, uint32_t i, int rank, const i
     return eval_output(e, i, rank, dim, err);
 }
 
-typedef struct {
-    pi_arena pool;
-    void *data;
-} string_owner;
-
-static void string_owner_free(void *p)
-{
-    string_owner *o = p;
-    pi_arena_deinit(&o->pool);
-    pi_free(o->data);
-    pi_free(o);
-}
-
 /* Strings may belong to an input or to this call's pool: a constant that outlives both needs its own copies. */
 static pi_status own_strings(eval *e, uint32_t i, pi_error *err)
 {
-    pi_tensor t = e->out[i]->t;
-    size_t bytes = e->out[i]->bytes;
-    string_owner *o = pi_calloc(e->heap, 1, sizeof *o, err);
-    if (!o) return pi_alloc_status(err);
-    pi_arena_init(&o->pool, e->heap);
-    const pi_str **to = o->data = pi_calloc(e->heap, 1, bytes, err);
-    const pi_str *const *from = t.data;
-    pi_status st = to ? PI_E_OK : pi_alloc_status(err);
-    for (size_t k = 0; st == PI_E_OK && k < bytes / sizeof *to; k++)
-        if (from[k] && !(to[k] = pi_str_new(&o->pool, from[k]->bytes, from[k]->n, err))) st = pi_alloc_status(err);
-    t.data = o->data;
-    pi_const *c = st == PI_E_OK ? pi_const_view(e->heap, &t, string_owner_free, o, err) : NULL;
-    if (!c) {
-        string_owner_free(o);
-        return st == PI_E_OK ? pi_alloc_status(err) : st;
-    }
+    pi_const *c = pi_const_copy(e->heap, &e->out[i]->t, err);
+    if (!c) return pi_alloc_status(err);
     pi_const_unref(e->out[i]);
     e->out[i] = c;
     return PI_E_OK;

@@ -44,6 +44,8 @@ void pi_prep_drop(pi_prep *prep, uint32_t i);
 
 bool pi_cancelled(const pi_call *call);
 pi_status pi_call_output(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err) PI_MUST_USE;
+/* Output i becomes this sequence or optional, whose reference is taken over also on failure; s NULL: its allocation failed. */
+pi_status pi_call_seq(const pi_call *call, uint32_t i, pi_dtype dtype, pi_seq *s, pi_error *err) PI_MUST_USE;
 
 /* Computes one node on bound tensors: folding, tests. `impl` NULL: the first that accepts; else by name ("ref"). */
 pi_status pi_op_eval(const pi_node *node, const char *impl, const pi_tensor *const *in, pi_heap *heap, pi_const **out,

@@ -185,7 +185,7 @@ static const pi_op rows[] = {
      .infer = unsqueeze_infer, .impls = view_impls},
     {.name = "BitCast", .since = 26, .signature = "input:T -> output:any", .T = PI_ANY, .attrs = bitcast_attrs,
      .infer = bitcast_infer, .impls = bitcast_impls},
-    {.name = "Identity", .since = 1, .signature = "input:T -> output:T", .T = PI_ANY, .flags = PI_OP_VIEW,
+    {.name = "Identity", .since = 1, .signature = "input:T -> output:T", .T = PI_VALUES, .flags = PI_OP_VIEW,
      .infer = pi_infer_same, .impls = view_impls},
 };
 const pi_op_family pi_ops_reshape = {rows, PI_COUNT(rows)};

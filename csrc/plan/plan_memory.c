@@ -72,7 +72,8 @@ static void place_outputs(planner *p)
     const pi_graph *g = p->plan->graph;
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         storage *s = storage_of(p, g->output[i]);
-        bool direct = s && s->kind == PI_PLACE_ARENA && g->output[i]->t.dtype != PI_DTYPE_STRING;
+        pi_dtype dtype = g->output[i]->t.dtype;
+        bool direct = s && s->kind == PI_PLACE_ARENA && dtype != PI_DTYPE_STRING && !pi_dtype_is_seq(dtype);
         if (direct) {
             s->kind = PI_PLACE_OUTPUT;
             s->index = i;

@@ -26,6 +26,12 @@ void *py_array_data(PyObject *array);
 /* Copies the elements of one array into another of its shape; -1 with an exception set. */
 int py_array_assign(PyObject *to, PyObject *from);
 
+/* py_sequence.c: the same for all kinds of values, a list of arrays for a sequence, None for an absent optional. */
+int py_value_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied);
+PyObject *py_value_out(const pyinfer_tensor *tensor);
+/* "float32", "sequence(float32)", "optional(sequence(float32))". */
+void py_type_text(const pyinfer_value *v, char *text, size_t size);
+
 /* py_interrupt.c: pyinfer_execute without the GIL. long_run: it may take more than some ms: Ctrl-C then cancels it, if Python's
  * own handler is in place and this is the main thread; KeyboardInterrupt is set. */
 pyinfer_status py_execute(pyinfer_request *request, int long_run, pyinfer_error *error);

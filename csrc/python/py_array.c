@@ -63,6 +63,7 @@ static int describe(PyArrayObject *a, int dtype, pyinfer_tensor *t, const char *
     t->dtype = dtype;
     t->rank = PyArray_NDIM(a);
     t->capacity = 0;
+    t->kind = PYINFER_TENSOR;
     for (int i = 0; i < t->rank; i++) t->shape[i] = (int64_t)PyArray_DIM(a, i);
     return 0;
 }
@@ -127,6 +128,11 @@ int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *ten
             *keep = Py_NewRef(object);
             return 0;
         }
+    }
+    if (object == Py_None) {
+        PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected %s, got None", want->name,
+                     pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype));
+        return -1;
     }
     PyArrayObject *a = as_array(object, want->name), *fit = NULL;
     if (!a) return -1;

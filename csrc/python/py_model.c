@@ -63,8 +63,9 @@ static PyObject *describe_value(const pyinfer_value *v)
         }
     }
     if (!shape) return NULL;
-    const char *dtype = v->dtype ? pyinfer_dtype_numpy_name((pyinfer_dtype)v->dtype) : "?";
-    return Py_BuildValue("(ssN)", v->name, v->dtype == PYINFER_STRING ? "str" : dtype, shape);
+    char type[128];
+    py_type_text(v, type, sizeof type);
+    return Py_BuildValue("(ssN)", v->name, type, shape);
 }
 
 static int describe_model(model_object *m)
@@ -223,7 +224,7 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
     for (int i = 0; i < f->n; i++) {
         const pyinfer_value *want = pyinfer_input(handle, i);
         int copied = 0;
-        if (py_array_in(arrays[i], want, &f->tensor[i], &f->kept[i], &copied) < 0) return -1;
+        if (py_value_in(arrays[i], want, &f->tensor[i], &f->kept[i], &copied) < 0) return -1;
         if (copied && m->strict) {
             const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype);
             PyErr_Format(py_exception(PYINFER_E_INPUT),
@@ -237,14 +238,19 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
     return 0;
 }
 
+static size_t tensor_bytes(const pyinfer_tensor *t)
+{
+    size_t bytes = t->kind == PYINFER_TENSOR ? pyinfer_dtype_size((pyinfer_dtype)t->dtype) : 0;
+    for (int d = 0; d < t->rank; d++) bytes *= (size_t)t->shape[d];
+    for (int64_t i = 0; t->kind == PYINFER_SEQUENCE && i < t->shape[0]; i++)
+        bytes += tensor_bytes((const pyinfer_tensor *)t->data + i); /* of tensors: once */
+    return bytes;
+}
+
 static size_t feed_bytes(const feed *f)
 {
     size_t sum = 0;
-    for (int i = 0; i < f->n; i++) {
-        size_t bytes = pyinfer_dtype_size((pyinfer_dtype)f->tensor[i].dtype);
-        for (int d = 0; d < f->tensor[i].rank; d++) bytes *= (size_t)f->tensor[i].shape[d];
-        sum += bytes;
-    }
+    for (int i = 0; i < f->n; i++) sum += tensor_bytes(&f->tensor[i]);
     return sum;
 }
 
@@ -292,10 +298,14 @@ static int finish_outputs(const pyinfer_model *handle, pyinfer_request *request,
     for (int i = 0; i < n; i++) {
         if (PyTuple_GET_ITEM(result, i)) continue;
         pyinfer_output_type(request, i, &type);
-        PyObject *array = py_array_copy(&type);
+        PyObject *array = py_value_out(&type);
         PyObject *given = out ? PyTuple_GET_ITEM(out, i) : Py_None;
         if (array && given != Py_None) {
-            if (!py_array_out(given, &type, pyinfer_output(handle, i)->name) || py_array_assign(given, array) < 0)
+            if (type.kind != PYINFER_TENSOR) {
+                PyErr_Format(py_exception(PYINFER_E_INPUT), "out for '%s': a sequence or absent optional cannot be written into an array",
+                             pyinfer_output(handle, i)->name);
+                Py_CLEAR(array);
+            } else if (!py_array_out(given, &type, pyinfer_output(handle, i)->name) || py_array_assign(given, array) < 0)
                 Py_CLEAR(array);
             else
                 Py_SETREF(array, Py_NewRef(given));

@@ -85,6 +85,7 @@ pi_status pi_context_new(pi_session *session, pi_slot *slot, pi_context **out, p
                       .strings = &c->strings,
                       .runtime = c,
                       .output = pi_context_output_alloc,
+                      .keep = pi_context_keep,
                       .graph = pi_context_run_graph};
     place_values(c);
     wire_calls(c);

@@ -29,6 +29,7 @@ typedef struct { /* prepared form of a dynamic step, kept for the next run with 
 typedef struct pi_block { /* memory of values made while running */
     struct pi_block *next;
     void *data;
+    pi_seq *seq; /* or this */
 } pi_block;
 
 typedef struct pi_body { /* a subgraph that was run: its session */
@@ -64,8 +65,9 @@ struct pi_context {
 
 /* dynamic.c: runs step k, whose shapes were not known when the plan was made. */
 pi_status pi_context_run_dynamic(pi_context *c, uint32_t k, pi_error *err);
-/* pi_run.output and pi_run.graph. */
+/* pi_run.output, pi_run.keep and pi_run.graph. */
 pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err);
+pi_status pi_context_keep(const pi_call *call, pi_seq *s, pi_error *err);
 pi_status pi_context_run_graph(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out,
                                pi_error *err);
 void pi_context_free_dynamic(pi_context *c);

@@ -26,6 +26,7 @@ void pi_context_release_blocks(pi_context *c)
         pi_block *b = c->block;
         c->block = b->next;
         pi_free(b->data);
+        pi_seq_unref(b->seq);
         pi_free(b);
     }
     for (uint32_t i = 0; c->result && i < c->plan->graph->n_outputs; i++) {
@@ -46,11 +47,25 @@ pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, con
     return block_new(c, bytes, &t->data, err);
 }
 
+pi_status pi_context_keep(const pi_call *call, pi_seq *s, pi_error *err)
+{
+    pi_context *c = call->run->runtime;
+    pi_block *b = pi_calloc(c->plan->heap, 1, sizeof *b, err);
+    if (!b) {
+        pi_seq_unref(s);
+        return pi_alloc_status(err);
+    }
+    *b = (pi_block){.next = c->block, .seq = s};
+    c->block = b;
+    return PI_E_OK;
+}
+
 /* Bytes of an input that is no constant and yet shows its values to prepare (scales, sizes, axes): a copy is kept, and
  * other values mean preparing anew. 0: it does not. */
 static size_t shown_bytes(const pi_node *node, uint32_t i, const pi_tensor *t)
 {
-    if (i >= node->n_in || node->in[i]->constant || !t->data || t->rank > 1 || t->dtype == PI_DTYPE_STRING) return 0;
+    if (i >= node->n_in || node->in[i]->constant || !t->data || t->rank > 1) return 0;
+    if (t->dtype == PI_DTYPE_STRING || pi_dtype_is_seq(t->dtype)) return 0; /* pointers, which this run alone may follow */
     int64_t n = pi_tensor_n(t);
     return n <= 32 ? (size_t)n * pi_dtype_size(t->dtype) : 0;
 }
@@ -211,12 +226,10 @@ static pi_status copy_results(pi_context *c, pi_context *inner, uint32_t n, pi_c
 {
     for (uint32_t i = 0; i < n; i++) {
         const pi_tensor *t = pi_context_output(inner, i);
-        out[i] = pi_const_new(c->plan->heap, t->dtype, t->rank, t->dim, err);
+        bool strings = t->dtype == PI_DTYPE_STRING;
+        out[i] = strings ? pi_const_new(c->plan->heap, t->dtype, t->rank, t->dim, err) : pi_const_copy(c->plan->heap, t, err);
         if (!out[i]) return pi_alloc_status(err);
-        if (t->dtype == PI_DTYPE_STRING)
-            PI_TRY(copy_strings(c, t, out[i]->t.data, err));
-        else if (out[i]->bytes)
-            memcpy(out[i]->t.data, t->data, out[i]->bytes);
+        if (strings) PI_TRY(copy_strings(c, t, out[i]->t.data, err));
     }
     return PI_E_OK;
 }

@@ -99,10 +99,41 @@ def test_a_constant_that_is_an_input_too_is_a_constant() -> None:
     assert loaded.run({"x": np.float32([1, 1])})["y"].tolist() == [2, 3]
 
 
-def test_sequences_are_refused_by_name() -> None:
+def nested(*kinds: str) -> onnx.TypeProto:
+    """nested("sequence", "optional"): a sequence of optionals of tensors."""
+    found = helper.make_tensor_type_proto(TensorProto.FLOAT, [2])
+    for kind in reversed(kinds):
+        make = (
+            helper.make_sequence_type_proto
+            if kind == "sequence"
+            else helper.make_optional_type_proto
+        )
+        found = make(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "kinds, text",
+    [
+        (("sequence", "sequence"), "it is a sequence in a sequence"),
+        (("sequence", "optional"), "it is an optional in a sequence"),
+        (("optional", "optional"), "it is an optional in an optional"),
+        (("optional", "sequence", "sequence"), "it is a sequence in a sequence"),
+        (("optional",) * 20, "it is an optional in an optional"),
+    ],
+)
+def test_nested_types_are_refused_by_name(kinds: tuple[str, ...], text: str) -> None:
     made = model([Node("Relu", ["x"], ["y"])], [port("x", [2])], [port("y")])
-    made.graph.input.append(helper.make_tensor_sequence_value_info("many", TensorProto.FLOAT, None))
-    with pytest.raises(pyinfer.UnsupportedError, match="input 'many': it is a sequence"):
+    made.graph.input.append(helper.make_value_info("many", nested(*kinds)))
+    with pytest.raises(pyinfer.UnsupportedError, match=f"input 'many': {text}: only tensors"):
+        load(made.SerializeToString())
+
+
+def test_maps_are_refused_by_name() -> None:
+    made = model([Node("Relu", ["x"], ["y"])], [port("x", [2])], [port("y")])
+    made.graph.input.append(onnx.ValueInfoProto(name="many"))
+    made.graph.input[-1].type.map_type.key_type = TensorProto.INT64
+    with pytest.raises(pyinfer.UnsupportedError, match="input 'many': it is a map"):
         load(made.SerializeToString())
 
 
