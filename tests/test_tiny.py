@@ -17,9 +17,7 @@ def test_the_packaged_pictures() -> None:
     x, labels = example.pictures()
     assert (model(x).argmax(axis=1) == labels).all()
     for one in range(len(x)):
-        np.testing.assert_allclose(
-            model(x[one : one + 1]), model(x)[one : one + 1], rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(model(x[one : one + 1]), model(x)[one : one + 1], rtol=1e-5, atol=1e-6)
 
 
 def test_every_level_gives_the_same() -> None:

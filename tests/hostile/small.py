@@ -130,9 +130,7 @@ def survive(
     A line for each: "ok", or the class of the error and its text. Fails if the child dies, naming the model that killed it,
     or if an error is of no class of ours."""
     limit = 0
-    if {"CHILD_LD_PRELOAD", "LD_PRELOAD"} & set(
-        os.environ
-    ):  # the address sanitizer takes all addresses
+    if {"CHILD_LD_PRELOAD", "LD_PRELOAD"} & set(os.environ):  # the address sanitizer takes all addresses
         memory, limit = 0, 1 << 30
     options = {"fills": list(fills), "stack": stack, "memory": memory, "limit": limit}
     done = subprocess.run(

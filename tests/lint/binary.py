@@ -16,14 +16,7 @@ FORBIDDEN = re.compile(
     r"setjmp|_setjmp|sigsetjmp|longjmp|rand|srand|mktemp|tmpnam|stdout|stderr)(?:_chk)?)"
 )
 # Of the C library alone, OpenMP and oneDNN's loader: nothing that a fresh machine lacks.
-NEEDED = {
-    "libc.so.6",
-    "libm.so.6",
-    "libgomp.so.1",
-    "libpthread.so.0",
-    "libdl.so.2",
-    "ld-linux-x86-64.so.2",
-}
+NEEDED = {"libc.so.6", "libm.so.6", "libgomp.so.1", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}
 SANITIZERS = re.compile(r"lib(?:asan|ubsan|tsan)\.so\.\d+")
 
 
@@ -34,15 +27,11 @@ def package() -> Path:
     for folder in spec.submodule_search_locations or []:
         if Path(folder, "lib", "libpyinfer.so").is_file():
             return Path(folder)
-    raise AssertionError(
-        f"no lib/libpyinfer.so in {spec.submodule_search_locations}: pip install . first"
-    )
+    raise AssertionError(f"no lib/libpyinfer.so in {spec.submodule_search_locations}: pip install . first")
 
 
 def tool(*command: str | Path) -> str:
-    return subprocess.run(
-        [str(c) for c in command], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True).stdout
 
 
 def exported(library: Path) -> set[str]:
@@ -78,9 +67,7 @@ def too_new_for_openmp(found: set[str]) -> list[str]:
 
 def faults(library: Path, exports: str) -> list[str]:
     """All that is wrong with a shared library of ours; `exports`: a pattern for the names it may export."""
-    found = [
-        f"exports {name}" for name in sorted(exported(library)) if not re.fullmatch(exports, name)
-    ]
+    found = [f"exports {name}" for name in sorted(exported(library)) if not re.fullmatch(exports, name)]
     found += [f"uses {name}" for name in sorted(undefined(library)) if FORBIDDEN.fullmatch(name)]
     found += [f"needs the version {name}" for name in too_new_for_openmp(versions(library))]
     sections = tool("readelf", "-dW", library)

@@ -33,9 +33,7 @@ def test_a_part_without_tests_fails(closing: str, ran: bool, tmp_path: Path) -> 
     log.write_text(f"collected\n{closing}\n")
     function = re.search(r"^ran_tests\(\).*?^}", SCRIPT.read_text(), re.MULTILINE | re.DOTALL)
     assert function
-    done = subprocess.run(
-        ["bash", "-c", f'{function[0]}\nran_tests "$1"', "-", log], capture_output=True
-    )
+    done = subprocess.run(["bash", "-c", f'{function[0]}\nran_tests "$1"', "-", log], capture_output=True)
     assert (done.returncode == 0) == ran
 
 

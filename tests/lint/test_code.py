@@ -20,9 +20,7 @@ GLOBALS = {
 }
 
 # Python's own structures, which its interface does not take as const.
-TABLES_OF_PYTHON = re.compile(
-    r"static (?:struct )?Py\w*(?:Def|Slot|Spec)\b|static char \*keywords\["
-)
+TABLES_OF_PYTHON = re.compile(r"static (?:struct )?Py\w*(?:Def|Slot|Spec)\b|static char \*keywords\[")
 
 
 def arguments(text: str, at: int) -> str:
@@ -40,10 +38,7 @@ def assertions_with_effects(path: str, text: str) -> list[str]:
     found = []
     for match in re.finditer(r"(?<!\w)assert\s*\(", text):
         inside = arguments(text, match.end() - 1)
-        if re.search(
-            r"\+\+|--|(?<![=!<>])=(?!=)|\b\w*(?:alloc|free|add|set|next|push|pop|init)\w*\s*\(",
-            inside,
-        ):
+        if re.search(r"\+\+|--|(?<![=!<>])=(?!=)|\b\w*(?:alloc|free|add|set|next|push|pop|init)\w*\s*\(", inside):
             found.append(f"{path}:{line_of(text, match.start())}: assert({inside.strip()})")
     return found
 
@@ -81,21 +76,11 @@ def test_no_mutable_globals() -> None:
 
 
 def test_the_checkers_find() -> None:
-    for bad in (
-        "assert(i++ < 3);",
-        "assert((x = y));",
-        "assert(n-- > f(1));",
-        "assert(pi_alloc(1))",
-    ):
+    for bad in ("assert(i++ < 3);", "assert((x = y));", "assert(n-- > f(1));", "assert(pi_alloc(1))"):
         assert assertions_with_effects("x.c", f"\n{bad}"), bad
     for good in ("assert(a == b && c <= d);", "static_assert(x = 1)", "assert(f(x) != 3);"):
         assert not assertions_with_effects("x.c", good), good
-    for bad in (
-        "static int count;",
-        "static int x = 3;",
-        "  static char buffer[3];",
-        "static const char *last = 0;",
-    ):
+    for bad in ("static int count;", "static int x = 3;", "  static char buffer[3];", "static const char *last = 0;"):
         assert mutable_globals("ops/x.c", bad), bad
     for good in (
         "static const int x = 3;",

@@ -15,10 +15,7 @@ OUTSIDE = [
     (r"<(Python|structmember|frameobject|numpy/.*)(\.h)?>", ("python/",)),
     (r"<(oneapi/)?(dnnl.*)>", ("onednn/",)),
     (r"<dlfcn\.h>", ("onednn/",)),
-    (
-        r"<locale\.h>",
-        ("ops/number_text.c",),
-    ),  # numbers are read in the C locale whatever the process has
+    (r"<locale\.h>", ("ops/number_text.c",)),  # numbers are read in the C locale whatever the process has
     (r"<signal\.h>", ("python/py_interrupt.c", "base/threads_place.c")),
     (r"<(alloca|setjmp)\.h>", ()),
     (r"<(immintrin|x86intrin|cpuid|arm_neon|.*mmintrin)\.h>", ("kernels/", "base/")),
@@ -49,7 +46,7 @@ def bad_includes(path: str, text: str, table: dict[str, set[str]]) -> list[str]:
             header = f"{path.rsplit('/', 1)[0]}/{header}"
         to = header.split("/")[0]
         if to not in table or ".." in header:
-            found.append(f'{where}: {what} is not of the form "layer/file.h"')
+            found.append(f"{where}: {what} is not of the form \"layer/file.h\"")
         elif to != layer and to not in table[layer]:
             found.append(f"{where}: {layer} may not include {to} ({header})")
         elif layer == "python" and to == "capi" and header != "capi/pyinfer.h":
@@ -105,6 +102,4 @@ def test_the_checker_finds(path: str, line: str) -> None:
 
 
 def test_the_checker_lets_pass() -> None:
-    assert not bad_includes(
-        "ops/x.c", '#include "base/error.h"\n#include "ops.h"\n#include <stdio.h>\n', TABLE
-    )
+    assert not bad_includes("ops/x.c", '#include "base/error.h"\n#include "ops.h"\n#include <stdio.h>\n', TABLE)

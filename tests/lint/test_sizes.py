@@ -13,23 +13,7 @@ COLUMNS = 140
 # The roots of people's own folders, and of this project's workshops; spelled so that this file does not match.
 LOCAL = re.compile(r"(?<![\w.$}])/(?:home|root|work|Users|tmp/v)/")
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
-TEXT = {
-    ".c",
-    ".h",
-    ".inc",
-    ".py",
-    ".pyi",
-    ".md",
-    ".toml",
-    ".txt",
-    ".cmake",
-    ".json",
-    ".in",
-    ".map",
-    ".sh",
-    ".cfg",
-    "",
-}
+TEXT = {".c", ".h", ".inc", ".py", ".pyi", ".md", ".toml", ".txt", ".cmake", ".json", ".in", ".map", ".sh", ".cfg", ""}
 
 
 def ours(*suffixes: str) -> Iterator[Path]:
@@ -38,16 +22,8 @@ def ours(*suffixes: str) -> Iterator[Path]:
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         hidden = any(part.startswith(".") and part != ".ci" for part in parts)
-        built = parts[:2] in {("pyinfer", "lib"), ("pyinfer", "include")} or any(
-            p.endswith(".egg-info") for p in parts
-        )
-        if (
-            not hidden
-            and not built
-            and not skip & set(parts)
-            and path.is_file()
-            and path.suffix in TEXT
-        ):
+        built = parts[:2] in {("pyinfer", "lib"), ("pyinfer", "include")} or any(p.endswith(".egg-info") for p in parts)
+        if not hidden and not built and not skip & set(parts) and path.is_file() and path.suffix in TEXT:
             if not suffixes or path.suffix in suffixes:
                 yield path
 
@@ -69,9 +45,7 @@ def twice(names: list[str]) -> list[str]:
 
 def local_paths(path: str, text: str) -> list[str]:
     return [
-        f"{path}:{i}: {line.strip()[:100]}"
-        for i, line in enumerate(text.splitlines(), 1)
-        if LOCAL.search(line)
+        f"{path}:{i}: {line.strip()[:100]}" for i, line in enumerate(text.splitlines(), 1) if LOCAL.search(line)
     ]
 
 
@@ -88,20 +62,12 @@ def test_basenames_are_unique_in_csrc() -> None:
 
 def test_the_licence_comes_first() -> None:
     code = [*c_files(), *ours(".py"), *ours(".c"), *ours(".h")]
-    found = [
-        str(f)
-        for f in code
-        if f.stat().st_size and LICENCE not in "".join(f.read_text().splitlines()[:2])
-    ]
+    found = [str(f) for f in code if f.stat().st_size and LICENCE not in "".join(f.read_text().splitlines()[:2])]
     assert not found, "\n".join(["", *found])
 
 
 def test_no_local_paths() -> None:
-    found = [
-        row
-        for f in ours()
-        for row in local_paths(str(f.relative_to(ROOT)), f.read_text(errors="replace"))
-    ]
+    found = [row for f in ours() for row in local_paths(str(f.relative_to(ROOT)), f.read_text(errors="replace"))]
     assert not found, "\n".join(["", *found])
 
 

@@ -83,24 +83,13 @@ def test_the_checker_finds(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-w", "-O0", "-fPIC", "-shared", "-o", library, source], check=True)
     found = set(binary.faults(library, LIBRARY))
     functions = ("abort", "exit", "printf", "fputs", "strcpy", "sprintf", "system", "stderr")
-    assert found >= {
-        "exports strange_name",
-        "is not bound at load (-z now)",
-        *(f"uses {f}" for f in functions),
-    }
+    assert found >= {"exports strange_name", "is not bound at load (-z now)", *(f"uses {f}" for f in functions)}
     assert "exports pyinfer_die" not in found
 
 
 @pytest.mark.parametrize(
     ("version", "new"),
-    [
-        ("GOMP_4.0", 0),
-        ("GOMP_5.0", 0),
-        ("OMP_5.0", 0),
-        ("GOMP_5.0.1", 1),
-        ("OMP_5.1", 1),
-        ("GOMP_6", 1),
-    ],
+    [("GOMP_4.0", 0), ("GOMP_5.0", 0), ("OMP_5.0", 0), ("GOMP_5.0.1", 1), ("OMP_5.1", 1), ("GOMP_6", 1)],
 )
 def test_openmp_is_not_too_new(version: str, new: int) -> None:
     assert len(binary.too_new_for_openmp({version, "GLIBC_2.34"})) == new

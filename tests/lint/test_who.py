@@ -26,35 +26,11 @@ class Rule:
 RULES = [
     Rule(
         "memory comes from base/alloc.c",
-        call(
-            "malloc",
-            "calloc",
-            "realloc",
-            "free",
-            "aligned_alloc",
-            "posix_memalign",
-            "memalign",
-            "valloc",
-        )
-        + "|"
-        + call(
-            "strdup",
-            "strndup",
-            "reallocarray",
-            "v?asprintf",
-            "getline",
-            "getdelim",
-            "open_memstream",
-        ),
+        call("malloc", "calloc", "realloc", "free", "aligned_alloc", "posix_memalign", "memalign", "valloc")
+        + "|" + call("strdup", "strndup", "reallocarray", "v?asprintf", "getline", "getdelim", "open_memstream"),
         ("base/alloc.c",),
         ("p = malloc(3);", "free (p);", "x = strdup(s);", "asprintf(&s, f)"),
-        (
-            "pi_free(p);",
-            "pi_calloc(h, 1, 2, err)",
-            "op->free(op)",
-            "heap.free(p)",
-            "void (*free)(void *);",
-        ),
+        ("pi_free(p);", "pi_calloc(h, 1, 2, err)", "op->free(op)", "heap.free(p)", "void (*free)(void *);"),
     ),
     Rule(
         "pages come from base",
@@ -78,35 +54,11 @@ RULES = [
     ),
     Rule(
         "files are opened in base/file.c",
-        call(
-            "fopen",
-            "fdopen",
-            "freopen",
-            "open",
-            "openat2?",
-            "creat",
-            "pread",
-            "pread64",
-            "readv",
-            "tmpfile",
-            "mkstemp",
-        )
-        + "|"
-        + call(
-            "opendir", "renameat2?", "unlink", "unlinkat", "fstat", "lstat", "realpath", "readlink"
-        )
-        + "|"
-        + call(
-            "syscall", "pwrite", "fwrite", "fread", "fgets", "fputs", "ftruncate", "socket", "fsync"
-        ),
+        call("fopen", "fdopen", "freopen", "open", "openat2?", "creat", "pread", "pread64", "readv", "tmpfile", "mkstemp")
+        + "|" + call("opendir", "renameat2?", "unlink", "unlinkat", "fstat", "lstat", "realpath", "readlink")
+        + "|" + call("syscall", "pwrite", "fwrite", "fread", "fgets", "fputs", "ftruncate", "socket", "fsync"),
         ("base/file.c",),
-        (
-            'fopen("x", "r")',
-            "fd = openat(d, p, f);",
-            "n = pread(fd, b, n, o);",
-            "syscall(SYS_openat2)",
-            "socket(1)",
-        ),
+        ('fopen("x", "r")', "fd = openat(d, p, f);", "n = pread(fd, b, n, o);", "syscall(SYS_openat2)", "socket(1)"),
         ("pi_file_open(p)", "io->read(io)", "pi_open(x)", "reopen(x)"),
     ),
     Rule(
@@ -117,96 +69,25 @@ RULES = [
     ),
     Rule(
         "nothing is printed and nobody dies",
-        call(
-            "v?printf",
-            "v?fprintf",
-            "puts",
-            "putchar",
-            "putc",
-            "fputc",
-            "perror",
-            "abort",
-            "exit",
-            "_exit",
-            "_Exit",
-        )
-        + "|"
-        + call(
-            "quick_exit",
-            "atexit",
-            "raise",
-            "kill",
-            "err",
-            "errx",
-            "warn",
-            "warnx",
-            "syslog",
-            "__builtin_trap",
-        )
+        call("v?printf", "v?fprintf", "puts", "putchar", "putc", "fputc", "perror", "abort", "exit", "_exit", "_Exit")
+        + "|" + call("quick_exit", "atexit", "raise", "kill", "err", "errx", "warn", "warnx", "syslog", "__builtin_trap")
         + r"|\b(?:stdout|stderr|stdin)\b",
         (),
-        (
-            'printf("x")',
-            "abort();",
-            "exit(1)",
-            "fputs(s, stderr)",
-            'fprintf(f, "x")',
-            "__builtin_trap()",
-        ),
-        (
-            'snprintf(b, n, "x")',
-            "pi_exit(1)",
-            "// printf(1)\n",
-            '"abort()"',
-            "vsnprintf(b, n, f, a)",
-        ),
+        ('printf("x")', "abort();", "exit(1)", "fputs(s, stderr)", 'fprintf(f, "x")', "__builtin_trap()"),
+        ('snprintf(b, n, "x")', "pi_exit(1)", "// printf(1)\n", '"abort()"', "vsnprintf(b, n, f, a)"),
     ),
     Rule(
         "no dangerous functions",
-        call(
-            "alloca",
-            "__builtin_alloca",
-            "strcpy",
-            "strcat",
-            "stpcpy",
-            "v?sprintf",
-            "gets",
-            "strtok",
-            "system",
-            "popen",
-        )
-        + "|"
-        + call(
-            "setjmp",
-            "longjmp",
-            r"exec[vl]\w*",
-            "atoi",
-            "atol",
-            "atoll",
-            "atof",
-            "v?f?scanf",
-            "mktemp",
-        ),
+        call("alloca", "__builtin_alloca", "strcpy", "strcat", "stpcpy", "v?sprintf", "gets", "strtok", "system", "popen")
+        + "|" + call("setjmp", "longjmp", r"exec[vl]\w*", "atoi", "atol", "atoll", "atof", "v?f?scanf", "mktemp"),
         (),
         ("alloca(3)", "strcpy(a, b)", "sprintf(b, f)", "system(s)", "atoi(s)", "setjmp(b)"),
         ("strncpy_s(a)",),
     ),
     Rule(
         "the process's state is left alone",
-        call(
-            "setlocale",
-            "setenv",
-            "putenv",
-            "unsetenv",
-            "clearenv",
-            "signal",
-            "sigaction",
-            "chdir",
-            "umask",
-            "srand",
-        )
-        + "|"
-        + call("setrlimit", "setpriority", "fesetround", "fesetenv", "rand", "random", "usleep"),
+        call("setlocale", "setenv", "putenv", "unsetenv", "clearenv", "signal", "sigaction", "chdir", "umask", "srand")
+        + "|" + call("setrlimit", "setpriority", "fesetround", "fesetenv", "rand", "random", "usleep"),
         ("python/py_interrupt.c",),  # puts the handler of SIGINT back after each run
         ('setlocale(LC_ALL, "C")', "signal(2, f)", "rand()"),
         ("pi_random(x)", "fesetround_(x)"),
@@ -239,27 +120,12 @@ RULES = [
         "machine and mathematics are chosen by name at run time",
         r"#\s*pragma\s+(?:GCC|STDC)\s+(?:optimize|FP_CONTRACT|FENV_ACCESS)|__attribute__\s*\(\(\s*optimize",
         (),
-        (
-            '#pragma GCC optimize("O3")',
-            '__attribute__((optimize("fast-math")))',
-            "#pragma STDC FP_CONTRACT ON",
-        ),
+        ('#pragma GCC optimize("O3")', '__attribute__((optimize("fast-math")))', "#pragma STDC FP_CONTRACT ON"),
     ),
     Rule(
         "kernels neither allocate, fail nor start threads",
         r"\bpi_(?:alloc|calloc|realloc|free|parallel|fail|arena_\w+)\s*\(|\bpi_error\b",
-        (
-            "base/",
-            "onednn/",
-            "graph/",
-            "ops/",
-            "model/",
-            "passes/",
-            "plan/",
-            "runtime/",
-            "capi/",
-            "python/",
-        ),
+        ("base/", "onednn/", "graph/", "ops/", "model/", "passes/", "plan/", "runtime/", "capi/", "python/"),
         ("pi_alloc(h, 1, e)", "pi_fail(e, 1, x)", "pi_parallel(n, f, a)"),
     ),
     Rule(
@@ -283,8 +149,7 @@ def offenders(rule: Rule, path: str, text: str) -> list[str]:
         return []
     text = code_only(text)
     return [
-        f"{path}:{line_of(text, match.start())}: {match[0].strip()}"
-        for match in re.finditer(rule.pattern, text)
+        f"{path}:{line_of(text, match.start())}: {match[0].strip()}" for match in re.finditer(rule.pattern, text)
     ]
 
 

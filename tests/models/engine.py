@@ -23,9 +23,7 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         names = [o.name for o in self.session.get_outputs()]
@@ -52,8 +50,4 @@ def error(got: np.ndarray, want: np.ndarray) -> float:
     if want.size == 0:
         return 0.0
     difference = float(np.abs(got.astype(np.float64) - want).max())
-    return (
-        difference / max(float(np.abs(want).max()), 1e-30)
-        if np.isfinite(difference)
-        else float("inf")
-    )
+    return difference / max(float(np.abs(want).max()), 1e-30) if np.isfinite(difference) else float("inf")

@@ -15,12 +15,7 @@ from torch import Tensor, nn
 
 
 def conv_bn(
-    c_in: int,
-    c_out: int,
-    k: int,
-    stride: int = 1,
-    groups: int = 1,
-    act: type[nn.Module] | None = nn.ReLU,
+    c_in: int, c_out: int, k: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
 ) -> nn.Sequential:
     """Convolution without bias, BatchNorm, activation: the brick of all nets before ConvNeXt."""
     layers: list[nn.Module] = [
@@ -40,15 +35,11 @@ class ResBlock(nn.Module):
         if bottleneck:
             c_out = 4 * width
             self.body = nn.Sequential(
-                conv_bn(c_in, width, 1),
-                conv_bn(width, width, 3, stride),
-                conv_bn(width, c_out, 1, act=None),
+                conv_bn(c_in, width, 1), conv_bn(width, width, 3, stride), conv_bn(width, c_out, 1, act=None)
             )
         else:
             c_out = width
-            self.body = nn.Sequential(
-                conv_bn(c_in, width, 3, stride), conv_bn(width, c_out, 3, act=None)
-            )
+            self.body = nn.Sequential(conv_bn(c_in, width, 3, stride), conv_bn(width, c_out, 3, act=None))
         same = stride == 1 and c_in == c_out
         self.skip = nn.Identity() if same else conv_bn(c_in, c_out, 1, stride, act=None)
 
@@ -59,9 +50,7 @@ class ResBlock(nn.Module):
 class ResNet(nn.Module):
     """He et al. 2015. ResNet-18: depths 2,2,2,2 basic; ResNet-50: depths 3,4,6,3 bottleneck."""
 
-    def __init__(
-        self, depths: Sequence[int], bottleneck: bool, width: int = 64, classes: int = 1000
-    ) -> None:
+    def __init__(self, depths: Sequence[int], bottleneck: bool, width: int = 64, classes: int = 1000) -> None:
         super().__init__()
         self.stem = nn.Sequential(conv_bn(3, width, 7, 2), nn.MaxPool2d(3, 2, 1))
         blocks, c_in = [], width
@@ -83,10 +72,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = c_in * expand
         layers = [] if expand == 1 else [conv_bn(c_in, hidden, 1, act=nn.ReLU6)]
-        layers += [
-            conv_bn(hidden, hidden, 3, stride, hidden, nn.ReLU6),
-            conv_bn(hidden, c_out, 1, act=None),
-        ]
+        layers += [conv_bn(hidden, hidden, 3, stride, hidden, nn.ReLU6), conv_bn(hidden, c_out, 1, act=None)]
         self.body = nn.Sequential(*layers)
         self.residual = stride == 1 and c_in == c_out
 
@@ -230,10 +216,7 @@ class ConvNeXt(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(3, dims[0], 4, 4), LayerNorm2d(dims[0], eps=1e-6)]
         for stage, (depth, dim) in enumerate(zip(depths, dims, strict=True)):
             if stage:
-                layers += [
-                    LayerNorm2d(dims[stage - 1], eps=1e-6),
-                    nn.Conv2d(dims[stage - 1], dim, 2, 2),
-                ]
+                layers += [LayerNorm2d(dims[stage - 1], eps=1e-6), nn.Conv2d(dims[stage - 1], dim, 2, 2)]
             layers += [ConvNeXtBlock(dim) for _ in range(depth)]
         self.features = nn.Sequential(*layers)
         self.norm = LayerNorm2d(dims[-1], eps=1e-6)
@@ -253,9 +236,7 @@ class UNet(nn.Module):
     def __init__(self, widths: Sequence[int] = (64, 128, 256, 512, 1024), classes: int = 2) -> None:
         super().__init__()
         double = lambda a, b: nn.Sequential(conv_bn(a, b, 3), conv_bn(b, b, 3))  # noqa: E731
-        self.down = nn.ModuleList(
-            double(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True)
-        )
+        self.down = nn.ModuleList(double(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
         self.up, self.merge = nn.ModuleList(), nn.ModuleList()
         for big, small in zip(widths[:0:-1], widths[-2::-1], strict=True):
             bilinear = big == widths[-1]

@@ -36,9 +36,7 @@ def run1(model: Any, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def detect(
-    model: Any, picture: Image.Image, threshold: float = 0.3, grow: float = 1.6
-) -> list[Box]:
+def detect(model: Any, picture: Image.Image, threshold: float = 0.3, grow: float = 1.6) -> list[Box]:
     """Boxes of text from top left to bottom right. The sides of the picture must be multiples of 32.
 
     The net gives the shrunken middle of each line of text; a box grows by area / perimeter, as in

@@ -24,9 +24,7 @@ def test_pictures() -> None:
         assert grey.shape == (8, 8) and grey.ravel().tolist() == row["pixels"]
         got = model((grey.astype(np.float32) / 255)[None, None])
         assert got.shape == (1, 10) and got.argmax() == row["label"]
-        assert (
-            np.abs(got[0] - np.array(row["probabilities"])).max() < 2e-6
-        )  # six digits are written
+        assert np.abs(got[0] - np.array(row["probabilities"])).max() < 2e-6  # six digits are written
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

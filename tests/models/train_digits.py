@@ -38,9 +38,7 @@ class Digits(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            *block(1, 16), *block(16, 32), nn.MaxPool2d(2), *block(32, 64)
-        )
+        self.features = nn.Sequential(*block(1, 16), *block(16, 32), nn.MaxPool2d(2), *block(32, 64))
         self.classify = nn.Linear(64, 10)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -55,9 +53,7 @@ def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     digits = load_digits()
     x = (digits.images[:, None] / 16).astype(np.float32)
     y = digits.target.astype(np.int64)
-    x_train, x_test, y_train, y_test = train_test_split(
-        x, y, test_size=0.3, random_state=SEED, stratify=y
-    )
+    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.3, random_state=SEED, stratify=y)
     return tuple(torch.from_numpy(a) for a in (x_train, y_train, x_test, y_test))  # type: ignore
 
 

@@ -123,9 +123,7 @@ def bert(hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 3052
         intermediate_size=4 * hidden,
         vocab_size=vocab,
     )
-    return Masked(
-        BertModel(config), ("last_hidden_state", "pooler_output"), ("input_ids", "attention_mask")
-    )
+    return Masked(BertModel(config), ("last_hidden_state", "pooler_output"), ("input_ids", "attention_mask"))
 
 
 def gpt2(hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 50257) -> nn.Module:
@@ -159,10 +157,7 @@ def minilm() -> nn.Module:
 
 def rapidocr_models() -> dict[str, Path]:
     """{"det": text detection, "rec": recognition, "cls": orientation} of the rapidocr package."""
-    return {
-        kind: package_file(RAPIDOCR, f"rapidocr/models/*{kind}*.onnx")
-        for kind in ("det", "rec", "cls")
-    }
+    return {kind: package_file(RAPIDOCR, f"rapidocr/models/*{kind}*.onnx") for kind in ("det", "rec", "cls")}
 
 
 SMALL_STAGES = ((1, 8, 1, 1), (6, 12, 2, 2), (6, 16, 2, 2))
@@ -171,9 +166,7 @@ HID = ("last_hidden_state", "pooler_output")
 
 MODELS: dict[str, Entry] = {
     # full size
-    "resnet18": Entry(
-        lambda: nets.ResNet((2, 2, 2, 2), False), "image", 224, parameters=11_689_512
-    ),
+    "resnet18": Entry(lambda: nets.ResNet((2, 2, 2, 2), False), "image", 224, parameters=11_689_512),
     "resnet50": Entry(lambda: nets.ResNet((3, 4, 6, 3), True), "image", 224, parameters=25_557_032),
     "mobilenet_v2": Entry(nets.MobileNetV2, "image", 224, parameters=3_504_872),
     "efficientnet_b0": Entry(nets.EfficientNet, "image", 224, parameters=5_288_548),
@@ -188,23 +181,17 @@ MODELS: dict[str, Entry] = {
     "resnet50_small": Entry(lambda: nets.ResNet((1, 2, 1, 1), True, 8, 10), "image", 64),
     "mobilenet_v2_small": Entry(lambda: nets.MobileNetV2(SMALL_STAGES, 8, 32, 10), "image", 64),
     "efficientnet_b0_small": Entry(lambda: nets.EfficientNet(SMALL_MB, 8, 32, 10), "image", 64),
-    "convnext_t_small": Entry(
-        lambda: nets.ConvNeXt((1, 1, 2, 1), (16, 32, 48, 64), 10), "image", 64
-    ),
+    "convnext_t_small": Entry(lambda: nets.ConvNeXt((1, 1, 2, 1), (16, 32, 48, 64), 10), "image", 64),
     "unet_small": Entry(lambda: nets.UNet((8, 16, 32)), "image", 48, free=(0, 2, 3), sizes=(32,)),
     "vit_b16_small": Entry(lambda: vit(64, 2, 4, 64, 16, 10), "image", 64),
     "bert_base_small": Entry(lambda: bert(64, 2, 4, 500), "mask", 24, 500, HID, None, (0, 1), (7,)),
-    "gpt2_small": Entry(
-        lambda: gpt2(64, 2, 4, 500), "text", 24, 500, ("logits",), None, (0, 1), (7,)
-    ),
+    "gpt2_small": Entry(lambda: gpt2(64, 2, 4, 500), "text", 24, 500, ("logits",), None, (0, 1), (7,)),
 }
 SMALL = tuple(n for n in MODELS if n.endswith("_small"))
 FULL = tuple(n for n in MODELS if not n.endswith("_small"))
 
 
-def feeds(
-    name: str, batch: int = 1, size: int | None = None, seed: int = 1
-) -> dict[str, np.ndarray]:
+def feeds(name: str, batch: int = 1, size: int | None = None, seed: int = 1) -> dict[str, np.ndarray]:
     """Seeded inputs. Masks hide a tail of other length in each row, as padded text does."""
     entry = MODELS[name]
     size = size or entry.size
@@ -269,9 +256,7 @@ def expected(model: nn.Module, name: str, inputs: dict[str, np.ndarray]) -> dict
     return {k: v.numpy() for k, v in zip(MODELS[name].outputs, ys, strict=True)}
 
 
-def export(
-    name: str, exporter: str, shape: str, folder: Path, model: nn.Module | None = None
-) -> Path:
+def export(name: str, exporter: str, shape: str, folder: Path, model: nn.Module | None = None) -> Path:
     """Writes <folder>/<name>.<exporter>.<shape>.onnx unless it is there."""
     path = Path(folder) / f"{name}.{exporter}.{shape}.onnx"
     if path.exists():
@@ -325,9 +310,7 @@ def op_counts(path: Path) -> tuple[dict[str, int], Counter[str]]:
         for node in todo.pop():
             counts[(node.domain + "." if node.domain else "") + node.op_type] += 1
             for attr in node.attribute:
-                todo += [
-                    g.node for g in ([attr.g] if attr.HasField("g") else []) + list(attr.graphs)
-                ]
+                todo += [g.node for g in ([attr.g] if attr.HasField("g") else []) + list(attr.graphs)]
     return {o.domain or "ai.onnx": o.version for o in model.opset_import}, counts
 
 
@@ -355,9 +338,7 @@ def main() -> None:
                     path = export(name, exporter, shape, args.folder, model)
                     print(f"{name} {exporter} {shape}: {path.stat().st_size >> 10} KB", flush=True)
                 except Exception as e:
-                    print(
-                        f"{name} {exporter} {shape}: {type(e).__name__} {str(e)[:300]}", flush=True
-                    )
+                    print(f"{name} {exporter} {shape}: {type(e).__name__} {str(e)[:300]}", flush=True)
         del model
         gc.collect()
 

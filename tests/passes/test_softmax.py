@@ -15,9 +15,7 @@ import pyinfer
 INF = np.float32(np.inf)
 
 
-def build(
-    x: Any, mask: Any, guard: bool, axis: int = -1, zero: float = 0.0, first: bool = False
-) -> bytes:
+def build(x: Any, mask: Any, guard: bool, axis: int = -1, zero: float = 0.0, first: bool = False) -> bytes:
     nodes, s = [], "x"
     if mask is not None:
         s = "sum"
@@ -30,10 +28,7 @@ def build(
     graph = helper.make_graph(
         nodes,
         "g",
-        [
-            helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, v.shape)
-            for k, v in named.items()
-        ],
+        [helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, v.shape) for k, v in named.items()],
         [helper.make_empty_tensor_value_info("y")],
         [numpy_helper.from_array(np.float32(zero), "zero")] if guard else [],
     )
@@ -41,9 +36,7 @@ def build(
     return model.SerializeToString()
 
 
-def both(
-    x: Any, mask: Any, guard: bool, **options: Any
-) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def both(x: Any, mask: Any, guard: bool, **options: Any) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """The result at level 2, which is that of level 0, and the steps."""
     data = build(x, mask, guard, **options)
     feeds = {"x": x} if mask is None else {"x": x, "mask": mask}
@@ -59,17 +52,7 @@ def random(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32) * 4
 
 
-MASKS = [
-    (5, 7),
-    (7,),
-    (1, 7),
-    (2, 1, 1, 7),
-    (1, 1, 5, 7),
-    (2, 1, 5, 7),
-    (1, 3, 1, 7),
-    (3, 5, 7),
-    (2, 3, 5, 7),
-]
+MASKS = [(5, 7), (7,), (1, 7), (2, 1, 1, 7), (1, 1, 5, 7), (2, 1, 5, 7), (1, 3, 1, 7), (3, 5, 7), (2, 3, 5, 7)]
 
 
 @pytest.mark.parametrize("guard", [False, True])
@@ -124,6 +107,4 @@ def test_what_stays() -> None:
 
 def test_empty() -> None:
     for shape in [(0, 5), (3, 0), (2, 0, 4)]:
-        assert (
-            both(np.zeros(shape, np.float32), np.zeros(shape, np.float32), True)[0].shape == shape
-        )
+        assert both(np.zeros(shape, np.float32), np.zeros(shape, np.float32), True)[0].shape == shape

@@ -30,20 +30,7 @@ def nonzero() -> pyinfer.Model:
 
 @pytest.mark.parametrize(
     "dtype",
-    [
-        "float16",
-        "float32",
-        "float64",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "bool",
-    ],
+    ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"],
 )
 def test_each_type(dtype: str) -> None:
     x = np.array([0, 1, 1, 0, 1]).astype(dtype)
@@ -101,13 +88,7 @@ def test_out() -> None:
     np.testing.assert_allclose(out, Y)
     frozen = np.zeros((2, 2), np.float32)
     frozen.flags.writeable = False
-    for wrong in (
-        np.zeros((2, 3), np.float32),
-        np.zeros((2, 2)),
-        np.zeros((2, 2), np.float32, order="F"),
-        frozen,
-        3,
-    ):
+    for wrong in (np.zeros((2, 3), np.float32), np.zeros((2, 2)), np.zeros((2, 2), np.float32, order="F"), frozen, 3):
         with pytest.raises(pyinfer.InputError, match="out for 'y'"):
             model.run({"x": X}, out={"y": wrong})  # type: ignore[dict-item]
     with pytest.raises(pyinfer.InputError, match="no output 'z'"):

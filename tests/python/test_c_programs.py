@@ -25,10 +25,7 @@ def run(*command: str | Path, **more: object) -> str:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """y = x @ w + b for x of [n, 3]."""
     graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["xw"]),
-            helper.make_node("Add", ["xw", "b"], ["y"]),
-        ],
+        [helper.make_node("MatMul", ["x", "w"], ["xw"]), helper.make_node("Add", ["xw", "b"], ["y"])],
         "linear",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
@@ -46,43 +43,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def with_pkg_config(folder: Path) -> None:
     """The .pc is found through the package's entry point, as its users would (PyPI's pkgconf)."""
-    flags = run(
-        sys.executable, "-m", "pkgconf", "--cflags", "--libs", "pyinfer", cwd=folder
-    ).split()
+    flags = run(sys.executable, "-m", "pkgconf", "--cflags", "--libs", "pyinfer", cwd=folder).split()
     library = binary.package() / "lib"
-    run(
-        "gcc",
-        "-std=c11",
-        *STRICT,
-        EXAMPLES / "ones.c",
-        *flags,
-        f"-Wl,-rpath,{library}",
-        "-o",
-        folder / "ones",
-    )
-    run(
-        "g++",
-        "-std=c++11",
-        *STRICT,
-        EXAMPLES / "classify.cc",
-        *flags,
-        f"-Wl,-rpath,{library}",
-        "-o",
-        folder / "classify",
-    )
+    run("gcc", "-std=c11", *STRICT, EXAMPLES / "ones.c", *flags, f"-Wl,-rpath,{library}", "-o", folder / "ones")
+    run("g++", "-std=c++11", *STRICT, EXAMPLES / "classify.cc", *flags, f"-Wl,-rpath,{library}", "-o", folder / "classify")
 
 
 def with_cmake(folder: Path) -> None:
-    run(
-        "cmake",
-        "-S",
-        EXAMPLES,
-        "-B",
-        folder,
-        "-G",
-        "Ninja",
-        f"-DCMAKE_PREFIX_PATH={binary.package()}",
-    )
+    run("cmake", "-S", EXAMPLES, "-B", folder, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={binary.package()}")
     run("cmake", "--build", folder)
 
 
@@ -94,14 +62,8 @@ def test_programs(build: object, model: Path, tmp_path: Path) -> None:
     assert run(tmp_path / "classify", model, "1", "2", "3") == "0\n"
     assert run(tmp_path / "classify", model, "-1", "-2", "-3") == "1\n"
     bad = subprocess.run([tmp_path / "ones", EXAMPLES / "ones.c"], capture_output=True, text=True)
-    assert (
-        bad.returncode == 1
-        and bad.stderr.startswith("ModelError: ")
-        and bad.stderr.count("\n") == 1
-    )
-    missing = subprocess.run(
-        [tmp_path / "classify", "no/such/file", "1"], capture_output=True, text=True
-    )
+    assert bad.returncode == 1 and bad.stderr.startswith("ModelError: ") and bad.stderr.count("\n") == 1
+    missing = subprocess.run([tmp_path / "classify", "no/such/file", "1"], capture_output=True, text=True)
     assert missing.returncode == 1 and "no/such/file" in missing.stderr
 
 

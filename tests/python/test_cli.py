@@ -34,9 +34,7 @@ def test_run(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out, _ = command(capsys, "run", path, "--size", "4", "--json")
     assert json.loads(out)["outputs"] == {"y": {"shape": [4, 2], "dtype": "float32"}}
     out, _ = command(capsys, "run", "--example", "--json")
-    assert [row["label"] for row in json.loads(out)] == [
-        int(np.argmax(row["scores"])) for row in json.loads(out)
-    ]
+    assert [row["label"] for row in json.loads(out)] == [int(np.argmax(row["scores"])) for row in json.loads(out)]
     out, _ = command(capsys, "run", "--example")
     assert "6 of 6 right" in out and "█" in out
 
@@ -54,13 +52,9 @@ def test_as_text_and_as_json(name: str, path: str, capsys: pytest.CaptureFixture
 def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = json.loads(command(capsys, "info", path, "--json")[0])
     assert info["inputs"] == [{"name": "x", "shape": ["n", 3], "dtype": "float32"}]
-    bench = json.loads(
-        command(capsys, "bench", path, "--vs", "onnxruntime", "--repeat", "3", "--json")[0]
-    )
+    bench = json.loads(command(capsys, "bench", path, "--vs", "onnxruntime", "--repeat", "3", "--json")[0])
     assert [row["engine"] for row in bench["engines"]] == ["pyinfer", "onnxruntime"]
-    assert {"Conv", "Relu"} <= {
-        row["name"] for row in json.loads(command(capsys, "ops", "--json")[0])
-    }
+    assert {"Conv", "Relu"} <= {row["name"] for row in json.loads(command(capsys, "ops", "--json")[0])}
     trace = tmp_path / "trace.json"
     command(capsys, "profile", path, "--repeat", "2", "--trace", str(trace))
     assert json.loads(trace.read_text())
@@ -81,17 +75,13 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["run", "MODEL", "--threads", "-1"], "threads"),
     ],
 )
-def test_errors_are_one_line(
-    arguments: list[str], said: str, path: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_are_one_line(arguments: list[str], said: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = command(capsys, *[path if a == "MODEL" else a for a in arguments], code=1)
     assert not out and err.startswith("pyinfer: ") and said in err
     assert len(err.splitlines()) == 1
 
 
-def test_wrong_arrays_in_a_file(
-    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arrays_in_a_file(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "junk.npy").write_bytes(b"junk")
     np.save(tmp_path / "wide.npy", np.ones((1, 4), np.float32))
     for name in ("junk", "wide"):
@@ -123,7 +113,5 @@ def test_as_a_module(path: str) -> None:
 
 def test_a_closed_pipe() -> None:
     script = f"{sys.executable} -m pyinfer ops --json | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=ELSEWHERE
-    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=ELSEWHERE)
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,9 +10,7 @@ import pytest
 
 import pyinfer
 
-MODULES = sorted(
-    m.name for m in pkgutil.walk_packages(pyinfer.__path__, "pyinfer.") if "__main__" not in m.name
-)
+MODULES = sorted(m.name for m in pkgutil.walk_packages(pyinfer.__path__, "pyinfer.") if "__main__" not in m.name)
 
 
 @pytest.mark.parametrize("name", ["pyinfer", *(m for m in MODULES if not m.endswith("_core"))])

@@ -35,32 +35,19 @@ print("version", pyinfer.__version__)
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-    clean = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ("PYTHONPATH", "PYINFER_SANITIZE", "LD_PRELOAD")
-    }
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYINFER_SANITIZE", "LD_PRELOAD")}
     done = subprocess.run(
-        [str(c) for c in command],
-        capture_output=True,
-        text=True,
-        env={**clean, **(env or {})},
-        cwd=cwd,
+        [str(c) for c in command], capture_output=True, text=True, env={**clean, **(env or {})}, cwd=cwd
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
-def pip_wheel(
-    source: Path, to: Path, env: dict[str, str] | None = None, python: Path | str = sys.executable
-) -> Path:
+def pip_wheel(source: Path, to: Path, env: dict[str, str] | None = None, python: Path | str = sys.executable) -> Path:
     start = time.monotonic()
     run(python, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "-w", to, source, env=env)
     (wheel,) = to.glob("*.whl")
-    print(
-        f"\n{wheel.name}: {wheel.stat().st_size / MB:.1f} MB, built in {time.monotonic() - start:.0f} s",
-        end="",
-    )
+    print(f"\n{wheel.name}: {wheel.stat().st_size / MB:.1f} MB, built in {time.monotonic() - start:.0f} s", end="")
     return wheel
 
 
@@ -73,10 +60,7 @@ def names(wheel: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["xw"]),
-            helper.make_node("Add", ["xw", "b"], ["y"]),
-        ],
+        [helper.make_node("MatMul", ["x", "w"], ["xw"]), helper.make_node("Add", ["xw", "b"], ["y"])],
         "linear",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
@@ -134,14 +118,7 @@ def test_the_wheel_is_complete_and_small(wheel: Path) -> None:
         assert sum(info.file_size for info in archive.infolist()) < 60 * MB
     inside = {n.removeprefix("pyinfer/") for n in found if n.startswith("pyinfer/")}
     assert inside >= {
-        *(
-            "__init__.py",
-            "py.typed",
-            "_core.pyi",
-            "lib/libpyinfer.so",
-            "lib/libdnnl.so.3",
-            "include/pyinfer.h",
-        ),
+        *("__init__.py", "py.typed", "_core.pyi", "lib/libpyinfer.so", "lib/libdnnl.so.3", "include/pyinfer.h"),
         *("lib/pkgconfig/pyinfer.pc", "lib/cmake/pyinfer/pyinferConfig.cmake"),
         *("lib/onednn-licence/LICENSE", "lib/onednn-licence/THIRD-PARTY-PROGRAMS"),
     }
@@ -167,9 +144,7 @@ def test_fresh_environment(wheel: Path, model: Path, tmp_path: Path) -> None:
     run(python, "-m", "pip", "install", wheel)
     assert f"from {tmp_path.resolve()}" in smoke(python, model)
     assert run(python.with_name("pyinfer"), "--help")
-    assert run(
-        python, "-m", "pyinfer", "--help", cwd=tmp_path
-    )  # not the source tree, which -m puts first
+    assert run(python, "-m", "pyinfer", "--help", cwd=tmp_path)  # not the source tree, which -m puts first
     run(python, "-m", "pip", "uninstall", "-y", "pyinfer")
     assert not list(tmp_path.glob("fresh/lib/python*/site-packages/pyinfer*"))
 

@@ -28,15 +28,7 @@ def test_sources(tmp_path: Path) -> None:
     data = tiny.linear()
     path = tmp_path / "größe 模型.onnx"
     path.write_bytes(data)
-    for source in (
-        path,
-        str(path),
-        data,
-        bytearray(data),
-        memoryview(data),
-        io.BytesIO(data),
-        onnx.load(path),
-    ):
+    for source in (path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), onnx.load(path)):
         np.testing.assert_allclose(pyinfer.load(source)(X), Y)
     with path.open("rb") as file:
         np.testing.assert_allclose(pyinfer.load(file)(X), Y)
@@ -156,9 +148,7 @@ def test_errors_have_classes(tmp_path: Path) -> None:
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])],
     )
-    proto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("my.domain", 1)]
-    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("my.domain", 1)])
     with pytest.raises(pyinfer.UnsupportedError, match="Nonsense"):
         pyinfer.load(proto)
 
@@ -204,10 +194,7 @@ def test_pickle_and_close(model: pyinfer.Model) -> None:
 
 
 def test_many_threads_get_the_same_bits(model: pyinfer.Model) -> None:
-    inputs = [
-        np.random.default_rng(i).standard_normal((i % 5 + 1, 3)).astype(np.float32)
-        for i in range(32)
-    ]
+    inputs = [np.random.default_rng(i).standard_normal((i % 5 + 1, 3)).astype(np.float32) for i in range(32)]
     expected = [model(x).tobytes() for x in inputs]
     wrong: list[int] = []
 
@@ -228,9 +215,7 @@ def test_closing_while_others_run() -> None:
         expected = model(X).tobytes()
         bad: list[bytes] = []
 
-        def work(
-            model: pyinfer.Model = model, expected: bytes = expected, bad: list[bytes] = bad
-        ) -> None:
+        def work(model: pyinfer.Model = model, expected: bytes = expected, bad: list[bytes] = bad) -> None:
             while True:
                 try:
                     result = model(X).tobytes()

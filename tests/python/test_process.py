@@ -46,10 +46,7 @@ def run(model):
 @pytest.mark.parametrize("torch_too", [False, True])
 def test_fork_after_use(linear: Path, torch_too: bool) -> None:
     torch = "import torch\nt = torch.ones(1000, 1000); t @ t\n" if torch_too else ""
-    script = (
-        BIG
-        + torch
-        + """
+    script = BIG + torch + """
 model = pyinfer.load(sys.argv[1], threads=2)
 run(model)
 pid = os.fork()
@@ -59,7 +56,6 @@ if pid == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 run(model)
 """
-    )
     child(script, linear)
 
 
@@ -80,17 +76,13 @@ if __name__ == "__main__":
         assert os.getpid() not in pool.map(run, [model] * 4, chunksize=1)
 """
     )
-    done = subprocess.run(
-        [sys.executable, script, linear], capture_output=True, text=True, timeout=HANG
-    )
+    done = subprocess.run([sys.executable, script, linear], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("order", ["import torch, pyinfer", "import pyinfer, torch"])
 def test_beside_torch(linear: Path, order: str) -> None:
-    script = (
-        order
-        + """
+    script = order + """
 model = pyinfer.load(sys.argv[1], threads=2)
 x = np.ones((20000, 3), np.float32)
 for _ in range(5):
@@ -101,22 +93,13 @@ copies = {line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in l
 assert len(copies) == 1, copies
 assert np.allclose(model(torch.ones(2, 3)), [6.5, -5.75])
 """
-    )
     child(script, linear)
 
 
 def test_import_is_light() -> None:
     out = child("import pyinfer; print(*sys.modules)")
     loaded = set(out.split())
-    assert not loaded & {
-        "onnx",
-        "torch",
-        "google.protobuf",
-        "PIL",
-        "argparse",
-        "pyinfer.cli",
-        "pyinfer.profile",
-    }
+    assert not loaded & {"onnx", "torch", "google.protobuf", "PIL", "argparse", "pyinfer.cli", "pyinfer.profile"}
 
 
 def test_the_process_stays_as_it_was(linear: Path) -> None:

