@@ -31,6 +31,11 @@ static pi_status read_list(const pi_node *node, const char *name, int spatial, u
     return PI_E_OK;
 }
 
+static const char *auto_pad_of(const pi_node *node)
+{
+    return pi_row_has_attr(node, "auto_pad") ? pi_attr_string(node, "auto_pad") : "NOTSET";
+}
+
 /* Dimensions of x; spatial ones into the last places. */
 static pi_status read_input(pi_window *w, const pi_tensor *x, bool nhwc, pi_error *err)
 {
@@ -77,7 +82,7 @@ pi_status pi_window_attrs(pi_window *w, const pi_node *node, const pi_tensor *x,
     int64_t taps;
     if (!pi_mul_i64(w->kernel[0], w->kernel[1], &taps) || !pi_mul_i64(taps, w->kernel[2], &taps))
         return pi_fail(err, PI_E_LIMIT, "the kernel has more elements than can be counted");
-    const char *a = pi_attr_string(node, "auto_pad");
+    const char *a = auto_pad_of(node);
     if (strcmp(a, "NOTSET") != 0 && strcmp(a, "VALID") != 0 && strcmp(a, "SAME_UPPER") != 0 && strcmp(a, "SAME_LOWER") != 0)
         return pi_fail(err, PI_E_MODEL, "attribute 'auto_pad' is '%.40s', expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", a);
     return PI_E_OK;
@@ -111,7 +116,7 @@ pi_status pi_window_init(pi_window *w, const pi_node *node, const pi_tensor *x, 
     PI_TRY(pi_window_attrs(w, node, x, nhwc, kernel, err));
     bool ceil_mode = pi_row_has_attr(node, "ceil_mode") && pi_attr_int(node, "ceil_mode") != 0;
     for (int i = SPATIAL - w->spatial; i < SPATIAL; i++)
-        PI_TRY(slide(w, i, pi_attr_string(node, "auto_pad"), ceil_mode, err));
+        PI_TRY(slide(w, i, auto_pad_of(node), ceil_mode, err));
     return PI_E_OK;
 }
 
