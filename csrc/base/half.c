@@ -19,13 +19,16 @@ static const format f16 = {5, 10, 15, 0x7bff, IEEE};
 static const format *small(pi_dtype dtype)
 {
     static const format e4m3fn = {4, 3, 7, 0x7e, ONLY_NAN}, e4m3fnuz = {4, 3, 8, 0x7f, FNUZ}, e5m2 = {5, 2, 15, 0x7b, IEEE},
-                        e5m2fnuz = {5, 2, 16, 0x7f, FNUZ}, e2m1 = {2, 1, 1, 7, FINITE};
+                        e5m2fnuz = {5, 2, 16, 0x7f, FNUZ}, e2m1 = {2, 1, 1, 7, FINITE}, e2m3 = {2, 3, 1, 31, FINITE},
+                        e3m2 = {3, 2, 3, 31, FINITE};
     switch (dtype) {
     case PI_DTYPE_F8E4M3FN: return &e4m3fn;
     case PI_DTYPE_F8E4M3FNUZ: return &e4m3fnuz;
     case PI_DTYPE_F8E5M2: return &e5m2;
     case PI_DTYPE_F8E5M2FNUZ: return &e5m2fnuz;
     case PI_DTYPE_F4E2M1: return &e2m1;
+    case PI_DTYPE_F6E2M3: return &e2m3;
+    case PI_DTYPE_F6E3M2: return &e3m2;
     default: return NULL;
     }
 }

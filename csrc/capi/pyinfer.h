@@ -29,13 +29,14 @@ extern "C" {
 
 enum { PYINFER_MAX_RANK = 12 };
 
-/* The same numbers as ONNX's TensorProto.DataType; 4-bit and 2-bit elements take one byte each. */
+/* The same numbers as ONNX's TensorProto.DataType; elements of 6, 4 and 2 bits take one byte each. */
 typedef enum {
     PYINFER_F32 = 1, PYINFER_U8 = 2, PYINFER_I8 = 3, PYINFER_U16 = 4, PYINFER_I16 = 5, PYINFER_I32 = 6,
     PYINFER_I64 = 7, PYINFER_STRING = 8, PYINFER_BOOL = 9, PYINFER_F16 = 10, PYINFER_F64 = 11, PYINFER_U32 = 12,
     PYINFER_U64 = 13, PYINFER_C64 = 14, PYINFER_C128 = 15, PYINFER_BF16 = 16, PYINFER_F8E4M3FN = 17,
     PYINFER_F8E4M3FNUZ = 18, PYINFER_F8E5M2 = 19, PYINFER_F8E5M2FNUZ = 20, PYINFER_U4 = 21, PYINFER_I4 = 22,
-    PYINFER_F4E2M1 = 23, PYINFER_F8E8M0 = 24, PYINFER_U2 = 25, PYINFER_I2 = 26
+    PYINFER_F4E2M1 = 23, PYINFER_F8E8M0 = 24, PYINFER_U2 = 25, PYINFER_I2 = 26,
+    PYINFER_F6E2M3 = 27, PYINFER_F6E3M2 = 28
 } pyinfer_dtype;
 
 typedef enum {

@@ -204,7 +204,7 @@ static pi_status copy_bytes(const bytes_at *at, size_t from, void *out, size_t n
 
 /* ---- elements smaller than a byte ---- */
 
-/* What one element of the data stands for in elements of the tensor: 1, 2 or 4. */
+/* How many elements of the tensor a number of the file's own field stands for: 1, 2 or 4. */
 static size_t packed_per_byte(pi_dtype dtype)
 {
     size_t bits = pi_dtype_bits(dtype);
@@ -213,8 +213,8 @@ static size_t packed_per_byte(pi_dtype dtype)
 
 static pi_status fill_raw(const bytes_at *at, pi_const *c, pi_error *err)
 {
-    size_t per = packed_per_byte(c->t.dtype), n = c->bytes;
-    if (per == 1) {
+    size_t bits = pi_dtype_bits(c->t.dtype), n = c->bytes;
+    if (bits >= 8) {
         PI_TRY(copy_bytes(at, 0, c->t.data, n, err));
         uint8_t *b = c->t.data;
         if (c->t.dtype == PI_DTYPE_BOOL)
@@ -222,11 +222,10 @@ static pi_status fill_raw(const bytes_at *at, pi_const *c, pi_error *err)
         return PI_E_OK;
     }
     uint8_t part[1024];
-    for (size_t from = 0; from < at->n; from += sizeof part) {
-        size_t m = at->n - from < sizeof part ? at->n - from : sizeof part;
-        PI_TRY(copy_bytes(at, from, part, m, err));
-        for (size_t i = 0; i < m * per && from * per + i < n; i++)
-            ((uint8_t *)c->t.data)[from * per + i] = pi_unpack_small(c->t.dtype, part, i);
+    for (size_t from = 0; from < n; from += sizeof part) { /* elements; so many fill whole bytes */
+        size_t m = n - from < sizeof part ? n - from : sizeof part;
+        PI_TRY(copy_bytes(at, from * bits / 8, part, (m * bits + 7) / 8, err));
+        for (size_t i = 0; i < m; i++) ((uint8_t *)c->t.data)[from + i] = pi_unpack_small(c->t.dtype, part, i);
     }
     return PI_E_OK;
 }
@@ -236,11 +235,12 @@ static void file_release(void *file) { pi_file_unref(file); }
 /* Raw or external data: left where it is if it is large and needs no change, else copied. */
 static pi_status from_bytes(pi_reader *r, const read_tensor_head *h, size_t bytes, pi_const **out, pi_error *err)
 {
-    size_t per = packed_per_byte(h->t.dtype), size = pi_dtype_size(h->t.dtype);
+    size_t bits = pi_dtype_bits(h->t.dtype), size = pi_dtype_size(h->t.dtype), packed = bytes;
     bytes_at at = {0};
     if (h->t.dtype == PI_DTYPE_STRING) return pi_fail(err, PI_E_MODEL, "strings cannot be raw data");
-    PI_TRY(find_bytes(r, h, bytes / per + (bytes % per != 0), &at, err));
-    if (bytes > READ_LARGE && per == 1 && h->t.dtype != PI_DTYPE_BOOL) {
+    if (bits < 8) packed = bytes / 8 * bits + (bytes % 8 * bits + 7) / 8;
+    PI_TRY(find_bytes(r, h, packed, &at, err));
+    if (bytes > READ_LARGE && bits >= 8 && h->t.dtype != PI_DTYPE_BOOL) {
         const uint8_t *memory = pi_file_bytes(at.file);
         size_t align = size > 8 ? 8 : size;
         if (memory && ((uintptr_t)memory + at.offset) % align == 0) { /* the caller's bytes serve as they are */
@@ -335,10 +335,11 @@ static pi_status from_numbers(pi_reader *r, const read_tensor_head *h, size_t by
         pi_const_unref(c);
         return st;
     }
+    for (size_t i = 0; pi_dtype_bits(h->t.dtype) == 6 && i < bytes; i++) data[i] &= 63;
     if (per > 1)
         for (size_t i = 0; i < bytes; i += per) {
-            uint8_t packed = to[i / per];
-            for (size_t j = 0; j < per && i + j < bytes; j++) data[i + j] = pi_unpack_small(h->t.dtype, &packed, j);
+            uint8_t packed[2] = {to[i / per], 0};
+            for (size_t j = 0; j < per && i + j < bytes; j++) data[i + j] = pi_unpack_small(h->t.dtype, packed, j);
         }
     *out = c;
     return PI_E_OK;

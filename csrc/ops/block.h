@@ -26,7 +26,8 @@ void pi_write_i64(pi_dtype dtype, void *p, int64_t stride, int64_t n, const int6
 static inline int pi_dtype_is_float(pi_dtype d)
 {
     return d == PI_DTYPE_F32 || d == PI_DTYPE_F64 || d == PI_DTYPE_F16 || d == PI_DTYPE_BF16 ||
-           (d >= PI_DTYPE_F8E4M3FN && d <= PI_DTYPE_F8E5M2FNUZ) || d == PI_DTYPE_F4E2M1 || d == PI_DTYPE_F8E8M0;
+           (d >= PI_DTYPE_F8E4M3FN && d <= PI_DTYPE_F8E5M2FNUZ) || d == PI_DTYPE_F4E2M1 || d == PI_DTYPE_F8E8M0 ||
+           d == PI_DTYPE_F6E2M3 || d == PI_DTYPE_F6E3M2;
 }
 
 static inline const void *pi_at(const void *p, pi_dtype dtype, int64_t i)

@@ -128,7 +128,7 @@ static pi_dtype quantize_dtype(const pi_node *node, const pi_tensor *zero)
 }
 
 #define F8 (PI_BIT(F8E4M3FN) | PI_BIT(F8E4M3FNUZ) | PI_BIT(F8E5M2) | PI_BIT(F8E5M2FNUZ))
-#define SMALL (PI_BIT(U4) | PI_BIT(I4) | PI_BIT(U2) | PI_BIT(I2) | PI_BIT(F4E2M1))
+#define SMALL (PI_BIT(U4) | PI_BIT(I4) | PI_BIT(U2) | PI_BIT(I2) | PI_BIT(F4E2M1) | PI_BIT(F6E2M3) | PI_BIT(F6E3M2))
 #define QUANTISED (PI_BIT(U8) | PI_BIT(I8) | PI_BIT(U16) | PI_BIT(I16) | F8 | SMALL)
 
 static pi_status quantize_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)

@@ -5,7 +5,7 @@
 #include <numpy/arrayobject.h>
 #include <string.h>
 
-enum { N_DTYPES = PYINFER_I2 + 1 };
+enum { N_DTYPES = PYINFER_F6E3M2 + 1 };
 
 static const int numpy_type[N_DTYPES] = {
     [PYINFER_F32] = NPY_FLOAT32, [PYINFER_U8] = NPY_UINT8,     [PYINFER_I8] = NPY_INT8,        [PYINFER_U16] = NPY_UINT16,
