@@ -30,6 +30,13 @@ static inline int pi_dtype_is_float(pi_dtype d)
            d == PI_DTYPE_F6E2M3 || d == PI_DTYPE_F6E3M2;
 }
 
+/* A complex element is two of its parts; any other is one of itself. */
+static inline int pi_dtype_parts(pi_dtype d) { return d == PI_DTYPE_C64 || d == PI_DTYPE_C128 ? 2 : 1; }
+static inline pi_dtype pi_dtype_part(pi_dtype d)
+{
+    return d == PI_DTYPE_C64 ? PI_DTYPE_F32 : d == PI_DTYPE_C128 ? PI_DTYPE_F64 : d;
+}
+
 static inline const void *pi_at(const void *p, pi_dtype dtype, int64_t i)
 {
     return (const char *)p + i * (int64_t)pi_dtype_size(dtype);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "base/str.h"
+#include "ops/block.h"
 #include "ops/element.h"
 #include "ops/move.h"
 
@@ -38,6 +40,8 @@ static pi_status grid_open(const pi_node *node, const pi_tensor *const *in, grid
     if (m == PI_COUNT(modes)) return pi_fail(err, PI_E_MODEL, "mode '%.40s' is unknown", mode);
     if (p == PI_COUNT(paddings)) return pi_fail(err, PI_E_MODEL, "padding_mode '%.40s' is unknown", padding);
     job->mode = modes[m].mode;
+    if (in[0]->dtype == PI_DTYPE_STRING && job->mode != GRID_NEAREST)
+        return pi_fail(err, PI_E_UNSUPPORTED, "mode '%.40s' of strings", mode);
     job->padding = (grid_padding)p;
     job->axes = in[0]->rank - 2;
     if (job->axes < 1 || job->axes > AXES || in[1]->rank != in[0]->rank)
@@ -162,8 +166,18 @@ static void grid_task(void *arg, int64_t begin, int64_t end, int thread)
                 ((float *)job->y->data)[to] = (float)sum;
                 continue;
             }
-            for (int i = 0; i < n; i++) sum += pi_element_get(job->x->dtype, job->x->data, from + offset[i]) * weight[i];
-            pi_element_put(job->x->dtype, job->y->data, to, sum);
+            if (job->x->dtype == PI_DTYPE_STRING) { /* nearest: one or none */
+                ((const pi_str **)job->y->data)[to] = n ? ((const pi_str *const *)job->x->data)[from + offset[0]] : NULL;
+                continue;
+            }
+            int64_t parts = pi_dtype_parts(job->x->dtype);
+            pi_dtype part = pi_dtype_part(job->x->dtype);
+            for (int64_t k = 0; k < parts; k++) {
+                sum = 0;
+                for (int i = 0; i < n; i++)
+                    sum += pi_element_get(part, job->x->data, (from + offset[i]) * parts + k) * weight[i];
+                pi_element_put(part, job->y->data, to * parts + k, sum);
+            }
         }
     }
 }
@@ -242,7 +256,7 @@ static const pi_attr_def grid_attrs_v16[] = {GRID_ATTRS, {.name = "mode", .kind 
 static const pi_attr_def grid_attrs[] = {GRID_ATTRS, {.name = "mode", .kind = PI_ATTR_STRING, .s = "linear"}, {0}};
 static const pi_attr_def affine_attrs[] = {{.name = "align_corners", .kind = PI_ATTR_INT, .i = 0}, {0}};
 
-#define VALUES (PI_NUMBERS | PI_BIT(BOOL))
+#define VALUES (PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(STRING) | PI_BIT(C64) | PI_BIT(C128))
 static const pi_op rows[] = {
     {.name = "GridSample", .since = 16, .signature = "X:T grid:U -> Y:T", .T = VALUES, .U = PI_FLOATS,
      .attrs = grid_attrs_v16, .infer = grid_infer, .impls = grid_impls},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "ops/block.h"
 #include "ops/element.h"
 #include "ops/move.h"
 #include "ops/order.h"
@@ -130,8 +131,13 @@ static int element_compare(const pi_tensor *t, int64_t a, int64_t b)
         int c = n ? memcmp(x->bytes, y->bytes, n) : 0;
         return c ? c : (nx > ny) - (nx < ny);
     }
-    uint64_t x = pi_order_key(t->dtype, t->data, a), y = pi_order_key(t->dtype, t->data, b);
-    return (x > y) - (x < y);
+    int64_t parts = pi_dtype_parts(t->dtype); /* complex ones by their real part, then the other */
+    for (int64_t k = 0; k < parts; k++) {
+        uint64_t x = pi_order_key(pi_dtype_part(t->dtype), t->data, a * parts + k);
+        uint64_t y = pi_order_key(pi_dtype_part(t->dtype), t->data, b * parts + k);
+        if (x != y) return x > y ? 1 : -1;
+    }
+    return 0;
 }
 
 static int unique_compare(const unique_items *u, int64_t a, int64_t b)
@@ -237,6 +243,7 @@ static const pi_op rows[] = {
     {.name = "Compress", .since = 9, .signature = "input:T condition:bool -> output:T", .T = PI_ANY,
      .attrs = compress_attrs, .infer = compress_infer, .impls = compress_impls},
     {.name = "Unique", .since = 11, .signature = "X:T -> Y:T indices?:i64 inverse_indices?:i64 counts?:i64",
-     .T = PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(STRING), .attrs = unique_attrs, .infer = later_infer, .impls = unique_impls},
+     .T = PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(STRING) | PI_BIT(C64) | PI_BIT(C128), .attrs = unique_attrs,
+     .infer = later_infer, .impls = unique_impls},
 };
 const pi_op_family pi_ops_nonzero = {rows, PI_COUNT(rows)};

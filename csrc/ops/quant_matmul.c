@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MatMulInteger and QLinearMatMul. Both operands become 16-bit numbers less their zero points: A in rows, B in panels of 16
  * columns (packed once for all runs if B and its zero point are constant); then each panel meets all rows. */
+#include <math.h>
 #include <string.h>
 
 #include "base/threads.h"
@@ -256,9 +257,81 @@ static pi_status product_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
-static const pi_impl impls[] = {{.name = "ref", .prepare = product_prepare, .run = product_run}, {0}};
+static const char *product_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    operands o = get(node, in);
+    const pi_dtypes bytes = PI_BIT(U8) | PI_BIT(I8);
+    if (!pi_dtype_in(o.a->dtype, bytes) || !pi_dtype_in(o.b->dtype, bytes)) return "only u8 and i8";
+    return o.y_scale && !pi_dtype_in(out[0]->dtype, bytes) ? "only u8 and i8" : NULL;
+}
+
+/* ---- reference: any mixture of integers and 8-bit floats, in double ---- */
+
+static pi_status ref_prepare(pi_prep *prep, pi_error *err)
+{
+    product *p = prep->state = pi_prep_alloc(prep, sizeof *p, err);
+    return p ? product_open(prep->node, prep->in, p, NULL, err) : pi_alloc_status(err);
+}
+
+static double real_at(const pi_tensor *t, int64_t i)
+{
+    double v = 0;
+    if (t) pi_read_f64(t->dtype, pi_at(t->data, t->dtype, i), 1, 1, &v);
+    return v;
+}
+
+static double real_of(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+{
+    return t ? real_at(t, place(t, mat, i, each)) : 0;
+}
+
+/* Units: rows of Y. */
+static void ref_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const work *w = arg;
+    const operands *o = w->o;
+    const product *p = w->p;
+    int64_t m = p->p.m, n = p->p.n, k = p->p.k;
+    double low, high;
+    bool integer = pi_quant_range(w->y->dtype, &low, &high);
+    for (int64_t u = begin; u < end; u++) {
+        int64_t mat = u / m, i = u % m, a, b;
+        product_mats(p, mat, &a, &b);
+        double a_zero = real_of(o->a_zero, a, i, m);
+        for (int64_t j = 0; j < n; j++) {
+            double b_zero = real_of(o->b_zero, b, j, n), sum = 0;
+            for (int64_t l = 0; l < k; l++)
+                sum += (real_at(o->a, a * m * k + i * p->p.a.row + l * p->p.a.col) - a_zero) *
+                       (real_at(o->b, b * k * n + l * p->p.b.row + j * p->p.b.col) - b_zero);
+            if (o->y_scale) {
+                sum *= real_of(o->a_scale, a, i, m) * real_of(o->b_scale, b, j, n) / real_of(o->y_scale, 0, 0, 1);
+                sum = (integer ? nearbyint(sum) : sum) + real_of(o->y_zero, 0, 0, 1);
+            }
+            pi_write_f64(w->y->dtype, pi_at_mut(w->y->data, w->y->dtype, u * n + j), 1, 1, &sum);
+        }
+    }
+}
+
+static pi_status ref_run(const pi_call *call, pi_error *err)
+{
+    const product *p = call->state;
+    operands o = get(call->node, call->in);
+    PI_TRY(pi_move_outputs(call, err));
+    work w = {.p = p, .o = &o, .y = call->out[0]};
+    if (pi_tensor_n(w.y) == 0) return PI_E_OK;
+    pi_parallel(call->run->threads, p->y_mats * p->p.m, 1 + 16384 / (p->p.n * (p->p.k + 1)), ref_task, &w);
+    return PI_E_OK;
+}
+
+static const pi_impl impls[] = {
+    {"panels", product_refuse, product_prepare, product_run, 0},
+    {"ref", NULL, ref_prepare, ref_run, 0},
+    {0},
+};
 
 #define BYTES (PI_BIT(U8) | PI_BIT(I8))
+#define BYTES_F8 (BYTES | PI_BIT(F8E4M3FN) | PI_BIT(F8E4M3FNUZ) | PI_BIT(F8E5M2) | PI_BIT(F8E5M2FNUZ))
 static const pi_op rows[] = {
     {.name = "MatMulInteger", .since = 10, .signature = "A:T B:U a_zero_point?:T b_zero_point?:U -> Y:i32", .T = BYTES,
      .U = BYTES, .infer = product_infer, .impls = impls},
@@ -267,6 +340,6 @@ static const pi_op rows[] = {
      .T = BYTES, .U = BYTES, .V = BYTES, .infer = product_infer, .impls = impls},
     {.name = "QLinearMatMul", .since = 21,
      .signature = "a:T a_scale:any a_zero_point:T b:U b_scale:any b_zero_point:U y_scale:any y_zero_point:V -> y:V",
-     .T = BYTES, .U = BYTES, .V = BYTES, .infer = product_infer, .impls = impls},
+     .T = BYTES_F8, .U = BYTES_F8, .V = BYTES_F8, .infer = product_infer, .impls = impls},
 };
 const pi_op_family pi_ops_quant_matmul = {rows, PI_COUNT(rows)};

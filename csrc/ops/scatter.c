@@ -3,6 +3,7 @@
  * depend on the number of threads). */
 #include <string.h>
 
+#include "ops/block.h"
 #include "ops/element.h"
 #include "ops/index.h"
 
@@ -56,19 +57,52 @@ REDUCE(scatter_max, int64_t, a > b ? a : b, a > b || a != a ? a : b)
 #undef HALVES
 #undef LOOP
 
+/* Truth values: sum and largest are or, product and smallest are and. */
+static void scatter_or(pi_dtype dtype, char *dst, const char *src, int64_t n)
+{
+    (void)dtype;
+    for (int64_t i = 0; i < n; i++) dst[i] = dst[i] || src[i];
+}
+static void scatter_and(pi_dtype dtype, char *dst, const char *src, int64_t n)
+{
+    (void)dtype;
+    for (int64_t i = 0; i < n; i++) dst[i] = dst[i] && src[i];
+}
+
+static void complex_add(pi_dtype dtype, char *dst, const char *src, int64_t n)
+{
+    scatter_add(pi_dtype_part(dtype), dst, src, 2 * n);
+}
+static void complex_mul(pi_dtype dtype, char *dst, const char *src, int64_t n)
+{
+    pi_dtype part = pi_dtype_part(dtype);
+    for (int64_t i = 0; i < n; i++) {
+        double a = pi_element_get(part, dst, 2 * i), b = pi_element_get(part, dst, 2 * i + 1);
+        double c = pi_element_get(part, src, 2 * i), d = pi_element_get(part, src, 2 * i + 1);
+        pi_element_put(part, dst, 2 * i, a * c - b * d);
+        pi_element_put(part, dst, 2 * i + 1, a * d + b * c);
+    }
+}
+
 static pi_status scatter_rule(const pi_node *node, pi_dtype dtype, scatter_fn *fn, pi_error *err)
 {
     static const struct {
         const char *name;
-        scatter_fn fn;
-    } rules[] = {{"none", scatter_set}, {"add", scatter_add}, {"mul", scatter_mul}, {"min", scatter_min}, {"max", scatter_max}};
+        scatter_fn number, truth, complex;
+    } rules[] = {{"none", scatter_set, scatter_set, scatter_set},
+                 {"add", scatter_add, scatter_or, complex_add},
+                 {"mul", scatter_mul, scatter_and, complex_mul},
+                 {"min", scatter_min, scatter_and, NULL},
+                 {"max", scatter_max, scatter_or, NULL}};
     const pi_attr *a = pi_attr_find(node, "reduction");
     for (size_t i = 0; i < PI_COUNT(rules); i++) {
         if (strcmp(a ? a->s.bytes : "none", rules[i].name) != 0) continue;
-        if (i > 0 && !pi_dtype_in(dtype, PI_NUMBERS))
-            return pi_fail(err, PI_E_UNSUPPORTED, "reduction '%s' of %s", rules[i].name, pi_dtype_name(dtype));
-        *fn = rules[i].fn;
-        return PI_E_OK;
+        *fn = i == 0 || pi_dtype_in(dtype, PI_NUMBERS) ? rules[i].number
+              : dtype == PI_DTYPE_BOOL                 ? rules[i].truth
+              : pi_dtype_parts(dtype) == 2             ? rules[i].complex
+                                                       : NULL;
+        if (*fn) return PI_E_OK;
+        return pi_fail(err, PI_E_UNSUPPORTED, "reduction '%s' of %s", rules[i].name, pi_dtype_name(dtype));
     }
     return pi_fail(err, PI_E_MODEL, "reduction '%.40s' is not one of none, add, mul, min, max", a->s.bytes);
 }

@@ -2,6 +2,7 @@
 /* MaxUnpool and Col2Im: values go back to the places that a pooling or an unfolding took them from. */
 #include <string.h>
 
+#include "ops/block.h"
 #include "ops/element.h"
 #include "ops/move.h"
 
@@ -140,6 +141,22 @@ static pi_status col_infer(const pi_node *node, const pi_tensor *const *in, pi_t
     return pi_move_shape(out, job.image.n + 2, dim, err);
 }
 
+/* Integers wrap; truth values are joined by or. */
+static void add(pi_dtype dtype, void *y, int64_t at, const void *x, int64_t from)
+{
+    int64_t a, b, parts = pi_dtype_parts(dtype);
+    pi_dtype part = pi_dtype_part(dtype);
+    if (pi_dtype_in(dtype, PI_INTS)) {
+        pi_read_i64(dtype, pi_at(y, dtype, at), 1, 1, &a);
+        pi_read_i64(dtype, pi_at(x, dtype, from), 1, 1, &b);
+        a = (int64_t)((uint64_t)a + (uint64_t)b);
+        pi_write_i64(dtype, pi_at_mut(y, dtype, at), 1, 1, &a);
+        return;
+    }
+    for (int64_t k = 0; k < parts; k++)
+        pi_element_put(part, y, at * parts + k, pi_element_get(part, y, at * parts + k) + pi_element_get(part, x, from * parts + k));
+}
+
 static pi_status col_run(const pi_call *call, pi_error *err)
 {
     static const char zero[16];
@@ -167,8 +184,7 @@ static pi_status col_run(const pi_call *call, pi_error *err)
             }
             if (!inside) continue;
             at += row / job.block_size * plane;
-            double sum = pi_element_get(out->dtype, out->data, at) + pi_element_get(in->dtype, in->data, row * job.columns + col);
-            pi_element_put(out->dtype, out->data, at, sum);
+            add(in->dtype, out->data, at, in->data, row * job.columns + col);
         }
     return PI_E_OK;
 }
@@ -188,7 +204,7 @@ static const pi_attr_def col_attrs[] = {{.name = "dilations", .kind = PI_ATTR_IN
 static const pi_op rows[] = {
     {.name = "MaxUnpool", .since = 9, .signature = "X:T I:i64 output_shape?:i64 -> output:T", .T = PI_FLOATS,
      .attrs = unpool_attrs, .infer = unpool_infer, .impls = unpool_impls},
-    {.name = "Col2Im", .since = 18, .signature = "input:T image_shape:i64 block_shape:i64 -> output:T", .T = PI_NUMBERS,
-     .attrs = col_attrs, .infer = col_infer, .impls = col_impls},
+    {.name = "Col2Im", .since = 18, .signature = "input:T image_shape:i64 block_shape:i64 -> output:T",
+     .T = PI_NUMBERS | PI_BIT(BOOL) | PI_BIT(C64) | PI_BIT(C128), .attrs = col_attrs, .infer = col_infer, .impls = col_impls},
 };
 const pi_op_family pi_ops_unpool = {rows, PI_COUNT(rows)};

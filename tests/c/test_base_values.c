@@ -93,7 +93,7 @@ static void test_dtype(void)
         CHECK((int64_t)d == id && pi_dtype_find(name, strlen(name)) == d);
         CHECK(pi_dtype_size(d) > 0 && pi_dtype_bits(d) <= 8 * pi_dtype_size(d) && strlen(pi_dtype_numpy(d)) > 3);
     }
-    CHECK(known == 26);
+    CHECK(known == 28);
     CHECK(pi_dtype_from_id(INT64_MIN) == PI_DTYPE_NONE && pi_dtype_from_id(INT64_MAX) == PI_DTYPE_NONE);
     CHECK(pi_dtype_from_id(1ll << 32 | 1) == PI_DTYPE_NONE);
     CHECK(strcmp(pi_dtype_name((pi_dtype)999), "?") == 0 && pi_dtype_size((pi_dtype)-1) == 0);
