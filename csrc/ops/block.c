@@ -34,7 +34,12 @@ static uint64_t saturate_u64(double x)
 #define LOOP(type, expression)                              \
     {                                                       \
         const type *s = p;                                  \
-        for (int64_t i = 0; i < n; i++) {                   \
+        for (int64_t i = 0; stride == 1 && i < n; i++) {    \
+            type v;                                         \
+            memcpy(&v, s + i, sizeof v);                    \
+            out[i] = (expression);                          \
+        }                                                   \
+        for (int64_t i = 0; stride != 1 && i < n; i++) {    \
             type v;                                         \
             memcpy(&v, s + i * stride, sizeof v);           \
             out[i] = (expression);                          \
@@ -44,7 +49,11 @@ static uint64_t saturate_u64(double x)
 #define STORE(type, expression)                             \
     {                                                       \
         type *s = p;                                        \
-        for (int64_t i = 0; i < n; i++) {                   \
+        for (int64_t i = 0; stride == 1 && i < n; i++) {    \
+            type v = (type)(expression);                    \
+            memcpy(s + i, &v, sizeof v);                    \
+        }                                                   \
+        for (int64_t i = 0; stride != 1 && i < n; i++) {    \
             type v = (type)(expression);                    \
             memcpy(s + i * stride, &v, sizeof v);           \
         }                                                   \
@@ -193,6 +202,8 @@ void pi_write_f32(pi_dtype dtype, void *p, int64_t stride, int64_t n, const floa
     case PI_DTYPE_F32: STORE(float, x[i])
     case PI_DTYPE_F16: STORE(uint16_t, pi_float_to_f16(x[i]))
     case PI_DTYPE_BF16: STORE(uint16_t, pi_float_to_bf16(x[i]))
+    case PI_DTYPE_I64: STORE(int64_t, x[i] >= -0x1p63f && x[i] < 0x1p63f ? (int64_t)x[i] : saturate_i64((double)x[i], -0x1p63, 0x1p63))
+    case PI_DTYPE_I32: STORE(int32_t, x[i] >= -0x1p31f && x[i] < 0x1p31f ? (int64_t)x[i] : saturate_i64((double)x[i], -0x1p31, 0x1p31 - 1))
     default:
         for (int64_t i = 0; i < n; i += PI_BLOCK) {
             double d[PI_BLOCK];

@@ -91,7 +91,7 @@ static void cast_chunk(void *arg, int64_t begin, int64_t end, int thread)
         pi_read_f32(from, x, 1, end - begin, y);
         return;
     }
-    if (from == PI_DTYPE_F32 && (to == PI_DTYPE_F16 || to == PI_DTYPE_BF16)) {
+    if (from == PI_DTYPE_F32 && (to == PI_DTYPE_F16 || to == PI_DTYPE_BF16 || to == PI_DTYPE_I64)) {
         pi_write_f32(to, y, 1, end - begin, x);
         return;
     }

@@ -8,6 +8,7 @@
 #include "kernels/eltwise/eltwise.h"
 #include "ops/bcast.h"
 #include "ops/block.h"
+#include "ops/eltwise_typed.h"
 #include "ops/ops.h"
 
 enum { GRAIN = 1 << 15 };
@@ -166,8 +167,17 @@ static pi_status variadic_infer(const pi_node *node, const pi_tensor *const *in,
 
 typedef struct {
     const binary *op;
+    pi_typed_fn typed; /* the function in the type of the operands; NULL: through double or int64_t */
     pi_bcast step[]; /* one for each further input: (so far, in[i]) */
 } binary_state;
+
+/* All inputs have one dtype. */
+static bool one_dtype(const pi_prep *prep)
+{
+    for (uint32_t i = 1; i < prep->node->n_explicit; i++)
+        if (prep->in[i]->dtype != prep->in[0]->dtype) return false;
+    return true;
+}
 
 static pi_status binary_prepare(pi_prep *prep, pi_error *err)
 {
@@ -180,6 +190,7 @@ static pi_status binary_prepare(pi_prep *prep, pi_error *err)
     if (!s->op) return pi_fail(err, PI_E_INTERNAL, "no such binary function");
     if (s->op->f == f_mod && pi_attr_int(node, "fmod")) s->op = &fmod_entry;
     if (s->op->i == i_left && strcmp(pi_attr_string(node, "direction"), "RIGHT") == 0) s->op = &right_entry;
+    if (one_dtype(prep)) s->typed = pi_typed_find(node->op->name, prep->in[0]->dtype);
     for (uint32_t i = 0; i < steps; i++) {
         pi_tensor b;
         PI_TRY(align(node, prep->in[0], prep->in[i + 1], &b, err));
@@ -192,6 +203,7 @@ static pi_status binary_prepare(pi_prep *prep, pi_error *err)
 
 typedef struct {
     const binary *op;
+    pi_typed_fn typed;
     const pi_bcast *bcast;
     const pi_tensor *a, *b, *c;
     double divide_by; /* 0: not */
@@ -227,18 +239,6 @@ static void block_i64(binary_task *t, const void *a, const void *b, void *c, int
     pi_write_i64(t->c->dtype, c, 1, n, x);
 }
 
-/* And, Or, Xor of bytes that are 0 or 1: what masks are made of. */
-static void block_bools(const binary_task *t, const uint8_t *a, const uint8_t *b, uint8_t *c, int64_t n)
-{
-    int64_t sa = pi_bcast_step(t->bcast, 0), sb = pi_bcast_step(t->bcast, 1);
-    if (t->op->i == i_and)
-        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] != 0) & (b[i * sb] != 0);
-    else if (t->op->i == i_or)
-        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] | b[i * sb]) != 0;
-    else
-        for (int64_t i = 0; i < n; i++) c[i] = (a[i * sa] != 0) ^ (b[i * sb] != 0);
-}
-
 static void block_strings(const binary_task *t, const void *a, const void *b, void *c, int64_t n)
 {
     const pi_str *const *x = a, *const *y = b;
@@ -255,16 +255,15 @@ static void binary_chunk(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     binary_task *t = arg;
     bool floats = pi_dtype_is_float(t->a->dtype) || pi_dtype_is_float(t->b->dtype);
-    bool bools = t->a->dtype == PI_DTYPE_BOOL && (t->op->i == i_and || t->op->i == i_or || t->op->i == i_xor);
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t offset[PI_BCAST_INPUTS];
-        n = pi_min_i64(pi_bcast_at(t->bcast, at, offset), pi_min_i64(end - at, PI_BLOCK));
+        n = pi_min_i64(pi_bcast_at(t->bcast, at, offset), t->typed ? end - at : pi_min_i64(end - at, PI_BLOCK));
         const void *a = pi_at(t->a->data, t->a->dtype, offset[0]), *b = pi_at(t->b->data, t->b->dtype, offset[1]);
         void *c = pi_at_mut(t->c->data, t->c->dtype, at);
-        if (t->a->dtype == PI_DTYPE_STRING)
+        if (t->typed)
+            t->typed(n, a, pi_bcast_step(t->bcast, 0), b, pi_bcast_step(t->bcast, 1), c);
+        else if (t->a->dtype == PI_DTYPE_STRING)
             block_strings(t, a, b, c, n);
-        else if (bools)
-            block_bools(t, a, b, c, n);
         else if (floats)
             block_f64(t, a, b, c, n);
         else
@@ -289,7 +288,7 @@ static void divide_chunk(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status binary_run(const pi_call *call, pi_error *err)
 {
     const binary_state *s = call->state;
-    binary_task t = {.op = s->op, .c = call->out[0]};
+    binary_task t = {.op = s->op, .typed = s->typed, .c = call->out[0]};
     int64_t n = pi_tensor_n(t.c);
     uint32_t n_in = call->node->n_explicit;
     if (n_in == 1 && n && t.c->data != call->in[0]->data)

@@ -83,6 +83,54 @@ def test_binary(op: str) -> None:
         same(op, [a, b])
 
 
+TYPED = {
+    **{"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Min": np.minimum, "Max": np.maximum},
+    **{"Equal": np.equal, "Less": np.less, "Greater": np.greater},
+    **{"LessOrEqual": np.less_equal, "GreaterOrEqual": np.greater_equal},
+}
+
+
+@pytest.mark.parametrize("op", TYPED)
+@pytest.mark.parametrize("dtype", ["float64", "int32", "int64"])
+def test_binary_typed(op: str, dtype: str) -> None:
+    """Operands of these types have loops of their own: the same bits as NumPy, overflow included."""
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng)
+        pair = []
+        for s in (part(rng, shape), part(rng, shape)):
+            x = np.asarray(rng.integers(-3, 4, s), np.int64)
+            if dtype != "float64" and seed % 3 == 0:
+                x = np.asarray(rng.integers(-(2**31), 2**31, s)) * (
+                    2**29 if dtype == "int64" else 1
+                )
+            pair.append(
+                np.asarray(x.astype(dtype) if dtype != "float64" else normal(rng, *s), dtype)
+            )
+        with np.errstate(all="ignore"):
+            want = TYPED[op](*pair)
+        np.testing.assert_array_equal(run(op, pair)[0], want)
+
+
+@pytest.mark.parametrize("op", ["And", "Or", "Xor"])
+def test_binary_bool(op: str) -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        shape = some_shape(rng)
+        a, b = rng.random(part(rng, shape)) < 0.5, rng.random(part(rng, shape)) < 0.5
+        want = {"And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor}[op](a, b)
+        np.testing.assert_array_equal(run(op, [np.asarray(a), np.asarray(b)])[0], want)
+
+
+def test_cast_to_integers_saturates() -> None:
+    x = np.array(
+        [0.9, -0.9, 3e9, -3e9, 1e19, -1e19, np.inf, -np.inf, np.nan, 2.0**62] * 5, np.float32
+    )
+    top = np.iinfo(np.int64)
+    want = [0, 0, 3000000000, -3000000000, top.max, top.min, top.max, top.min, 0, 2**62] * 5
+    np.testing.assert_array_equal(run("Cast", [x], to=7)[0], np.array(want, np.int64))
+
+
 @pytest.mark.parametrize("op", "Sum Mean Min Max".split())
 def test_variadic(op: str) -> None:
     for seed in SEEDS:
