@@ -14,9 +14,9 @@ enum { MOST_INSTS = 20000, MOST_DEPTH = 1000, MOST_TIMES = 1000, MOST_PATTERN = 
 enum { FOLD = 1, MULTILINE = 2, DOT_ALL = 4 };
 
 typedef struct {
-    int32_t open;  /* first instruction of the group */
-    int32_t start; /* first instruction of the alternative at hand */
-    int32_t jumps; /* last jump to the end of the group, each one's x names the one before; -1: none */
+    int32_t open;   /* first instruction of the group */
+    int32_t start;  /* first instruction of the alternative at hand */
+    int32_t jumps;  /* last jump to the end of the group, each one's x names the one before; -1: none */
     unsigned flags; /* to return to */
 } frame;
 
@@ -119,8 +119,7 @@ static pi_status repeat(parser *p, int32_t least, int32_t most, pi_error *err)
         for (int32_t i = 0; i < most; i++) p->inst[a + i * (len + 1)].y = p->n - (a + i * (len + 1));
         return PI_E_OK;
     }
-    for (int32_t i = 1; i < least; i++, p->n += len)
-        memcpy(p->inst + p->n, p->inst + a, (size_t)len * sizeof *p->inst);
+    for (int32_t i = 1; i < least; i++, p->n += len) memcpy(p->inst + p->n, p->inst + a, (size_t)len * sizeof *p->inst);
     if (most < 0) return emit(p, RE_SPLIT, -len, 1, err); /* the last one again and again */
     int32_t tail = p->n;
     for (int32_t i = least; i < most; i++, p->n += len + 1) {
@@ -219,7 +218,8 @@ static pi_status read_group(parser *p, pi_error *err)
     const char *c = p->at + 1;
     size_t left = (size_t)(p->end - c);
     if (left && (*c == '=' || *c == '!')) return wrong(p, err, "looking ahead is not in RE2's syntax");
-    if (left > 1 && *c == '<' && (c[1] == '=' || c[1] == '!')) return wrong(p, err, "looking behind is not in RE2's syntax");
+    if (left > 1 && *c == '<' && (c[1] == '=' || c[1] == '!'))
+        return wrong(p, err, "looking behind is not in RE2's syntax");
     if (left > 1 && (*c == '<' || (*c == 'P' && c[1] == '<'))) {
         const char *name = c + (*c == 'P' ? 2 : 1), *stop = memchr(name, '>', (size_t)(p->end - name));
         if (!stop || stop == name) return wrong(p, err, "the name of a group is missing");
@@ -266,7 +266,8 @@ static pi_status read_hex(parser *p, int32_t *c, pi_error *err)
     bool braces = p->at < p->end && *p->at == '{';
     int digits = 0;
     *c = 0;
-    for (p->at += braces; p->at < p->end && hex_digit(*p->at) >= 0 && digits < (braces ? 8 : 2) && *c <= RE_LAST_CHAR; digits++)
+    for (p->at += braces; p->at < p->end && hex_digit(*p->at) >= 0 && digits < (braces ? 8 : 2) && *c <= RE_LAST_CHAR;
+         digits++)
         *c = *c * 16 + hex_digit(*p->at++);
     bool closed = !braces || (p->at < p->end && *p->at == '}');
     if (!closed || digits == 0 || (!braces && digits != 2) || *c > RE_LAST_CHAR)
@@ -297,7 +298,8 @@ static pi_status read_escape(parser *p, int32_t *c, pi_error *err)
         p->at++;
         return read_hex(p, c, err);
     }
-    if (e >= '0' && e <= '7') { /* octal: \0 and up to two more, or two digits at least: \1 alone would be a back reference */
+    if (e >= '0' &&
+        e <= '7') { /* octal: \0 and up to two more, or two digits at least: \1 alone would be a back reference */
         bool next = p->at + 1 < p->end && p->at[1] >= '0' && p->at[1] <= '7';
         if (e != '0' && !next) return wrong(p, err, "back references are not in RE2's syntax");
         *c = 0;
@@ -419,31 +421,43 @@ static pi_status read_all(parser *p, pi_error *err)
         bool times = *p->at == '{' && read_times(p, &least, &most), multi = p->flags & MULTILINE;
         p->at = start;
         switch (times ? '*' : *p->at) {
-        case '(': PI_TRY(read_group(p, err)); break;
-        case ')':
-            if (p->depth == 1) return wrong(p, err, "a parenthesis is closed that was not opened");
-            close_frame(p);
-            p->at++;
-            break;
-        case '|':
-            PI_TRY(next_alternative(p, err));
-            p->at++;
-            break;
-        case '*':
-        case '+':
-        case '?': PI_TRY(read_repetition(p, err)); break;
-        case '[': PI_TRY(read_class(p, err)); break;
-        case '.': PI_TRY(read_dot(p, err)); break;
-        case '\\': PI_TRY(read_backslash(p, err)); break;
-        case '^':
-        case '$':
-            PI_TRY(emit_atom(p, RE_ASSERT, *p->at == '^' ? (multi ? RE_LINE_BEGIN : RE_TEXT_BEGIN)
-                                                         : (multi ? RE_LINE_END : RE_TEXT_END), 0, err));
-            p->at++;
-            break;
-        default:
-            PI_TRY(read_char(p, &c, err));
-            PI_TRY(emit_char(p, c, err));
+            case '(':
+                PI_TRY(read_group(p, err));
+                break;
+            case ')':
+                if (p->depth == 1) return wrong(p, err, "a parenthesis is closed that was not opened");
+                close_frame(p);
+                p->at++;
+                break;
+            case '|':
+                PI_TRY(next_alternative(p, err));
+                p->at++;
+                break;
+            case '*':
+            case '+':
+            case '?':
+                PI_TRY(read_repetition(p, err));
+                break;
+            case '[':
+                PI_TRY(read_class(p, err));
+                break;
+            case '.':
+                PI_TRY(read_dot(p, err));
+                break;
+            case '\\':
+                PI_TRY(read_backslash(p, err));
+                break;
+            case '^':
+            case '$':
+                PI_TRY(emit_atom(
+                    p, RE_ASSERT,
+                    *p->at == '^' ? (multi ? RE_LINE_BEGIN : RE_TEXT_BEGIN) : (multi ? RE_LINE_END : RE_TEXT_END), 0,
+                    err));
+                p->at++;
+                break;
+            default:
+                PI_TRY(read_char(p, &c, err));
+                PI_TRY(emit_char(p, c, err));
         }
     }
     if (p->depth > 1) return wrong(p, err, "a parenthesis is not closed");
@@ -453,7 +467,8 @@ static pi_status read_all(parser *p, pi_error *err)
 
 pi_status pi_regex_new(pi_heap *heap, const char *pattern, size_t n, pi_regex **out, pi_error *err)
 {
-    if (n > MOST_PATTERN) return pi_fail(err, PI_E_LIMIT, "the pattern has %zu bytes, at most %d are supported", n, MOST_PATTERN);
+    if (n > MOST_PATTERN)
+        return pi_fail(err, PI_E_LIMIT, "the pattern has %zu bytes, at most %d are supported", n, MOST_PATTERN);
     parser p = {.begin = pattern, .at = pattern, .end = pattern + n, .heap = heap, .atom = -1, .set.heap = heap};
     pi_status st = read_all(&p, err);
     *out = st == PI_E_OK ? pi_calloc(heap, 1, sizeof **out, err) : NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Regular expressions in the syntax of RE2, matched against whole strings. The pattern becomes a program for Thompson's
  * machine (see R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009): all alternatives advance
- * together, so a match takes time in proportion to text times program, for every pattern. Characters are code points; bytes
- * that are no UTF-8 match nothing. Not supported, with an error that says so: \p{..} and \X, \C, and what RE2 lacks too. */
+ * together, so a match takes time in proportion to text times program, for every pattern. Characters are code points;
+ * bytes that are no UTF-8 match nothing. Not supported, with an error that says so: \p{..} and \X, \C, and what RE2
+ * lacks too. */
 #ifndef PI_OPS_REGEX_H
 #define PI_OPS_REGEX_H
 #include <stdbool.h>

@@ -10,7 +10,8 @@ enum { MOST_RANGES = 1 << 15 };
 
 pi_status pi_re_set_add(re_set *s, int32_t first, int32_t last, pi_error *err)
 {
-    if (s->n == MOST_RANGES) return pi_fail(err, PI_E_LIMIT, "the pattern has more than %d ranges of characters", MOST_RANGES);
+    if (s->n == MOST_RANGES)
+        return pi_fail(err, PI_E_LIMIT, "the pattern has more than %d ranges of characters", MOST_RANGES);
     if (s->n == s->room) {
         int32_t room = s->room ? 2 * s->room : 16;
         re_range *grown = pi_realloc(s->heap, s->range, (size_t)room * sizeof *grown, err);
@@ -75,17 +76,20 @@ pi_status pi_re_set_perl(re_set *s, char kind, pi_error *err)
 {
     bool negate = kind < 'a';
     switch (kind | 0x20) {
-    case 'd': return add_pairs(s, "09", negate, err);
-    case 's': return add_pairs(s, "\t\n\f\r  ", negate, err);
-    default: return add_pairs(s, "09AZaz__", negate, err);
+        case 'd':
+            return add_pairs(s, "09", negate, err);
+        case 's':
+            return add_pairs(s, "\t\n\f\r  ", negate, err);
+        default:
+            return add_pairs(s, "09AZaz__", negate, err);
     }
 }
 
 pi_status pi_re_set_posix(re_set *s, const char *name, size_t n, bool negate, bool *known, pi_error *err)
 {
     static const char *const classes[][2] = {
-        {"alnum", "09AZaz"}, {"alpha", "AZaz"}, {"ascii", "\1\177"}, {"blank", "\t\t  "}, {"cntrl", "\1\37\177\177"},
-        {"digit", "09"},     {"graph", "!~"},   {"lower", "az"},     {"print", " ~"},     {"punct", "!/:@[`{~"},
+        {"alnum", "09AZaz"}, {"alpha", "AZaz"}, {"ascii", "\1\177"},  {"blank", "\t\t  "}, {"cntrl", "\1\37\177\177"},
+        {"digit", "09"},     {"graph", "!~"},   {"lower", "az"},      {"print", " ~"},     {"punct", "!/:@[`{~"},
         {"space", "\t\r  "}, {"upper", "AZ"},   {"word", "09AZaz__"}, {"xdigit", "09AFaf"}};
     int32_t from = s->n;
     *known = false;

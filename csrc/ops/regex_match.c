@@ -27,12 +27,18 @@ static bool is_word(int32_t c)
 static bool holds(int32_t what, int32_t before, int32_t after)
 {
     switch (what) {
-    case RE_TEXT_BEGIN: return before == NOTHING;
-    case RE_TEXT_END: return after == NOTHING;
-    case RE_LINE_BEGIN: return before == NOTHING || before == '\n';
-    case RE_LINE_END: return after == NOTHING || after == '\n';
-    case RE_WORD_EDGE: return is_word(before) != is_word(after);
-    default: return is_word(before) == is_word(after);
+        case RE_TEXT_BEGIN:
+            return before == NOTHING;
+        case RE_TEXT_END:
+            return after == NOTHING;
+        case RE_LINE_BEGIN:
+            return before == NOTHING || before == '\n';
+        case RE_LINE_END:
+            return after == NOTHING || after == '\n';
+        case RE_WORD_EDGE:
+            return is_word(before) != is_word(after);
+        default:
+            return is_word(before) == is_word(after);
     }
 }
 
@@ -41,28 +47,31 @@ static bool holds(int32_t what, int32_t before, int32_t after)
 static void follow(const pi_regex *re, machine *m, int32_t at, int32_t before, int32_t after)
 {
     int32_t depth = 0;
-#define PUSH(place)                          \
-    do {                                     \
-        int32_t to_ = (place);               \
-        if (m->mark[to_] != m->turn) {       \
-            m->mark[to_] = m->turn;          \
-            m->stack[depth++] = to_;         \
-        }                                    \
+#define PUSH(place)                    \
+    do {                               \
+        int32_t to_ = (place);         \
+        if (m->mark[to_] != m->turn) { \
+            m->mark[to_] = m->turn;    \
+            m->stack[depth++] = to_;   \
+        }                              \
     } while (0)
     PUSH(at);
     while (depth) {
         int32_t pc = m->stack[--depth];
         const re_inst *i = &re->inst[pc];
         switch (i->op) {
-        case RE_JUMP: PUSH(pc + i->x); break;
-        case RE_SPLIT:
-            PUSH(pc + i->y);
-            PUSH(pc + i->x);
-            break;
-        case RE_ASSERT:
-            if (holds(i->x, before, after)) PUSH(pc + 1);
-            break;
-        default: m->next[m->n_next++] = pc;
+            case RE_JUMP:
+                PUSH(pc + i->x);
+                break;
+            case RE_SPLIT:
+                PUSH(pc + i->y);
+                PUSH(pc + i->x);
+                break;
+            case RE_ASSERT:
+                if (holds(i->x, before, after)) PUSH(pc + 1);
+                break;
+            default:
+                m->next[m->n_next++] = pc;
         }
     }
 #undef PUSH
@@ -102,8 +111,11 @@ static void turn(const pi_regex *re, machine *m)
 bool pi_regex_full_match(const pi_regex *re, const char *text, size_t n, void *scratch, const int *cancel)
 {
     int32_t *words = scratch;
-    machine m = {.now = words, .next = words + re->n, .stack = words + 2 * (size_t)re->n,
-                 .mark = (uint32_t *)words + 3 * (size_t)re->n, .turn = 0};
+    machine m = {.now = words,
+                 .next = words + re->n,
+                 .stack = words + 2 * (size_t)re->n,
+                 .mark = (uint32_t *)words + 3 * (size_t)re->n,
+                 .turn = 0};
     int bytes = 0, ahead = 0;
     memset(m.mark, 0, (size_t)re->n * sizeof *m.mark);
     int32_t after = n ? pi_utf8_next(text, n, &ahead) : NOTHING;
@@ -120,7 +132,8 @@ bool pi_regex_full_match(const pi_regex *re, const char *text, size_t n, void *s
         for (int32_t k = 0; k < m.n_now; k++) {
             int32_t pc = m.now[k];
             const re_inst *i = &re->inst[pc];
-            if (i->op == RE_CHAR ? i->x == c : i->op == RE_CLASS && in_class(re, i, c)) follow(re, &m, pc + 1, c, after);
+            if (i->op == RE_CHAR ? i->x == c : i->op == RE_CLASS && in_class(re, i, c))
+                follow(re, &m, pc + 1, c, after);
         }
         work += (uint64_t)m.n_now + 1;
         swap(&m);

@@ -5,13 +5,13 @@
 #include <stdint.h>
 #include "ops/regex.h"
 
-enum { /* what an instruction does, and its x and y */
-    RE_CHAR,   /* the code point x */
-    RE_CLASS,  /* one in the y ranges from x on, sorted */
-    RE_SPLIT,  /* goes on at +x and at +y */
-    RE_JUMP,   /* goes on at +x */
-    RE_ASSERT, /* goes on if x holds here */
-    RE_MATCH,
+enum {            /* what an instruction does, and its x and y */
+       RE_CHAR,   /* the code point x */
+       RE_CLASS,  /* one in the y ranges from x on, sorted */
+       RE_SPLIT,  /* goes on at +x and at +y */
+       RE_JUMP,   /* goes on at +x */
+       RE_ASSERT, /* goes on if x holds here */
+       RE_MATCH,
 };
 enum { RE_TEXT_BEGIN, RE_TEXT_END, RE_LINE_BEGIN, RE_LINE_END, RE_WORD_EDGE, RE_NO_WORD_EDGE };
 

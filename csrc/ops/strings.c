@@ -65,7 +65,8 @@ static pi_status concat_run(const pi_call *call, pi_error *err)
 
 static pi_status split_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
-    if (in[0]->rank >= PI_MAX_RANK) return pi_fail(err, PI_E_LIMIT, "an input of rank %d has no room for one more", in[0]->rank);
+    if (in[0]->rank >= PI_MAX_RANK)
+        return pi_fail(err, PI_E_LIMIT, "an input of rank %d has no room for one more", in[0]->rank);
     if (node->n_out > 1) pi_tensor_set_shape(&out[1], in[0]->rank, in[0]->dim);
     return PI_E_OK; /* how many pieces there are depends on the strings */
 }
@@ -116,7 +117,9 @@ static splitter split_open(const pi_node *node, const pi_str *s)
 {
     const pi_attr *delimiter = pi_attr_find(node, "delimiter"), *most = pi_attr_find(node, "maxsplit");
     pi_text t = text_of(s);
-    return (splitter){.at = t.bytes, .end = t.bytes + t.n, .separator = delimiter ? delimiter->s : (pi_text){"", 0},
+    return (splitter){.at = t.bytes,
+                      .end = t.bytes + t.n,
+                      .separator = delimiter ? delimiter->s : (pi_text){"", 0},
                       .left = most ? most->i : -1};
 }
 
@@ -178,7 +181,8 @@ static pi_status normal_prepare(pi_prep *prep, pi_error *err)
     const pi_attr *stop = pi_attr_find(prep->node, "stopwords");
     s->action = action[0] == 'L' ? -1 : action[0] == 'U';
     if (stop && stop->n) {
-        s->stop = (pi_lookup){.n = stop->n, .texts = stop->strings, .fold = !pi_attr_int(prep->node, "is_case_sensitive")};
+        s->stop =
+            (pi_lookup){.n = stop->n, .texts = stop->strings, .fold = !pi_attr_int(prep->node, "is_case_sensitive")};
         PI_TRY(pi_lookup_sort(&s->stop, prep, err));
     }
     prep->state = s;
@@ -307,13 +311,28 @@ static const pi_attr_def normal_attrs[] = {{.name = "case_change_action", .kind 
 static const pi_attr_def match_attrs[] = {{.name = "pattern", .kind = PI_ATTR_STRING}, {0}};
 
 static const pi_op rows[] = {
-    {.name = "StringConcat", .since = 20, .signature = "X:str Y:str -> Z:str", .infer = pi_infer_broadcast,
+    {.name = "StringConcat",
+     .since = 20,
+     .signature = "X:str Y:str -> Z:str",
+     .infer = pi_infer_broadcast,
      .impls = concat_impls},
-    {.name = "StringSplit", .since = 20, .signature = "X:str -> Y:str Z:i64", .attrs = split_attrs, .infer = split_infer,
+    {.name = "StringSplit",
+     .since = 20,
+     .signature = "X:str -> Y:str Z:i64",
+     .attrs = split_attrs,
+     .infer = split_infer,
      .impls = split_impls},
-    {.name = "StringNormalizer", .since = 10, .signature = "X:str -> Y:str", .attrs = normal_attrs,
-     .infer = normal_infer, .impls = normal_impls},
-    {.name = "RegexFullMatch", .since = 20, .signature = "X:str -> Y:bool", .attrs = match_attrs, .infer = match_infer,
+    {.name = "StringNormalizer",
+     .since = 10,
+     .signature = "X:str -> Y:str",
+     .attrs = normal_attrs,
+     .infer = normal_infer,
+     .impls = normal_impls},
+    {.name = "RegexFullMatch",
+     .since = 20,
+     .signature = "X:str -> Y:bool",
+     .attrs = match_attrs,
+     .infer = match_infer,
      .impls = match_impls},
 };
 const pi_op_family pi_ops_strings = {rows, PI_COUNT(rows)};

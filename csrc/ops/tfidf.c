@@ -42,7 +42,8 @@ static pi_status columns_of(const pi_node *node, int64_t *columns, pi_error *err
     *columns = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (index[i] < 0 || index[i] >= MOST_COLUMNS)
-            return pi_fail(err, PI_E_MODEL, "ngram_indexes has %lld, expected 0 to %d", (long long)index[i], MOST_COLUMNS - 1);
+            return pi_fail(err, PI_E_MODEL, "ngram_indexes has %lld, expected 0 to %d", (long long)index[i],
+                           MOST_COLUMNS - 1);
         *columns = pi_max_i64(*columns, index[i] + 1);
     }
     return PI_E_OK;
@@ -53,12 +54,14 @@ static pi_status tfidf_infer(const pi_node *node, const pi_tensor *const *in, pi
     int64_t columns, dim[2] = {in[0]->rank == 2 ? in[0]->dim[0] : 1};
     const char *mode = pi_attr_string(node, "mode");
     const pi_attr *texts = pi_attr_find(node, "pool_strings"), *ints = pi_attr_find(node, "pool_int64s");
-    if (in[0]->rank != 1 && in[0]->rank != 2) return pi_fail(err, PI_E_MODEL, "X has rank %d, expected 1 or 2", in[0]->rank);
+    if (in[0]->rank != 1 && in[0]->rank != 2)
+        return pi_fail(err, PI_E_MODEL, "X has rank %d, expected 1 or 2", in[0]->rank);
     if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0)
         return pi_fail(err, PI_E_MODEL, "mode is '%.40s', expected TF, IDF or TFIDF", mode);
     if (!texts == !ints) return pi_fail(err, PI_E_MODEL, "expected one of pool_strings and pool_int64s");
     if (!texts != (in[0]->dtype != PI_DTYPE_STRING))
-        return pi_fail(err, PI_E_MODEL, "X is %s, but the pool has %s", pi_dtype_name(in[0]->dtype), texts ? "strings" : "integers");
+        return pi_fail(err, PI_E_MODEL, "X is %s, but the pool has %s", pi_dtype_name(in[0]->dtype),
+                       texts ? "strings" : "integers");
     PI_TRY(columns_of(node, &columns, err));
     dim[1] = columns;
     return pi_move_shape(out, in[0]->rank, dim + 2 - in[0]->rank, err);
@@ -85,7 +88,8 @@ static int64_t gram_find(const grams *g, const int64_t *tokens, int64_t skip)
     while (low < high) { /* the first that is above */
         int64_t middle = (low + high) / 2, c = 0;
         const int64_t *have = g->token + g->start + g->place[middle] * g->length;
-        for (int64_t i = 0; i < g->length && c == 0; i++) c = (have[i] > tokens[i * skip]) - (have[i] < tokens[i * skip]);
+        for (int64_t i = 0; i < g->length && c == 0; i++)
+            c = (have[i] > tokens[i * skip]) - (have[i] < tokens[i * skip]);
         if (c <= 0)
             low = middle + 1;
         else
@@ -102,9 +106,11 @@ static pi_status prepare_grams(pi_prep *prep, tfidf_state *s, pi_error *err)
 {
     uint32_t n, n_columns;
     const int64_t *counts = pi_attr_ints(prep->node, "ngram_counts", &n);
-    int64_t least = pi_attr_int(prep->node, "min_gram_length"), most = pi_attr_int(prep->node, "max_gram_length"), number = 0;
+    int64_t least = pi_attr_int(prep->node, "min_gram_length"), most = pi_attr_int(prep->node, "max_gram_length"),
+            number = 0;
     s->column = pi_attr_ints(prep->node, "ngram_indexes", &n_columns);
-    if (least < 1 || most < least) return pi_fail(err, PI_E_MODEL, "n-grams of %lld to %lld tokens", (long long)least, (long long)most);
+    if (least < 1 || most < least)
+        return pi_fail(err, PI_E_MODEL, "n-grams of %lld to %lld tokens", (long long)least, (long long)most);
     if (!(s->grams = pi_prep_alloc(prep, n * sizeof *s->grams, err))) return pi_alloc_status(err);
     for (uint32_t k = 0; k < n; k++) {
         int64_t start = counts[k], end = k + 1 < n ? counts[k + 1] : s->pool.n, length = (int64_t)k + 1;
@@ -120,7 +126,8 @@ static pi_status prepare_grams(pi_prep *prep, tfidf_state *s, pi_error *err)
         s->grams[s->n_grams++] = g;
     }
     if (number > n_columns)
-        return pi_fail(err, PI_E_MODEL, "the pool has %lld n-grams, ngram_indexes only %u", (long long)number, n_columns);
+        return pi_fail(err, PI_E_MODEL, "the pool has %lld n-grams, ngram_indexes only %u", (long long)number,
+                       n_columns);
     return PI_E_OK;
 }
 
@@ -131,7 +138,8 @@ static pi_status tfidf_prepare(pi_prep *prep, pi_error *err)
     uint32_t n_weights;
     const pi_attr *texts = pi_attr_find(prep->node, "pool_strings"), *ints = pi_attr_find(prep->node, "pool_int64s");
     const char *mode = pi_attr_string(prep->node, "mode");
-    s->pool = texts ? (pi_lookup){.n = texts->n, .texts = texts->strings} : (pi_lookup){.n = ints->n, .ints = ints->ints};
+    s->pool =
+        texts ? (pi_lookup){.n = texts->n, .texts = texts->strings} : (pi_lookup){.n = ints->n, .ints = ints->ints};
     PI_TRY(pi_lookup_sort(&s->pool, prep, err));
     if (!(s->token = pi_prep_alloc(prep, (size_t)s->pool.n * sizeof *s->token, err))) return pi_alloc_status(err);
     for (int64_t i = 0; i < s->pool.n; i++)
@@ -146,7 +154,8 @@ static pi_status tfidf_prepare(pi_prep *prep, pi_error *err)
     if (s->weight && n_weights < s->columns)
         return pi_fail(err, PI_E_MODEL, "%u weights for %lld columns", n_weights, (long long)s->columns);
     size_t length = (size_t)prep->in[0]->dim[prep->in[0]->rank - 1], bytes;
-    if (!pi_mul(length, sizeof(int64_t), &bytes) || !pi_mul(bytes, (size_t)pi_max_i64(prep->threads, 1), &prep->scratch))
+    if (!pi_mul(length, sizeof(int64_t), &bytes) ||
+        !pi_mul(bytes, (size_t)pi_max_i64(prep->threads, 1), &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "rows of %zu tokens", length);
     prep->state = s;
     return PI_E_OK;
@@ -204,20 +213,24 @@ static pi_status tfidf_run(const pi_call *call, pi_error *err)
 
 static const pi_impl tfidf_impls[] = {{.name = "ref", .prepare = tfidf_prepare, .run = tfidf_run}, {0}};
 
-static const pi_attr_def tfidf_attrs[] = {
-    {.name = "max_gram_length", .kind = PI_ATTR_INT, .required = true},
-    {.name = "max_skip_count", .kind = PI_ATTR_INT, .required = true},
-    {.name = "min_gram_length", .kind = PI_ATTR_INT, .required = true},
-    {.name = "mode", .kind = PI_ATTR_STRING, .required = true},
-    {.name = "ngram_counts", .kind = PI_ATTR_INTS, .required = true},
-    {.name = "ngram_indexes", .kind = PI_ATTR_INTS, .required = true},
-    {.name = "pool_int64s", .kind = PI_ATTR_INTS},
-    {.name = "pool_strings", .kind = PI_ATTR_STRINGS},
-    {.name = "weights", .kind = PI_ATTR_FLOATS},
-    {0}};
+static const pi_attr_def tfidf_attrs[] = {{.name = "max_gram_length", .kind = PI_ATTR_INT, .required = true},
+                                          {.name = "max_skip_count", .kind = PI_ATTR_INT, .required = true},
+                                          {.name = "min_gram_length", .kind = PI_ATTR_INT, .required = true},
+                                          {.name = "mode", .kind = PI_ATTR_STRING, .required = true},
+                                          {.name = "ngram_counts", .kind = PI_ATTR_INTS, .required = true},
+                                          {.name = "ngram_indexes", .kind = PI_ATTR_INTS, .required = true},
+                                          {.name = "pool_int64s", .kind = PI_ATTR_INTS},
+                                          {.name = "pool_strings", .kind = PI_ATTR_STRINGS},
+                                          {.name = "weights", .kind = PI_ATTR_FLOATS},
+                                          {0}};
 
 static const pi_op rows[] = {
-    {.name = "TfIdfVectorizer", .since = 9, .signature = "X:T -> Y:f32", .T = PI_BIT(STRING) | PI_BIT(I32) | PI_BIT(I64),
-     .attrs = tfidf_attrs, .infer = tfidf_infer, .impls = tfidf_impls},
+    {.name = "TfIdfVectorizer",
+     .since = 9,
+     .signature = "X:T -> Y:f32",
+     .T = PI_BIT(STRING) | PI_BIT(I32) | PI_BIT(I64),
+     .attrs = tfidf_attrs,
+     .infer = tfidf_infer,
+     .impls = tfidf_impls},
 };
 const pi_op_family pi_ops_tfidf = {rows, PI_COUNT(rows)};

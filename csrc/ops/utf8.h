@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The code point at `at`, of which `left` (> 0) bytes may be read; *n gets its bytes. Where the bytes are not UTF-8 (cut,
- * overlong, a surrogate, above U+10FFFF): -1 and *n = 1. */
+/* The code point at `at`, of which `left` (> 0) bytes may be read; *n gets its bytes. Where the bytes are not UTF-8
+ * (cut, overlong, a surrogate, above U+10FFFF): -1 and *n = 1. */
 int32_t pi_utf8_next(const char *at, size_t left, int *n);
 /* Writes c, at most 4 bytes; returns how many. */
 int pi_utf8_put(int32_t c, char *out);
