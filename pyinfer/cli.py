@@ -151,6 +151,17 @@ def _summary(array: np.ndarray) -> str:
     )
 
 
+def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Each array by itself, those of a sequence as "name[0]" and so on; no absent ones."""
+    flat = {}
+    for name, value in outputs.items():
+        if isinstance(value, list):
+            flat.update({f"{name}[{i}]": array for i, array in enumerate(value)})
+        elif value is not None:
+            flat[name] = value
+    return flat
+
+
 def cmd_run(args: argparse.Namespace) -> int:
     """run a model once"""
     if args.example:
@@ -165,7 +176,7 @@ def cmd_run(args: argparse.Namespace) -> int:
     first = model.run(feeds)
     first_ms = (time.perf_counter() - start) * 1e3
     start = time.perf_counter()
-    outputs = model.run(feeds)
+    outputs = _arrays(model.run(feeds))
     ms = (time.perf_counter() - start) * 1e3
     del first
     if args.json:

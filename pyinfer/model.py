@@ -93,8 +93,9 @@ class Model(_core.Model):
         feeds: Mapping[str, Any],
         outputs: Sequence[str] | None = None,
         out: Mapping[str, np.ndarray] | None = None,
-    ) -> dict[str, np.ndarray]:
-        """Runs on arrays by input name; gives arrays by output name, in the model's order.
+    ) -> dict[str, Any]:
+        """Runs on arrays by input name; gives arrays by output name, in the model's order. A
+        sequence is a list of arrays, an optional that is absent is None.
 
         outputs: names of those that are wanted. out: arrays to write into, by output name.
 

@@ -16,6 +16,8 @@ static const struct {
 #undef X
 };
 
+_Static_assert((int)PI_DTYPE_COUNT <= (int)PI_DTYPE_SEQ, "element types and the others share a mask of 32 bits");
+
 static size_t known(pi_dtype dtype)
 {
     return (unsigned)dtype < 32 && dtypes[dtype].name ? (size_t)dtype : (size_t)PI_DTYPE_NONE;
