@@ -101,7 +101,7 @@ static pi_status slide(pi_window *w, int i, const char *auto_pad, bool ceil_mode
     }
     if (auto_pad[0] == 'V') w->pad[i] = w->pad_end[i] = 0;
     int64_t span = w->in[i] + w->pad[i] + w->pad_end[i] - reach;
-    if (span < 0)
+    if (span < 0 && !(ceil_mode && span > -s)) /* rounded up, a part of a window is one too */
         return pi_fail(err, PI_E_MODEL, "a window of %lld (kernel %lld, dilation %lld) does not fit into %lld padded to %lld",
                        (long long)reach, (long long)w->kernel[i], (long long)w->dilation[i], (long long)w->in[i],
                        (long long)(span + reach));
