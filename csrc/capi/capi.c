@@ -79,7 +79,24 @@ static pi_status describe_ports(pyinfer_model *m, pi_error *err)
     if (!m->input || !m->output) return pi_alloc_status(err);
     for (uint32_t i = 0; i < m->file->n_inputs; i++) port_info(&m->file->input[i], &m->input[i]);
     for (uint32_t i = 0; i < m->file->n_outputs; i++) port_info(&m->file->output[i], &m->output[i]);
-    return PI_E_OK;
+    return pi_capi_find_symbols(m, err);
+}
+
+/* What the file leaves open about its outputs, as far as the passes could tell. */
+static void complete_outputs(pyinfer_model *m)
+{
+    for (uint32_t i = 0; i < m->file->n_outputs && i < m->graph->n_outputs; i++) {
+        const pi_tensor *t = &m->graph->output[i]->t;
+        pyinfer_value *v = &m->output[i];
+        if (v->kind || pi_dtype_is_seq(t->dtype)) continue;
+        if (!v->dtype) v->dtype = (int)t->dtype;
+        if (v->rank < 0 && t->rank >= 0) {
+            v->rank = t->rank;
+            for (int d = 0; d < t->rank; d++) v->shape[d] = -1;
+        }
+        for (int d = 0; d < v->rank && v->rank == t->rank; d++)
+            if (v->shape[d] < 0 && !v->symbol[d]) v->shape[d] = t->dim[d];
+    }
 }
 
 static pi_status add_meta(pyinfer_model *m, const char *prefix, const char *key, const char *value, pi_error *err)
@@ -131,6 +148,7 @@ static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error 
     PI_TRY(describe_ports(m, err));
     PI_TRY(describe_meta(m, err));
     PI_TRY(pi_passes_run(m->graph, &(pi_pass_options){.level = m->options.level}, err));
+    complete_outputs(m);
     if (!(m->packs = pi_packs_new(m->heap, err))) return pi_alloc_status(err);
     pi_session_options session = {
         .plan = {.threads = m->options.threads,

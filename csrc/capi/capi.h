@@ -6,6 +6,12 @@
 #include "model/model.h"
 #include "runtime/runtime.h"
 
+/* Two dimensions of inputs that share a symbol. */
+typedef struct {
+    int first, other;         /* inputs */
+    int first_dim, other_dim;
+} pi_capi_twin;
+
 struct pyinfer_model {
     int refs; /* atomic */
     pi_heap *heap;
@@ -15,9 +21,11 @@ struct pyinfer_model {
     pi_session *session;
     pyinfer_options options;
     pyinfer_value *input, *output;
+    pi_capi_twin *twin;
+    int n_twins;
     const char **meta; /* key, value, key, value ... */
     int n_meta;
-    pi_arena arena; /* of input, output, meta */
+    pi_arena arena; /* of input, output, twin, meta */
 };
 
 struct pyinfer_request {
@@ -40,4 +48,7 @@ pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *g
 pi_status pi_capi_take(pyinfer_request *r, int i, const pyinfer_tensor *in, pi_error *err);
 /* Output i after a run, where it needs another form, into r->made[i]. */
 pi_status pi_capi_give(pyinfer_request *r, int i, pi_error *err);
+/* symbols.c: finds the inputs' dimensions that share a symbol; checks those of one call. */
+pi_status pi_capi_find_symbols(pyinfer_model *m, pi_error *err);
+pi_status pi_capi_check_symbols(const pyinfer_model *m, const pi_tensor *input, pi_error *err);
 #endif

@@ -13,9 +13,9 @@ static const struct {
     const char *name, *type, *doc;
     int kind;
     size_t offset;
-    long long standard;
+    long long standard, most;
 } rows[] = {
-#define X(type, name, standard, doc) {#name, #type, doc, KIND_##type, offsetof(pyinfer_options, name), standard},
+#define X(type, name, standard, most, doc) {#name, #type, doc, KIND_##type, offsetof(pyinfer_options, name), standard, most},
 #include "capi/options.inc"
 #undef X
 };
@@ -24,9 +24,8 @@ enum { N_OPTIONS = sizeof rows / sizeof *rows };
 static pi_status set(pyinfer_options *options, int i, long long value, pi_error *err)
 {
     char *at = (char *)options + rows[i].offset;
-    long long most = rows[i].kind == KIND_int ? 1 << 16 : (long long)PTRDIFF_MAX;
-    if (value < 0 || value > most)
-        return pi_fail(err, PI_E_INPUT, "option %s is %lld, expected 0 to %lld (%s)", rows[i].name, value, most, rows[i].doc);
+    if (value < 0 || value > rows[i].most)
+        return pi_fail(err, PI_E_INPUT, "option %s is %lld, expected 0 to %lld (%s)", rows[i].name, value, rows[i].most, rows[i].doc);
     if (rows[i].kind == KIND_int) {
         int v = (int)value;
         memcpy(at, &v, sizeof v);

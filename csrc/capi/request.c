@@ -87,6 +87,7 @@ static pi_status begin(pyinfer_request *r, const pyinfer_tensor *input, int n_in
     if (n_inputs != pyinfer_input_count(m))
         return pi_fail(err, PI_E_INPUT, "%d inputs are given, the model has %d", n_inputs, pyinfer_input_count(m));
     for (int i = 0; i < n_inputs; i++) PI_TRY(pi_capi_take(r, i, &input[i], err));
+    PI_TRY(pi_capi_check_symbols(m, r->input, err));
     PI_TRY(pi_context_take(m->session, r->input, &r->context, err));
     return check_outputs(r, err);
 }

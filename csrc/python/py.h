@@ -16,6 +16,8 @@ int py_array_init(void); /* imports NumPy's C API; -1 with an exception set */
 /* The object as a tensor of the wanted input: the array's own memory where dtype and layout fit, else a copy that `keep`
  * (a new reference) holds. *copied says that a cast or copy was made. -1 with an exception set. */
 int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied);
+/* What an object is, for a message: "float64[2, 3]", "float32[3, 2], not C-contiguous", "a list". A new string. */
+PyObject *py_array_text(PyObject *object);
 /* A new array for this type, not filled; NULL with an exception set. */
 PyObject *py_array_new(const pyinfer_tensor *type);
 /* A new array with the elements of the tensor copied (strings too). */

@@ -170,6 +170,25 @@ int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *ten
     return 0;
 }
 
+PyObject *py_array_text(PyObject *object)
+{
+    if (!PyArray_Check(object)) return PyUnicode_FromFormat("a %s", Py_TYPE(object)->tp_name);
+    PyArrayObject *a = (PyArrayObject *)object;
+    PyObject *dims = PyList_New(PyArray_NDIM(a)), *text = NULL;
+    for (int i = 0; dims && i < PyArray_NDIM(a); i++) {
+        PyObject *dim = PyLong_FromSsize_t(PyArray_DIM(a, i));
+        if (!dim) Py_CLEAR(dims);
+        else PyList_SET_ITEM(dims, i, dim);
+    }
+    const char *layout = !PyArray_IS_C_CONTIGUOUS(a) ? ", not C-contiguous"
+                         : !PyArray_ISNOTSWAPPED(a)  ? ", of the other byte order"
+                         : !PyArray_ISALIGNED(a)     ? ", not aligned"
+                                                     : "";
+    if (dims) text = PyUnicode_FromFormat("%S%S%s", PyArray_DESCR(a), dims, layout);
+    Py_XDECREF(dims);
+    return text;
+}
+
 static PyObject *new_array(const pyinfer_tensor *type)
 {
     npy_intp dims[PYINFER_MAX_RANK];

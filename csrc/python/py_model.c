@@ -227,10 +227,13 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
         if (py_value_in(arrays[i], want, &f->tensor[i], &f->kept[i], &copied) < 0) return -1;
         if (copied && m->strict) {
             const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype);
-            PyErr_Format(py_exception(PYINFER_E_INPUT),
-                         "input '%s': expected a C-contiguous array of %s (the model is strict); give "
-                         "np.ascontiguousarray(x, np.%s)",
-                         want->name, dtype, dtype);
+            PyObject *got = py_array_text(arrays[i]);
+            if (got)
+                PyErr_Format(py_exception(PYINFER_E_INPUT),
+                             "input '%s': expected a C-contiguous array of %s, got %U (the model is strict); give "
+                             "np.ascontiguousarray(x, np.%s)",
+                             want->name, dtype, got, dtype);
+            Py_XDECREF(got);
             return -1;
         }
         m->copies |= copied;

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import pyinfer
 from support import tiny
 
 X = np.ones((2, 3), np.float32)
 LINEAR, TWO = tiny.linear(), tiny.two()
+SQUARE = tiny.model(
+    [helper.make_node("Neg", ["x"], ["y"])], [("x", np.float32, ["n", "n"])], [("y", np.float32, ["n", "n"])]
+)
 
 CASES: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda m, t: m(np.ones((2, 4), np.float32)), pyinfer.InputError, "input 'x': expected f32[n, 3], got f32[2, 4]"),
@@ -28,6 +32,14 @@ CASES: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda m, t: m.run({"x": X}, ["q"]), pyinfer.InputError, "no output 'q'; the outputs are y"),
     (lambda m, t: m.run({"x": X}, out={"y": X}), pyinfer.InputError, "out for 'y' must be a writable, C-contiguous"),
     (lambda m, t: pyinfer.load(LINEAR, strict=True)(X[::-1]), pyinfer.InputError, "np.ascontiguousarray(x, np.float32)"),
+    (lambda m, t: pyinfer.load(LINEAR, strict=True)(X.astype(">f4")), pyinfer.InputError, "got >f4[2, 3], of the other byte order"),
+    (lambda m, t: pyinfer.load(LINEAR, strict=True)(X.astype(float)), pyinfer.InputError, "of float32, got float64[2, 3] (the model"),
+    (lambda m, t: pyinfer.load(LINEAR, strict=True)(X.tolist()), pyinfer.InputError, "of float32, got a list (the model"),
+    (lambda m, t: pyinfer.load(LINEAR, strict=True)(np.asfortranarray(X)), pyinfer.InputError, "got float32[2, 3], not C-contiguous"),
+    (lambda m, t: t(np.int64([1]), np.int64([1, 2])), pyinfer.InputError, "'n' is 1 in dimension 0 of input 'a', but 2 in"),
+    (lambda m, t: pyinfer.load(SQUARE)(X), pyinfer.InputError, "but 3 in dimension 1 of input 'x'"),
+    (lambda m, t: pyinfer.load(LINEAR, level=99), pyinfer.InputError, "option level is 99, expected 0 to 2"),
+    (lambda m, t: pyinfer.load(LINEAR, onednn=2), pyinfer.InputError, "option onednn is 2, expected 0 to 1"),
     (lambda m, t: pyinfer.load(LINEAR, threads=-5), pyinfer.InputError, "threads is -5, expected 0 to 65536"),
     (lambda m, t: pyinfer.load(LINEAR, threads="two"), TypeError, "option threads is 'two', expected an integer"),
     (lambda m, t: pyinfer.load(LINEAR, treads=1), TypeError, "no option 'treads'. The options are threads ("),
