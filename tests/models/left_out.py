@@ -27,7 +27,6 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "gradients are not computed": ("test_gradient_of_add", "test_gradient_of_add_and_mul"),
     # ---- not yet ----
     "operator CausalConvWithState": ("test_causal_conv_with_state_*[!d]",),
-    "operator DeformConv": ("test_basic_deform_conv_*", "test_deform_conv_*"),
     "operator FlexAttention": (
         "test_flexattention",
         "test_flexattention_*[!6]",
@@ -48,22 +47,5 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
         "test_ai_onnx_ml_binarizer",
         "test_ai_onnx_ml_label_encoder_*",
         "test_ai_onnx_ml_tree_ensemble_*",
-    ),
-    "sequences that are not made and read in the model": (
-        "test_identity_sequence",
-        "test_if_seq",
-        "test_loop13_seq",
-        "test_sequence_insert_at_back",
-        "test_sequence_insert_at_front",
-        "test_sequence_map_*",
-        "test_sequence_model[12358]",
-        "test_split_to_sequence_*",
-    ),
-    "optionals": (
-        "test_identity_opt",
-        "test_if_opt",
-        "test_loop16_seq_none",
-        "test_optional_get_element_*",
-        "test_optional_has_element_*",
     ),
 }

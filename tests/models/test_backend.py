@@ -123,3 +123,16 @@ def test_a_node_of_strings() -> None:
         helper.make_node("Identity", ["x"], ["y"]), [np.array(["a", "ö"])]
     )
     assert y.dtype == object and y.tolist() == ["a", "ö"]
+
+
+def test_a_node_of_sequences_and_optionals() -> None:
+    run_node = pyinfer.backend.run_node
+    x = [np.float32([1, 2]), np.float32([3])]
+    joined = run_node(helper.make_node("ConcatFromSequence", ["s"], ["y"], axis=0), [x])["y"]
+    assert joined.tolist() == [1, 2, 3]
+    longer = run_node(helper.make_node("SequenceInsert", ["s", "x"], ["y"]), [x, joined])["y"]
+    assert [a.tolist() for a in longer] == [[1, 2], [3], [1, 2, 3]]
+    has = helper.make_node("OptionalHasElement", ["o"], ["y"])
+    assert not run_node(has, [None])["y"] and run_node(has, [joined])["y"]
+    (same,) = run_node(helper.make_node("Identity", ["o"], ["y"]), [None])
+    assert same is None
