@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes sequences apart: one that SplitToSequence or SequenceConstruct makes is a list of values, known when the length of
- * the axis is; SequenceAt, SequenceLength and ConcatFromSequence then read the list. What exporters make of unbind and chunk. */
+ * the axis is; SequenceAt, SequenceLength and ConcatFromSequence then read the list. What exporters make of unbind and chunk.
+ * Lists that are built step by step (SequenceEmpty, SequenceInsert, SequenceErase) become one SequenceConstruct before that. */
 #include "passes/match.h"
 #include "passes/passes.h"
 
-enum { MOST = 4096 }; /* parts of a sequence */
+enum {
+    MOST = 4096, /* parts of a sequence */
+    GROWN = 256, /* of one that is built step by step: each step lists all parts anew */
+};
 
 /* The split sizes of a SplitToSequence as a list of *n lengths in the graph's arena; NULL (and no error) if they are not
  * known yet. */
@@ -60,11 +64,11 @@ static pi_node *make_split(pi_graph *g, const pi_node *node, pi_error *err)
     return split;
 }
 
-/* The parts lose the axis: a Squeeze behind each. */
-static pi_value *squeezed(pi_graph *g, const pi_node *like, pi_value *v, int64_t axis, pi_error *err)
+/* A part loses the axis (Squeeze), or gets it (Unsqueeze). */
+static pi_value *with_axis(pi_graph *g, const pi_node *like, const char *op, pi_value *v, int64_t axis, pi_error *err)
 {
     pi_value *axes = pi_graph_ints(g, &axis, 1, 1, err);
-    pi_node *node = axes ? pi_insert(g, like, pi_op_find(NULL, "Squeeze", 13), (pi_value *[]){v, axes}, 2, err) : NULL;
+    pi_node *node = axes ? pi_insert(g, like, pi_op_find(NULL, op, 13), (pi_value *[]){v, axes}, 2, err) : NULL;
     return node ? node->out[0] : NULL;
 }
 
@@ -72,7 +76,7 @@ static bool readable(const pi_node *reader)
 {
     if (reader->n_out != 1 || !reader->out[0]) return false;
     if (pi_is(reader, "SequenceAt")) return reader->n_in == 2 && reader->in[1] && reader->in[1]->constant;
-    return pi_is(reader, "SequenceLength") || (pi_is(reader, "ConcatFromSequence") && pi_attr_int(reader, "new_axis") == 0);
+    return pi_is(reader, "SequenceLength") || pi_is(reader, "ConcatFromSequence");
 }
 
 /* A readable reader of the sequence gets the values. */
@@ -96,8 +100,14 @@ static pi_status read_list(pi_graph *g, pi_node *reader, pi_value *const *part, 
         if (!concat) return pi_alloc_status(err);
         concat->source = reader->source;
         concat->number = reader->number;
-        PI_TRY(pi_attr_set_int(g, concat, "axis", pi_attr_int(reader, "axis"), err));
-        for (uint32_t i = 0; i < n; i++) PI_TRY(pi_node_set_in(g, concat, i, part[i], err));
+        int64_t axis = pi_attr_int(reader, "axis");
+        bool stack = pi_attr_int(reader, "new_axis") != 0;
+        PI_TRY(pi_attr_set_int(g, concat, "axis", axis, err));
+        for (uint32_t i = 0; i < n; i++) {
+            pi_value *v = part[i];
+            if (stack && !(v = with_axis(g, reader, "Unsqueeze", v, axis, err))) return pi_alloc_status(err);
+            PI_TRY(pi_node_set_in(g, concat, i, v, err));
+        }
         pi_value *y = pi_graph_value(g, NULL, err);
         if (!y) return pi_alloc_status(err);
         pi_node_set_out(concat, 0, y);
@@ -127,7 +137,7 @@ static pi_status take_apart(pi_graph *g, pi_node *node, bool *changed, pi_error 
         if (!(node->n_in > 1 && node->in[1]) && pi_attr_int(node, "keepdims") == 0) {
             part = pi_arena_calloc(&g->arena, n, sizeof *part, err);
             for (uint32_t i = 0; part && i < n; i++)
-                if (!(part[i] = squeezed(g, node, split->out[i], pi_attr_int(split, "axis"), err))) return pi_alloc_status(err);
+                if (!(part[i] = with_axis(g, node, "Squeeze", split->out[i], pi_attr_int(split, "axis"), err))) return pi_alloc_status(err);
             if (!part) return pi_alloc_status(err);
         }
         *changed = true;
@@ -147,6 +157,43 @@ static pi_status take_apart(pi_graph *g, pi_node *node, bool *changed, pi_error 
     return PI_E_OK;
 }
 
+/* Where a SequenceInsert or SequenceErase works, in [0, n]; false: the run has to tell, or it is out of range. */
+static bool constant_place(const pi_node *node, uint32_t input, uint32_t n, uint32_t standard, uint32_t *at)
+{
+    const pi_value *v = input < node->n_in ? node->in[input] : NULL;
+    int64_t p = standard;
+    if (v) {
+        if (!v->constant || pi_const_load(v->constant, NULL) != PI_E_OK || pi_tensor_n(&v->constant->t) != 1) return false;
+        p = pi_tensor_int(&v->constant->t, 0);
+        if (p < 0) p += n;
+    }
+    *at = (uint32_t)p;
+    return p >= 0 && p <= n;
+}
+
+/* An insertion into (or erasure from) a list that is known becomes a list itself; *changed if so. */
+static pi_status grow(pi_graph *g, pi_node *node, bool *changed, pi_error *err)
+{
+    pi_node *from = node->in[0]->producer;
+    bool insert = pi_is(node, "SequenceInsert"), empty = from && pi_is(from, "SequenceEmpty");
+    uint32_t at, n = empty || !from ? 0 : from->n_in;
+    if (!from || (!empty && !pi_is(from, "SequenceConstruct")) || n >= GROWN || !node->out[0]) return PI_E_OK;
+    pi_dtype dtype = empty ? (pi_dtype)pi_attr_int(from, "dtype") : from->in[0] ? from->in[0]->t.dtype : PI_DTYPE_NONE;
+    if (insert && (node->in[1]->t.dtype == PI_DTYPE_NONE || node->in[1]->t.dtype != dtype)) return PI_E_OK;
+    if (!insert && n < 2) return PI_E_OK; /* no SequenceConstruct is empty */
+    if (!constant_place(node, insert ? 2 : 1, n, insert ? n : n - 1, &at) || (!insert && at == n)) return PI_E_OK;
+    pi_value *part[GROWN + 1];
+    uint32_t k = 0;
+    for (uint32_t i = 0; i <= n; i++) {
+        if (insert && i == at) part[k++] = node->in[1];
+        if (i < n && (insert || i != at)) part[k++] = from->in[i];
+    }
+    if (!pi_rewrite(g, node, pi_op_find(NULL, "SequenceConstruct", 11), part, k, err)) return pi_alloc_status(err);
+    if (from->out[0]->n_uses == 0 && from->out[0]->n_outputs == 0) pi_graph_remove(g, from);
+    *changed = true;
+    return PI_E_OK;
+}
+
 /* One round; a sequence may be made from what another one holds, whose shape is then known in the next round. */
 static pi_status round_of(pi_graph *g, bool *changed, pi_error *err)
 {
@@ -155,6 +202,8 @@ static pi_status round_of(pi_graph *g, bool *changed, pi_error *err)
     for (uint32_t i = 0; i < n; i++) {
         pi_node *node = g->node[i];
         if (!node->op || node->n_out != 1) continue;
+        if (pi_is(node, "SequenceInsert") || pi_is(node, "SequenceErase")) PI_TRY(grow(g, node, changed, err));
+        if (!node->op) continue;
         if (pi_is(node, "SplitToSequence") || pi_is(node, "SequenceConstruct")) PI_TRY(take_apart(g, node, changed, err));
     }
     if (!*changed) return PI_E_OK;
@@ -166,6 +215,6 @@ static pi_status round_of(pi_graph *g, bool *changed, pi_error *err)
 pi_status pi_pass_sequences(pi_graph *g, pi_error *err)
 {
     bool changed = true;
-    while (changed) PI_TRY(round_of(g, &changed, err)); /* each round removes a node that made a sequence */
+    while (changed) PI_TRY(round_of(g, &changed, err)); /* each round removes a node that made a sequence, or a step of one */
     return PI_E_OK;
 }
