@@ -35,12 +35,18 @@ typedef struct {
     uint32_t first_edge, n_edges;
 } read_function;
 
+enum { READ_PLACES = 3 };
+
+typedef struct {
+    char node[READ_TEXT]; /* its name */
+    char source[160];     /* its line in the user's code */
+} read_place;
+
 typedef struct {
     pi_span domain, op;
     int64_t version;
     uint32_t count;
-    char node[READ_TEXT]; /* the first one's name */
-    char source[160];     /* and its line */
+    read_place place[READ_PLACES]; /* of the first nodes */
 } read_unsupported;
 
 typedef struct {

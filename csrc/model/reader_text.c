@@ -135,5 +135,5 @@ void read_source_line(pi_span trace, char *text, size_t size)
     (void)clean(what, sizeof what, code, false);
     char file[64];
     (void)clean(file, sizeof file, path, false);
-    (void)snprintf(text, size, "%s:%s%s%s", file, where, what[0] ? ": " : "", what);
+    (void)snprintf(text, size, "%s:%s%s%s%s", file, where, what[0] ? ": " : "", what, code.n >= sizeof what ? "..." : "");
 }

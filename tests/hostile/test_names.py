@@ -72,10 +72,10 @@ def test_all_missing_operators_are_named() -> None:
         load(made.SerializeToString())
     text = str(error.value)
     assert text.startswith(
-        "2 operators of this model are not supported: Nope (opset 20, 2 nodes, first 'n1', "
+        "2 operators of this model are not supported: Nope (opset 20, 2 nodes: 'n1' "
     )
     assert (
-        "from net.py:7, in forward: y = nope(x)" in text
+        "from net.py:7, in forward: y = nope(x); and 1 more); " in text
         and "com.example.Far (opset 1, 1 node)" in text
     )
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Error messages: each says in one line what is wrong, what was expected, and what to do."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
@@ -69,3 +72,70 @@ def test_a_closed_model_says_so(use: str) -> None:
     with pytest.raises(pyinfer.InputError, match="the model is closed"):
         thing = getattr(model, use)
         thing({"x": X}) if use == "run" else thing(X) if use == "profile" else thing()
+
+
+# ---- operators that are not supported ----
+
+
+def named(op: str, name: str = "", line: int = 0, code: str = "y = f(x)", domain: str = "my.lib") -> onnx.NodeProto:
+    node = helper.make_node(op, ["x"], [f"{op}{name}{line}"], name=name, domain=domain)
+    if line:
+        trace = f'File "/src/net.py", line 2, in forward\n    self.deep(x)\nFile "/src/net.py", line {line}, in deep\n    {code}'
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
+    return node
+
+
+def refusal(*nodes: onnx.NodeProto) -> str:
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    y = helper.make_tensor_value_info(nodes[-1].output[0], onnx.TensorProto.FLOAT, [1])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("my.lib", 3)]
+    model = helper.make_model(helper.make_graph(nodes, "g", [x], [y]), opset_imports=opsets)
+    with pytest.raises(pyinfer.UnsupportedError) as info:
+        pyinfer.load(model)
+    return str(info.value)
+
+
+def test_one_unsupported_operator() -> None:
+    assert refusal(named("A")) == "1 operator of this model is not supported: my.lib.A (opset 3, 1 node)"
+    assert refusal(named("A", "fc")).endswith("my.lib.A (opset 3, 1 node: 'fc')")
+    assert refusal(named("A", "", 7)).endswith("my.lib.A (opset 3, 1 node: from net.py:7, in deep: y = f(x))")
+    assert refusal(named("A", domain="")).endswith(": A (opset 21, 1 node)")
+
+
+def test_several_nodes_of_an_unsupported_operator() -> None:
+    text = refusal(*(named("A", f"n{i}", 10 + i) for i in range(5)), named("Relu", domain=""))
+    assert text.endswith(
+        ": my.lib.A (opset 3, 5 nodes: 'n0' from net.py:10, in deep: y = f(x); 'n1' from net.py:11, in deep; "
+        "'n2' from net.py:12, in deep; and 2 more)"
+    )
+
+
+def test_a_long_line_of_code_is_cut_visibly() -> None:
+    text = refusal(named("A", "n", 7, "y = function(" + 40 * "argument, " + ")"))
+    assert re.search(r"in deep: y = function\((argument, )+\w*,?\.\.\.\)$", text) and len(text) < 300
+
+
+@pytest.mark.parametrize("count", [2, 4, 16, 40])
+def test_all_unsupported_operators_are_named_at_once(count: int) -> None:
+    text = refusal(*(named(f"Op{i}", f"layer.{i}/op", 100 + i, 20 * "code ") for i in range(count)))
+    assert text.startswith(f"{count} operators of this model are not supported: my.lib.Op0 (opset 3, 1 node")
+    for i in range(count):
+        assert f"my.lib.Op{i} (opset 3, 1 node" in text
+        assert count > 16 or f"'layer.{i}/op' from net.py:{100 + i}, in deep" in text
+
+
+def test_unsupported_operators_of_a_torch_export() -> None:
+    import torch
+
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            twisted = torch.onnx.ops.symbolic("my.lib::Twist", (torch.relu(x),), dtype=x.dtype, shape=x.shape, version=3)
+            return torch.sigmoid(twisted)
+
+    program = torch.onnx.export(Net().eval(), (torch.ones(2, 3),), dynamo=True, verbose=False)
+    with pytest.raises(pyinfer.UnsupportedError) as info:
+        pyinfer.load(program)
+    here = Path(__file__)
+    line = next(i for i, text in enumerate(here.read_text().splitlines(), 1) if "(torch.relu(x),)" in text)
+    assert "1 operator of this model is not supported: my.lib.Twist (opset 3, 1 node: '" in str(info.value)
+    assert f"' from {here.name}:{line}, in forward: twisted = torch.onnx.ops" in str(info.value)
