@@ -24,6 +24,13 @@ WITHOUT = {
 # Types that a schema allows and that mean nothing.
 NO_SENSE = {("Col2Im", "string"): "a sum of strings"}
 ELSEWHERE = {"ai.onnx.ml"}
+# In work: to be taken out when their rows are there.
+SOON = {
+    ("", "Scan"),
+    ("", "LinearAttention"),
+    ("", "CausalConvWithState"),
+    ("ai.onnx.preview", "FlexAttention"),
+}
 
 NAMES = {
     "float": "f32",
@@ -73,5 +80,9 @@ def test_version(schema: OpSchema) -> None:
 
 
 def test_every_name() -> None:
-    names = {(s.domain, s.name) for s in onnx.defs.get_all_schemas_with_history() if s.domain not in ELSEWHERE}
-    assert names - set(ROWS) == set(WITHOUT)
+    names = {
+        (s.domain, s.name)
+        for s in onnx.defs.get_all_schemas_with_history()
+        if s.domain not in ELSEWHERE
+    }
+    assert names - set(ROWS) - SOON == set(WITHOUT)
