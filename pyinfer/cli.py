@@ -23,7 +23,7 @@ EPILOG = """examples:
   pyinfer run model.onnx --input x=photo.png   run on a picture, print the largest outputs
   pyinfer info model.onnx                      inputs, outputs, operators
   pyinfer bench model.onnx --vs onnxruntime    interleaved with another engine, medians and ratio
-  pyinfer ops --json                           every operator that is supported
+  pyinfer ops conv                             operators with conv in their name, versions, types
 """
 
 
@@ -317,20 +317,17 @@ def cmd_explain(args: argparse.Namespace) -> int:
 
 
 def cmd_ops(args: argparse.Namespace) -> int:
-    """operators that are supported"""
-    from . import _core
+    """operators that are supported: versions and element types"""
+    from . import _ops
 
-    rows = [row for row in _core.ops() if row[0] != "pyinfer"]
+    rows = _ops.matching(args.pattern)
+    if not rows:
+        raise Problem(f"no operator is called like {args.pattern!r}")
     if args.json:
         keys = ("domain", "name", "since", "signature", "types")
         print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
-        return 0
-    versions: dict[str, list[int]] = {}
-    for domain, name, since, _, _ in rows:
-        versions.setdefault(f"{domain}.{name}" if domain else name, []).append(since)
-    for name, opsets in sorted(versions.items()):
-        print(f"{name:28} since opset {', '.join(map(str, sorted(opsets)))}")
-    print(f"{len(versions)} operators, {len(rows)} versions")
+    else:
+        print(_ops.markdown(rows) if args.markdown else _ops.text(rows))
     return 0
 
 
@@ -374,6 +371,9 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(function=function)
         sub.add_argument("--json", action="store_true", help="print JSON")
+        if name == "ops":
+            sub.add_argument("pattern", nargs="?", help="part of a name, or a name with * and ?")
+            sub.add_argument("--markdown", action="store_true", help="print docs/operators.md")
         if not with_model:
             continue
         if name == "run":

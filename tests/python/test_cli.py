@@ -49,6 +49,20 @@ def test_as_text_and_as_json(name: str, path: str, capsys: pytest.CaptureFixture
     assert json.loads(out) and not err
 
 
+def test_ops(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = command(capsys, "ops", "conv")
+    assert {line.split()[0] for line in out.splitlines()[:-1]} >= {"Conv", "QLinearConv", "ConvTranspose"}
+    out, _ = command(capsys, "ops", "Relu")
+    assert any(line.split()[:6] == ["Relu", "since", "opset", "1,", "6", "float"] for line in out.splitlines()), out
+    rows = json.loads(command(capsys, "ops", "max*", "--json")[0])
+    assert {row["name"] for row in rows} >= {"Max", "MaxPool"} and all(row["name"].startswith("Max") for row in rows)
+    assert not [row for row in json.loads(command(capsys, "ops", "--json")[0]) if row["domain"] == "pyinfer"]
+    assert cli.main(["ops", "nothing"]) == 1
+    assert "no operator is called like 'nothing'" in capsys.readouterr().err
+    out, _ = command(capsys, "ops", "--markdown")
+    assert "| Conv | 1 | float |" in out
+
+
 def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = json.loads(command(capsys, "info", path, "--json")[0])
     assert info["inputs"] == [{"name": "x", "shape": ["n", 3], "dtype": "float32"}]
