@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import pickle
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,109 @@ def test_map() -> None:
         m([A, B], [A], C)
     ports[1] = tensor("t")
     same(model([node], ports, outputs)([A, B], C, C).y, [A * C + C, B * C + C])
+
+
+# ---- random programs beside lists of Python ----
+
+
+class Program:
+    """Nodes on sequences, and what lists of Python make of them; positions are constants or inputs."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Any] = {}
+        self.inputs: dict[str, Any] = {"s": [self.array() for _ in range(self.rng.integers(4))]}
+        self.lists: dict[str, list[np.ndarray]] = {"s": self.inputs["s"]}
+        self.arrays: dict[str, np.ndarray] = {}
+        self.fails = False
+
+    def array(self) -> np.ndarray:
+        return self.rng.integers(0, 9, (2, self.rng.integers(3))).astype(np.float32)
+
+    def name(self, value: Any) -> str:
+        """A new value that is a constant, or an input."""
+        name = f"v{len(self.constants) + len(self.inputs)}"
+        (self.constants if self.rng.random() < 0.5 else self.inputs)[name] = value
+        return name
+
+    def place(self, length: int, end: int) -> tuple[int, str]:
+        p = int(self.rng.integers(-length, end)) if end > -length else 0
+        if self.rng.random() < 0.02:
+            p = int(self.rng.choice([end, -length - 1, 2**40]))
+        self.fails |= not -length <= p < end
+        return p, self.name(np.int64(p))
+
+    def step(self) -> None:
+        s = str(self.rng.choice(list(self.lists)))
+        items, y = list(self.lists[s]), f"y{len(self.nodes)}"
+        match self.rng.integers(8):
+            case 0 | 1 | 2:
+                x = self.array()
+                p, place = self.place(len(items), len(items) + 1)
+                self.nodes.append(Node("SequenceInsert", [s, self.name(x), place], [y]))
+                items.insert(p, x)
+                self.lists[y] = items
+            case 3 if items:
+                p, place = self.place(len(items), len(items))
+                self.nodes.append(Node("SequenceErase", [s, place], [y]))
+                if not self.fails:
+                    del items[p]
+                self.lists[y] = items
+            case 4 if items:
+                p, place = self.place(len(items), len(items))
+                self.nodes.append(Node("SequenceAt", [s, place], [y]))
+                self.arrays[y] = items[0] if self.fails else items[p]
+            case 5 if len({len(x) for x in items}) == 1:
+                self.nodes.append(Node("ConcatFromSequence", [s], [y], axis=1))
+                self.arrays[y] = np.concatenate(items, 1)
+            case 6 if self.arrays:
+                x = str(self.rng.choice(list(self.arrays)))
+                self.nodes.append(Node("SplitToSequence", [x], [y], axis=0))
+                self.lists[y] = [self.arrays[x][i : i + 1] for i in range(len(self.arrays[x]))]
+            case _:
+                xs = [self.name(self.array()) for _ in range(1 + self.rng.integers(3))]
+                values = [self.constants.get(x, self.inputs.get(x)) for x in xs]
+                self.nodes.append(Node("SequenceConstruct", xs, [y]))
+                self.lists[y] = values
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_programs(seed: int) -> None:
+    program = Program(seed)
+    while len(program.nodes) < 12 and not program.fails:
+        program.step()
+    ports = [sequence("s")]
+    for name, value in list(program.inputs.items())[1:]:
+        integer = value.dtype == np.int64
+        ports.append(tensor(name, TensorProto.INT64 if integer else F, [] if integer else None))
+    outputs = [sequence(n) for n in program.lists if n != "s"] + [tensor(n) for n in program.arrays]
+    for level in (0, 2):
+        try:
+            m = model(program.nodes, ports, outputs, program.constants, level=level)
+            got = m.run(program.inputs)
+        except pyinfer.PyinferError as e:
+            assert program.fails and "out of range for a sequence of" in str(e), e
+            continue
+        assert not program.fails
+        for name, value in got.items():
+            same(value, program.lists[name] if name in program.lists else program.arrays[name])
+
+
+def test_many_threads() -> None:
+    nodes = [Node("SequenceInsert", ["s", "x"], ["t"]), Node("SequenceAt", ["t", "p"], ["a"])]
+    nodes += [Node("SequenceErase", ["t", "p"], ["y"])]
+    m = model(nodes, [sequence("s"), tensor("x")], [sequence("y"), tensor("a")], {"p": np.int64(0)})
+
+    def work(k: int) -> None:
+        x = np.full(k + 1, k, np.float32)
+        for _ in range(200):
+            got = m([x, -x], x)
+            same(got.y, [-x, x])
+            same(got.a, x)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
 
 
 # ---- what a model says about itself ----
