@@ -49,6 +49,17 @@ static pi_status read_initializers(pi_reader *r, pi_scope *scope, pi_span messag
 
 /* ---- inputs and outputs ---- */
 
+/* Whether a symbol stands for one size wherever it is written: exporters also write "?", "-1" or "None" for any size. */
+static bool names_a_size(pi_span symbol)
+{
+    bool letter = false;
+    for (size_t i = 0; i < symbol.n; i++) {
+        uint8_t c = symbol.p[i];
+        letter = letter || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+    }
+    return letter && !pi_span_is(symbol, "None") && !pi_span_is(symbol, "unknown");
+}
+
 /* A TensorShapeProto.Dimension. */
 static pi_status read_dim(pi_reader *r, pi_arena *arena, pi_port *port, pi_span message, pi_error *err)
 {
@@ -65,7 +76,7 @@ static pi_status read_dim(pi_reader *r, pi_arena *arena, pi_port *port, pi_span 
         if (f.number == 2) PI_TRY(pi_field_bytes(&f, &symbol, err));
     }
     if (dim < -1) return pi_fail(err, PI_E_MODEL, "dimension %d is %lld", port->t.rank, (long long)dim);
-    if (symbol.n && dim < 0) {
+    if (dim < 0 && names_a_size(symbol)) {
         const char *name = read_name(r, NULL, symbol, err);
         if (!name || !(port->dim_name[port->t.rank] = pi_arena_strndup(arena, name, strlen(name), err)))
             return pi_alloc_status(err);

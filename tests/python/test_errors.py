@@ -74,6 +74,14 @@ def test_a_closed_model_says_so(use: str) -> None:
         thing({"x": X}) if use == "run" else thing(X) if use == "profile" else thing()
 
 
+@pytest.mark.parametrize("symbol", ["?", "-1", "None", "unknown", "*"])
+def test_what_exporters_write_for_any_size_is_no_symbol(symbol: str) -> None:
+    ports = [("x", np.float32, [symbol, symbol])], [("y", np.float32, [symbol, symbol])]
+    model = pyinfer.load(tiny.model([helper.make_node("Neg", ["x"], ["y"])], *ports))
+    assert model.inputs[0].shape == (None, None)
+    assert model(X).shape == X.shape
+
+
 # ---- operators that are not supported ----
 
 
