@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Concat and Split: both move, for each step of the axes before `axis`, one row of bytes. */
+#include "ops/element.h"
 #include "ops/move.h"
 
 /* Version 1 of Concat has no default in its schema; its text says 1. */
@@ -70,6 +71,10 @@ typedef struct {
 static int64_t split_length(const split_rule *r, int64_t i)
 {
     if (r->attr) return r->attr[i];
+    if (r->input && pi_dtype_in(r->input->dtype, PI_FLOATS)) { /* version 1: of the type of the data */
+        double v = pi_element_get(r->input->dtype, r->input->data, i);
+        return v >= 0 && v < 9e18 ? (int64_t)v : -1;
+    }
     if (r->input) return pi_tensor_int(r->input, i);
     int64_t from = i * r->each;
     return from >= r->total ? 0 : pi_min_i64(r->each, r->total - from);

@@ -192,20 +192,47 @@ static pi_status fast_prepare(pi_prep *prep, pi_error *err)
     return prepare(prep, pi_igemm()->nr, sizeof(float), &d, err);
 }
 
+/* Places and weights of a row of samples, corner by corner; `corners` is a constant at each call. */
+typedef struct {
+    int64_t at[CORNERS][MOST_COLUMNS];
+    float weight[CORNERS][MOST_COLUMNS];
+} sample_row;
+
+static inline __attribute__((always_inline)) void sample_sums(int corners, bool inside, const sample_row *s,
+                                                              int64_t count, const float *plane, float *row)
+{
+    for (int64_t j = 0; j < count; j++) {
+        float sum = 0;
+#pragma GCC unroll 8
+        for (int k = 0; k < corners; k++)
+            if (inside || s->at[k][j] >= 0) sum += s->weight[k][j] * plane[s->at[k][j]];
+        row[j] = sum;
+    }
+}
+
 /* Samples of channels [from, to) of X at one tap for `count` pixels, whose places are given: rows of the packed matrix.
  */
 static void take_samples(const deform *d, const sample *s, int64_t count, const float *x, int64_t from, int64_t to,
                          float *row)
 {
     int64_t nr = (int64_t)pi_igemm()->nr;
+    int corners = s->corners;
+    bool inside = true; /* all of them: nearly always */
+    sample_row r;
+    for (int64_t j = 0; j < count; j++)
+        for (int k = 0; k < corners; k++) {
+            r.at[k][j] = s[j].at[k];
+            r.weight[k][j] = (float)s[j].weight[k];
+            inside = inside && s[j].at[k] >= 0;
+        }
     for (int64_t c = from; c < to; c++, row += d->taps * nr) {
         const float *plane = x + c * d->plane;
-        for (int64_t j = 0; j < count; j++) {
-            float sum = 0;
-            for (int k = 0; k < s[j].corners; k++)
-                if (s[j].at[k] >= 0) sum += (float)s[j].weight[k] * plane[s[j].at[k]];
-            row[j] = sum;
-        }
+        if (corners == 4 && inside)
+            sample_sums(4, true, &r, count, plane, row);
+        else if (corners == 8 && inside)
+            sample_sums(8, true, &r, count, plane, row);
+        else
+            sample_sums(corners, false, &r, count, plane, row);
         for (int64_t j = count; j < nr; j++) row[j] = 0;
     }
 }
