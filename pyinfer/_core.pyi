@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from typing import Any
 
-import numpy as np
 from typing_extensions import disjoint_base
 
 version: str
@@ -34,7 +33,7 @@ class Model:
     def closed(self) -> bool: ...
     def run_tuple(
         self, arrays: tuple[Any, ...], out: tuple[Any, ...] | None = None, /
-    ) -> tuple[np.ndarray, ...]: ...
+    ) -> tuple[Any, ...]: ...
     def steps(
         self, arrays: tuple[Any, ...], runs: int, /
     ) -> tuple[list[list[dict[str, Any]]], int, int]: ...
