@@ -548,7 +548,7 @@ static PyObject *model_closed(PyObject *self, void *unused)
 }
 
 static PyMethodDef methods[] = {
-    {"run_tuple", model_run, METH_VARARGS, "run_tuple(arrays, out=None): a tuple of all outputs (arrays, lists of them, None); out: arrays or None."},
+    {"run_tuple", model_run, METH_VARARGS, "run_tuple(arrays, out=None): a tuple of arrays, lists of them, None; out: arrays or None."},
     {"steps", model_steps, METH_VARARGS, "steps(arrays, runs): (lists of step rows, arena bytes, packed bytes)."},
     {"graph_text", model_text, METH_NOARGS, "The optimised graph, a line a node."},
     {"read_metadata", model_metadata, METH_NOARGS, "The model's metadata as a dict of texts."},
