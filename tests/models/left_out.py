@@ -34,14 +34,6 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     ),
     "operator LinearAttention": ("test_linear_attention_*",),
     "operator Scan": ("test_scan9_*", "test_scan_sum"),
-    "operators of text": (
-        "test_regex_full_match_*",
-        "test_string_concat*",
-        "test_string_split_*",
-        "test_strnorm_model_*",
-        "test_strnormalizer_*",
-        "test_tfidfvectorizer_*",
-    ),
     "operators of ai.onnx.ml": (
         "test_ai_onnx_ml_array_feature_extractor",
         "test_ai_onnx_ml_binarizer",

@@ -217,6 +217,13 @@ def test_a_loop_of_any_length() -> None:
         assert np.allclose(each, -x * 2.0 ** np.arange(1, times + 1)[:, None], rtol=1e-4)
 
 
+def test_outputs_are_what_the_file_declares_and_else_what_is_known() -> None:
+    model = parse("(float x) => (float[k] y, z, float[a, b] w) { y = Relu(x)  z = Shape(x)  w = Relu(x) }")
+    model.graph.output[1].type.Clear()
+    rows = {port.name: (port.dtype, port.shape) for port in pyinfer.load(model).outputs}
+    assert rows == {"y": ("float32", ("k",)), "z": ("int64", (0,)), "w": ("float32", ("a", "b"))}
+
+
 # ---- memory ----
 
 
