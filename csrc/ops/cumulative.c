@@ -37,11 +37,19 @@ typedef struct {
             for (int64_t c = c0; c < c1; c++) run[c - c0] = (wide)job->product;                \
             for (int64_t k = 0; k < job->n; k++) {                                             \
                 int64_t at = (job->reverse ? job->n - 1 - k : k) * job->inner;                 \
-                for (int64_t c = c0; c < c1; c++) {                                            \
-                    wide v = (wide)GET(x[at + c]), before = run[c - c0];                       \
-                    wide after = job->product ? (wide)(before * v) : (wide)(before + v);       \
-                    run[c - c0] = after;                                                       \
-                    y[at + c] = (type)PUT(job->exclusive ? before : after);                    \
+                if (job->product || job->exclusive) {                                          \
+                    for (int64_t c = c0; c < c1; c++) {                                        \
+                        wide v = (wide)GET(x[at + c]), before = run[c - c0];                   \
+                        wide after = job->product ? (wide)(before * v) : (wide)(before + v);   \
+                        run[c - c0] = after;                                                   \
+                        y[at + c] = (type)PUT(job->exclusive ? before : after);                \
+                    }                                                                          \
+                    continue;                                                                  \
+                }                                                                              \
+                for (int64_t c = c0; c < c1; c++) { /* the usual one has no choices inside */  \
+                    wide sum = (wide)(run[c - c0] + GET(x[at + c]));                           \
+                    run[c - c0] = sum;                                                         \
+                    y[at + c] = (type)PUT(sum);                                                \
                 }                                                                              \
             }                                                                                  \
         }                                                                                      \

@@ -24,10 +24,11 @@ typedef struct {
     const float *score;
 } nms_scores;
 
-static bool nms_before(const void *arg, int64_t a, int64_t b)
+/* The order in which boxes come out of a heap is from its end: the best last. */
+static bool nms_after(const void *arg, int64_t a, int64_t b)
 {
     const float *s = ((const nms_scores *)arg)->score;
-    return s[a] > s[b] || (!(s[b] > s[a]) && a < b);
+    return s[a] < s[b] || (!(s[b] < s[a]) && a > b);
 }
 
 /* Corners low and high of a box, whichever way it was given. */
@@ -47,7 +48,8 @@ static void nms_corners(const float *box, bool center, float *c)
 
 static float nms_iou(const float *a, const float *b)
 {
-    float side0 = fminf(a[2], b[2]) - fmaxf(a[0], b[0]), side1 = fminf(a[3], b[3]) - fmaxf(a[1], b[1]);
+    float side0 = (b[2] < a[2] ? b[2] : a[2]) - (b[0] > a[0] ? b[0] : a[0]);
+    float side1 = (b[3] < a[3] ? b[3] : a[3]) - (b[1] > a[1] ? b[1] : a[1]);
     if (!(side0 > 0) || !(side1 > 0)) return 0;
     float both = side0 * side1;
     float all = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both;
@@ -64,16 +66,23 @@ static void nms_task(void *arg, int64_t begin, int64_t end, int thread)
         int64_t *order = job->order + bc * job->n, candidates = 0, chosen = 0;
         for (int64_t i = 0; i < job->n; i++) /* NaN is no candidate */
             if (job->by_score ? scores.score[i] > job->score : scores.score[i] == scores.score[i]) order[candidates++] = i;
-        pi_order_sort(order, candidates, nms_before, &scores);
-        for (int64_t i = 0; i < candidates && chosen < job->most; i++) {
+        pi_order_heap(order, candidates, nms_after, &scores); /* only as many are sorted as are looked at */
+        int64_t *best = order + candidates - 1;                /* the chosen ones, growing down from the end */
+        for (int64_t left = candidates; left > 0 && chosen < job->most; left--) {
             float mine[4], other[4];
             bool keep = true;
-            nms_corners(boxes + 4 * order[i], job->center, mine);
+            int64_t box = pi_order_pop(order, left, nms_after, &scores);
+            nms_corners(boxes + 4 * box, job->center, mine);
             for (int64_t k = 0; keep && k < chosen; k++) {
-                nms_corners(boxes + 4 * order[k], job->center, other);
+                nms_corners(boxes + 4 * best[-k], job->center, other);
                 keep = !(nms_iou(mine, other) > job->iou);
             }
-            if (keep) order[chosen++] = order[i];
+            if (keep) best[-chosen++] = box;
+        }
+        for (int64_t i = 0; i < candidates / 2; i++) { /* to the front */
+            int64_t v = order[i];
+            order[i] = best[-i];
+            best[-i] = v;
         }
         job->count[bc] = chosen;
     }
@@ -204,35 +213,64 @@ static void roi_span(const roi_job *job, int64_t r, int k, double *start, double
     *grid = samples > 0 ? samples < 1e6 ? (int64_t)samples : 1000000 : 0;
 }
 
+/* Samples [from, to) of a bin, counted along rows: offsets and weights of their corners. */
+typedef struct {
+    double y, x, step_y, step_x; /* first sample, and their distance */
+    int64_t grid_x, h, w;
+} roi_bin;
+
+static void roi_corners(const roi_bin *b, int64_t from, int64_t to, int64_t *at, double *weight)
+{
+    for (int64_t i = from; i < to; i++)
+        roi_sample(b->y + (double)(i / b->grid_x) * b->step_y, b->x + (double)(i % b->grid_x) * b->step_x, b->h, b->w,
+                   at + 4 * (i - from), weight + 4 * (i - from));
+}
+
+/* Sum (largest) of the weighted corners of one channel, after what `sum` has. */
+static double roi_reduce(const roi_job *job, int64_t plane, int64_t n, const int64_t *at, const double *weight, double sum)
+{
+    const float *x = job->x->dtype == PI_DTYPE_F32 ? (const float *)job->x->data + plane : NULL;
+    if (x && !job->max) {
+        for (int64_t k = 0; k < n; k++) sum += weight[k] * (double)x[at[k]];
+        return sum;
+    }
+    for (int64_t k = 0; k < n; k++) {
+        double v = weight[k] * pi_element_get(job->x->dtype, job->x->data, plane + at[k]);
+        sum = job->max ? fmax(sum, v) : sum + v;
+    }
+    return sum;
+}
+
+/* Units: (roi, block of channels), all bins; the corners are found once for the block. */
+enum { ROI_CHANNELS = 64, ROI_SAMPLES = 32 };
 static void roi_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const roi_job *job = arg;
     int64_t channels = job->x->dim[1], h = job->x->dim[2], w = job->x->dim[3], bins = job->ph * job->pw;
-    for (int64_t unit = begin; unit < end; unit++) { /* (roi, channel) */
-        int64_t r = unit / channels, c = unit % channels, grid_x, grid_y;
+    int64_t blocks = (channels + ROI_CHANNELS - 1) / ROI_CHANNELS;
+    for (int64_t unit = begin; unit < end; unit++) {
+        int64_t r = unit / blocks, first = unit % blocks * ROI_CHANNELS, grid_x, grid_y;
+        int64_t many = pi_min_i64(ROI_CHANNELS, channels - first);
         double x0, y0, bin_x, bin_y;
         roi_span(job, r, 0, &x0, &bin_x, &grid_x);
         roi_span(job, r, 1, &y0, &bin_y, &grid_y);
-        int64_t plane = (pi_index_at(job->batch, r, job->x->dim[0]) * channels + c) * h * w;
+        int64_t plane = (pi_index_at(job->batch, r, job->x->dim[0]) * channels + first) * h * w, samples = grid_x * grid_y;
         for (int64_t bin = 0; bin < bins; bin++) {
-            double sum = 0, top = -INFINITY;
-            for (int64_t iy = 0; iy < grid_y; iy++)
-                for (int64_t ix = 0; ix < grid_x; ix++) {
-                    int64_t at[4];
-                    double weight[4];
-                    double y = y0 + (double)(bin / job->pw) * bin_y + ((double)iy + 0.5) * bin_y / (double)grid_y;
-                    double x = x0 + (double)(bin % job->pw) * bin_x + ((double)ix + 0.5) * bin_x / (double)grid_x;
-                    roi_sample(y, x, h, w, at, weight);
-                    for (int k = 0; k < 4; k++) {
-                        double v = weight[k] * pi_element_get(job->x->dtype, job->x->data, plane + at[k]);
-                        sum += v;
-                        top = fmax(top, v);
-                    }
-                }
-            double count = (double)pi_max_i64(1, grid_x * grid_y);
-            double out = !job->max ? sum / count : grid_x * grid_y > 0 ? top : 0;
-            pi_element_put(job->y->dtype, job->y->data, unit * bins + bin, out);
+            roi_bin b = {.step_y = bin_y / (double)grid_y, .step_x = bin_x / (double)grid_x, .grid_x = grid_x, .h = h, .w = w};
+            b.y = y0 + (double)(bin / job->pw) * bin_y + 0.5 * b.step_y;
+            b.x = x0 + (double)(bin % job->pw) * bin_x + 0.5 * b.step_x;
+            double sum[ROI_CHANNELS];
+            for (int64_t c = 0; c < many; c++) sum[c] = job->max && samples > 0 ? -INFINITY : 0;
+            for (int64_t i = 0; i < samples; i += ROI_SAMPLES) {
+                int64_t at[4 * ROI_SAMPLES], n = pi_min_i64(ROI_SAMPLES, samples - i);
+                double weight[4 * ROI_SAMPLES];
+                roi_corners(&b, i, i + n, at, weight);
+                for (int64_t c = 0; c < many; c++) sum[c] = roi_reduce(job, plane + c * h * w, 4 * n, at, weight, sum[c]);
+            }
+            double count = job->max ? 1 : (double)pi_max_i64(1, samples);
+            for (int64_t c = 0; c < many; c++)
+                pi_element_put(job->y->dtype, job->y->data, (r * channels + first + c) * bins + bin, sum[c] / count);
         }
     }
 }
@@ -267,7 +305,7 @@ static pi_status roi_run(const pi_call *call, pi_error *err)
                 return pi_fail(err, PI_E_INPUT, "roi %lld asks for %lld samples on an axis of %lld", (long long)r,
                                (long long)grid, (long long)side);
         }
-    pi_parallel(call->run->threads, n * job.x->dim[1], 16, roi_task, &job);
+    pi_parallel(call->run->threads, n * ((job.x->dim[1] + ROI_CHANNELS - 1) / ROI_CHANNELS), 1, roi_task, &job);
     return PI_E_OK;
 }
 

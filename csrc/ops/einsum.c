@@ -217,7 +217,35 @@ static pi_status einsum_run(const pi_call *call, pi_error *err)
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
 
-static const pi_impl impls[] = {{.name = "product", .refuse = pi_einsum_product_refuse, .prepare = pi_einsum_product_prepare,
+/* ---- one input, nothing to sum: a transpose, or a diagonal ---- */
+
+static const char *copy_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    (void)out;
+    pi_einsum spec;
+    if (node->n_in != 1) return "more than one input";
+    if (pi_einsum_open(node, in, &spec, NULL, NULL) != PI_E_OK || spec.n_sum > 0) return "something is summed";
+    return NULL;
+}
+
+static pi_status copy_run(const pi_call *call, pi_error *err)
+{
+    const einsum_state *s = call->state;
+    pi_copy copy;
+    int64_t dim[PI_MAX_RANK] = {0}, from[PI_MAX_RANK] = {0}, to[PI_MAX_RANK] = {0};
+    PI_TRY(pi_move_outputs(call, err));
+    for (int k = 0; k < s->s.n_out; k++) {
+        dim[k] = s->s.dim[s->s.out[k]];
+        from[k] = s->stride[s->s.out[k]];
+    }
+    pi_move_strides(s->s.n_out, dim, to);
+    pi_copy_plan(&copy, pi_dtype_size(call->in[0]->dtype), s->s.n_out, dim, from, to);
+    pi_move(call, &copy, call->in[0]->data, call->out[0]->data);
+    return PI_E_OK;
+}
+
+static const pi_impl impls[] = {{.name = "copy", .refuse = copy_refuse, .prepare = einsum_prepare, .run = copy_run},
+                                {.name = "product", .refuse = pi_einsum_product_refuse, .prepare = pi_einsum_product_prepare,
                                  .run = pi_einsum_product_run},
                                 {.name = "ref", .prepare = einsum_prepare, .run = einsum_run}, {0}};
 

@@ -136,7 +136,8 @@ static pi_status range_run(const pi_call *call, pi_error *err)
         /* all values lie between start and limit: no overflow */
         int64_t v = pi_tensor_int(in[0], 0), delta = pi_tensor_int(in[2], 0);
         size_t size = pi_dtype_size(out->dtype);
-        for (int64_t i = 0; i < n; i++) {
+        for (int64_t i = 0; size == 8 && i < n; i++) ((uint64_t *)out->data)[i] = (uint64_t)v + (uint64_t)i * (uint64_t)delta;
+        for (int64_t i = 0; size != 8 && i < n; i++) {
             memcpy((char *)out->data + (size_t)i * size, &v, size); /* little-endian: the low bytes */
             if (i + 1 < n) v += delta;
         }

@@ -38,19 +38,21 @@ static pi_status nonzero_run(const pi_call *call, pi_error *err)
     int64_t n = pi_tensor_n(in), found = 0, to = 0;
     int rank = in->rank ? in->rank : 1; /* a scalar counts as one element on one axis */
     if (!call->out[0]) return PI_E_OK;
-    for (int64_t i = 0; i < n; i++) found += is_set(in, i);
+    const uint8_t *bytes = in->dtype == PI_DTYPE_BOOL ? in->data : NULL;
+    for (int64_t i = 0; bytes && i < n; i++) found += bytes[i] != 0;
+    for (int64_t i = 0; !bytes && i < n; i++) found += is_set(in, i);
     int64_t dim[2] = {rank, found};
     PI_TRY(pi_call_output(call, 0, 2, dim, err));
     int64_t *y = call->out[0]->data;
-    for (int64_t i = 0; i < n && to < found; i++) {
-        if (!is_set(in, i)) continue;
-        int64_t rest = i;
-        for (int k = rank - 1; k >= 0; k--) {
-            int64_t length = in->rank ? in->dim[k] : 1;
-            y[k * found + to] = rest % length;
-            rest /= length;
+    int64_t last = in->rank ? in->dim[in->rank - 1] : 1;
+    for (int64_t row = 0; row * last < n && to < found; row++) { /* what it finds in a row differs on the last axis only */
+        int64_t from = to, *columns = y + (rank - 1) * found, rest = row;
+        for (int64_t j = 0; j < last && to < found; j++)
+            if (bytes ? bytes[row * last + j] != 0 : is_set(in, row * last + j)) columns[to++] = j;
+        for (int k = rank - 2; k >= 0; k--) {
+            for (int64_t i = from; i < to; i++) y[k * found + i] = rest % in->dim[k];
+            rest /= in->dim[k];
         }
-        to++;
     }
     return PI_E_OK;
 }

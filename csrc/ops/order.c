@@ -55,13 +55,21 @@ static void sink(int64_t *index, int64_t at, int64_t n, pi_order_fn before, cons
     index[at] = v;
 }
 
-void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
+void pi_order_heap(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
 {
     for (int64_t i = n / 2 - 1; i >= 0; i--) sink(index, i, n, before, arg);
-    for (int64_t last = n - 1; last > 0; last--) {
-        int64_t v = index[0];
-        index[0] = index[last];
-        index[last] = v;
-        sink(index, 0, last, before, arg);
-    }
+}
+
+int64_t pi_order_pop(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
+{
+    int64_t top = index[0];
+    index[0] = index[n - 1];
+    if (n > 1) sink(index, 0, n - 1, before, arg);
+    return top;
+}
+
+void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
+{
+    pi_order_heap(index, n, before, arg);
+    for (; n > 0; n--) index[n - 1] = pi_order_pop(index, n, before, arg);
 }

@@ -13,4 +13,8 @@ uint64_t pi_order_key(pi_dtype dtype, const void *data, int64_t i);
 /* Sorts index[0 .. n) so that before(arg, index[i], index[i + 1]) holds; before must be a strict total order. */
 typedef bool (*pi_order_fn)(const void *arg, int64_t a, int64_t b);
 void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
+/* The same order bit by bit: makes index[0 .. n) a heap whose top, index[0], is the last in order; then takes the top out, which
+ * leaves n - 1 in front and a free place behind them. */
+void pi_order_heap(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
+int64_t pi_order_pop(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
 #endif

@@ -318,3 +318,44 @@ def test_sixteen_bits(narrow: Any, constant: bool) -> None:
     both("MaxPool", [x], kernel_shape=[2, 2])
     both("AveragePool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     both("GlobalAveragePool", [x])
+
+
+def test_einsum_copies() -> None:
+    x = normal(np.random.default_rng(5), 3, 4, 3, 2)
+    for equation in ("abcd->dbca", "abad->bad", "...d->d...", "abcd", "ABab->abAB"):
+        wide = np.asarray(x[:, :, :, :1] if equation == "abcd" else x)
+        want = np.einsum(equation, wide)
+        np.testing.assert_array_equal(run("Einsum", [wide], equation=equation)[0], want)
+        same("Einsum", [wide.astype(np.int32)], 0.0, equation=equation)
+
+
+def test_nonzero_like_numpy() -> None:
+    rng = np.random.default_rng(6)
+    for shape in ([], [0], [5], [3, 1, 7], [2, 3, 4, 5], [4, 0, 3]):
+        for x in (rng.integers(0, 2, shape), rng.random(shape) < 0.3, normal(rng, *shape) > 1):
+            got = run("NonZero", [np.asarray(x)])[0]
+            np.testing.assert_array_equal(got, np.array(np.nonzero(np.atleast_1d(x)), np.int64))
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 40, 1000])
+def test_nms_like_a_plain_loop(most: int) -> None:
+    rng = np.random.default_rng(most)
+    low = rng.random((2, 40, 2), np.float32) * 10
+    boxes = np.concatenate([low, low + rng.random((2, 40, 2), np.float32) * 6], 2)
+    scores = np.round(rng.random((2, 3, 40), np.float32), 1)  # with equal ones
+
+    def iou(a: np.ndarray, b: np.ndarray) -> float:
+        sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+        both = float(np.prod(sides)) if (sides > 0).all() else 0.0
+        return both / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both)
+
+    want: list[list[int]] = []
+    for b, c in np.ndindex(2, 3):
+        chosen: list[int] = []
+        for i in sorted(np.nonzero(scores[b, c] > 0.3)[0], key=lambda i: (-scores[b, c, i], i)):
+            if len(chosen) < most and all(iou(boxes[b, i], boxes[b, k]) <= 0.4 for k in chosen):
+                chosen.append(int(i))
+        want += [[b, c, i] for i in chosen]
+    limits = [np.int64(most), np.float32(0.4), np.float32(0.3)]
+    got = run("NonMaxSuppression", [boxes, scores, *(np.array([v]) for v in limits)])[0]
+    np.testing.assert_array_equal(got, np.array(want, np.int64).reshape(-1, 3))
