@@ -34,10 +34,4 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     ),
     "operator LinearAttention": ("test_linear_attention_*",),
     "operator Scan": ("test_scan9_*", "test_scan_sum"),
-    "operators of ai.onnx.ml": (
-        "test_ai_onnx_ml_array_feature_extractor",
-        "test_ai_onnx_ml_binarizer",
-        "test_ai_onnx_ml_label_encoder_*",
-        "test_ai_onnx_ml_tree_ensemble_*",
-    ),
 }
