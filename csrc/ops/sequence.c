@@ -143,7 +143,9 @@ static pi_status count_parts(const pi_tensor *split, int64_t whole, int64_t *n, 
 static pi_status split_run(const pi_call *call, pi_error *err)
 {
     const pi_tensor *t = call->in[0], *split = pi_move_in(call->node, call->in, 1);
-    bool keep = split || pi_attr_int(call->node, "keepdims") != 0;
+    /* keepdims is ignored beside split, says the standard; but PyTorch writes unbind with a scalar split of 1 and keepdims 0 */
+    bool ones = !split || (split->rank == 0 && pi_tensor_int(split, 0) == 1);
+    bool keep = !ones || pi_attr_int(call->node, "keepdims") != 0;
     int axis;
     int64_t n, at = 0;
     PI_TRY(pi_axis(pi_attr_int(call->node, "axis"), t->rank, &axis, err));

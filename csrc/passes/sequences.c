@@ -134,7 +134,9 @@ static pi_status take_apart(pi_graph *g, pi_node *node, bool *changed, pi_error 
         }
         n = split->n_out;
         part = split->out;
-        if (!(node->n_in > 1 && node->in[1]) && pi_attr_int(node, "keepdims") == 0) {
+        const pi_tensor *sizes = node->n_in > 1 && node->in[1] ? &node->in[1]->constant->t : NULL; /* see ops/sequence.c */
+        bool ones = !sizes || (sizes->rank == 0 && pi_tensor_int(sizes, 0) == 1);
+        if (ones && pi_attr_int(node, "keepdims") == 0) {
             part = pi_arena_calloc(&g->arena, n, sizeof *part, err);
             for (uint32_t i = 0; part && i < n; i++)
                 if (!(part[i] = with_axis(g, node, "Squeeze", split->out[i], pi_attr_int(split, "axis"), err))) return pi_alloc_status(err);

@@ -133,6 +133,8 @@ def test_split(dtype: str) -> None:
 
     same(split(None, axis=1), np.split(x, 3, 1))
     same(split(None, axis=1, keepdims=0), [x[:, i] for i in range(3)])
+    same(split(1, axis=1, keepdims=0), [x[:, i] for i in range(3)])
+    same(split([1, 1, 1], axis=1, keepdims=0), np.split(x, 3, 1))
     same(split(3, axis=2, keepdims=0), [x[:, :, :3], x[:, :, 3:]])
     same(split([0, 1, 3], axis=-1), [x[:, :, :0], x[:, :, :1], x[:, :, 1:]])
     for sizes, text in [

@@ -38,6 +38,12 @@ def node(op: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProt
 def test_taken_apart(level: int, shape: list[Any]) -> None:
     unbind = [node("SplitToSequence", "x", "s", axis=1, keepdims=0), node("SequenceAt", "s p", "y")]
     np.testing.assert_array_equal(run(unbind, {"p": -1}, shape, level), X[:, -1])
+    torch = [
+        node("SplitToSequence", "x n", "s", axis=1, keepdims=0),
+        node("SequenceAt", "s p", "y"),
+    ]
+    got = run(torch, {"p": -1, "n": 1}, shape, level)
+    np.testing.assert_array_equal(got, X[:, -1])
     chunk = [node("SplitToSequence", "x n", "s", axis=2), node("SequenceAt", "s p", "y")]
     np.testing.assert_array_equal(run(chunk, {"p": 1, "n": 3}, shape, level), X[:, :, 3:])
     length = [node("SplitToSequence", "x n", "s", axis=2), node("SequenceLength", "s", "y")]
