@@ -92,7 +92,8 @@ static pi_status conv_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
-void pi_conv_finish(const pi_conv *c, const pi_call *call, int64_t channel, int64_t at, int64_t stride, int64_t n, double *acc)
+/* n results of channel `channel` of Y from place `at` on, `stride` apart: + B + Z, activation, stored. */
+static void finish(const pi_conv *c, const pi_call *call, int64_t channel, int64_t at, int64_t stride, int64_t n, double *acc)
 {
     const pi_tensor *b = call->node->n_explicit > 2 ? call->in[2] : NULL;
     const pi_tensor *z = call->node->n_explicit > 3 ? call->in[3] : NULL;
@@ -137,11 +138,17 @@ static void conv_row(const pi_conv *c, const pi_call *call, int64_t b, int64_t o
         }
 }
 
+typedef struct {
+    const pi_call *call;
+    pi_conv_row row;
+} rows_task;
+
 /* A chunk is a range of (batch, output channel, depth, height). */
-static void conv_chunk(void *arg, int64_t begin, int64_t end, int thread)
+static void rows_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
-    const pi_call *call = arg;
+    const rows_task *t = arg;
+    const pi_call *call = t->call;
     const pi_conv *c = call->state;
     const int64_t *out = c->w.out;
     for (int64_t r = begin; r < end && !pi_cancelled(call); r++) {
@@ -150,20 +157,22 @@ static void conv_chunk(void *arg, int64_t begin, int64_t end, int thread)
         for (int64_t ow = 0; ow < out[2]; ow += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, out[2] - ow);
             double acc[PI_BLOCK] = {0};
-            conv_row(c, call, b, oc, od, oh, ow, n, acc);
+            t->row(c, call, b, oc, od, oh, ow, n, acc);
             int64_t at = b * c->y.batch + oc * c->y.channel + od * c->y.space[0] + oh * c->y.space[1] + ow * c->y.space[2];
-            pi_conv_finish(c, call, oc, at, c->y.space[2], n, acc);
+            finish(c, call, oc, at, c->y.space[2], n, acc);
         }
     }
 }
 
-static pi_status conv_run(const pi_call *call, pi_error *err)
+pi_status pi_conv_rows(const pi_call *call, pi_conv_row row, pi_error *err)
 {
     const pi_conv *c = call->state;
-    pi_call copy = *call;
-    pi_parallel(call->run->threads, c->w.batch * c->out_channels * c->w.out[0] * c->w.out[1], 1, conv_chunk, &copy);
+    rows_task t = {call, row};
+    pi_parallel(call->run->threads, c->w.batch * c->out_channels * c->w.out[0] * c->w.out[1], 1, rows_chunk, &t);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
+
+static pi_status conv_run(const pi_call *call, pi_error *err) { return pi_conv_rows(call, conv_row, err); }
 
 /* ---- rows ---- */
 

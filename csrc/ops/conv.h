@@ -19,8 +19,10 @@ pi_status pi_conv_transpose_init(pi_conv *c, const pi_node *node, const pi_tenso
 /* Group, nhwc and activation of a node, as far as its row has them; B and Z against Y. */
 pi_status pi_conv_common(pi_conv *c, const pi_node *node, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_check_epilogue(const pi_conv *c, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
-/* n results of channel `channel` of Y from place `at` on, `stride` apart: + B + Z, activation, stored. */
-void pi_conv_finish(const pi_conv *c, const pi_call *call, int64_t channel, int64_t at, int64_t stride, int64_t n, double *acc);
+/* The plain reference of both. row: acc[i] += the sum over the window of X * W for places from + i, i < n, of a row of Y. */
+typedef void (*pi_conv_row)(const pi_conv *c, const pi_call *call, int64_t b, int64_t oc, int64_t od, int64_t oh,
+                            int64_t from, int64_t n, double *acc);
+pi_status pi_conv_rows(const pi_call *call, pi_conv_row row, pi_error *err) PI_MUST_USE;
 /* oneDNN's, for both. */
 const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

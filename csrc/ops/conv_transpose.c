@@ -2,7 +2,6 @@
 /* ConvTranspose, and pyinfer.ConvTranspose: each input element adds its weights to a window of the output.
  * In the window, `in` belongs to X and `out` to Y; W is C, M/group, k... */
 #include <string.h>
-#include "base/threads.h"
 #include "ops/block.h"
 #include "ops/conv.h"
 #include "ops/ops.h"
@@ -125,32 +124,7 @@ static void transpose_row(const pi_conv *c, const pi_call *call, int64_t b, int6
     }
 }
 
-static void transpose_chunk(void *arg, int64_t begin, int64_t end, int thread)
-{
-    (void)thread;
-    const pi_call *call = arg;
-    const pi_conv *c = call->state;
-    const int64_t *out = c->w.out;
-    for (int64_t r = begin; r < end && !pi_cancelled(call); r++) {
-        int64_t oh = r % out[1], od = r / out[1] % out[0], oc = r / out[1] / out[0] % c->out_channels;
-        int64_t b = r / out[1] / out[0] / c->out_channels;
-        for (int64_t ow = 0; ow < out[2]; ow += PI_BLOCK) {
-            int64_t n = pi_min_i64(PI_BLOCK, out[2] - ow);
-            double acc[PI_BLOCK] = {0};
-            transpose_row(c, call, b, oc, od, oh, ow, n, acc);
-            int64_t at = b * c->y.batch + oc * c->y.channel + od * c->y.space[0] + oh * c->y.space[1] + ow * c->y.space[2];
-            pi_conv_finish(c, call, oc, at, c->y.space[2], n, acc);
-        }
-    }
-}
-
-static pi_status transpose_run(const pi_call *call, pi_error *err)
-{
-    const pi_conv *c = call->state;
-    pi_call copy = *call;
-    pi_parallel(call->run->threads, c->w.batch * c->out_channels * c->w.out[0] * c->w.out[1], 1, transpose_chunk, &copy);
-    return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
-}
+static pi_status transpose_run(const pi_call *call, pi_error *err) { return pi_conv_rows(call, transpose_row, err); }
 
 /* ---- rows ---- */
 

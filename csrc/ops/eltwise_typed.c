@@ -7,6 +7,32 @@
 #include <string.h>
 #include "base/size.h"
 
+/* X(operator, dtype, C type of the inputs, of the output, expression of x and y) */
+#define ROWS                                                                                             \
+    X(Add, F64, double, double, x + y)                                                                   \
+    X(Sub, F64, double, double, x - y)                                                                   \
+    X(Mul, F64, double, double, x * y)                                                                   \
+    X(Div, F64, double, double, x / y)                                                                   \
+    COMPARISONS(F64, double)                                                                             \
+    INTEGERS(I32, int32_t, uint32_t)                                                                     \
+    INTEGERS(I64, int64_t, uint64_t)                                                                     \
+    X(And, BOOL, uint8_t, uint8_t, (x != 0) & (y != 0))                                                  \
+    X(Or, BOOL, uint8_t, uint8_t, (x | y) != 0)                                                          \
+    X(Xor, BOOL, uint8_t, uint8_t, (x != 0) ^ (y != 0))
+#define INTEGERS(DTYPE, SIGNED, UNSIGNED)                                                                \
+    X(Add, DTYPE, UNSIGNED, UNSIGNED, x + y)                                                             \
+    X(Sub, DTYPE, UNSIGNED, UNSIGNED, x - y)                                                             \
+    X(Mul, DTYPE, UNSIGNED, UNSIGNED, x * y)                                                             \
+    X(Min, DTYPE, SIGNED, SIGNED, x < y ? x : y)                                                         \
+    X(Max, DTYPE, SIGNED, SIGNED, x > y ? x : y)                                                         \
+    COMPARISONS(DTYPE, SIGNED)
+#define COMPARISONS(DTYPE, TYPE)                                                                         \
+    X(Equal, DTYPE, TYPE, uint8_t, x == y)                                                               \
+    X(Less, DTYPE, TYPE, uint8_t, x < y)                                                                 \
+    X(Greater, DTYPE, TYPE, uint8_t, x > y)                                                              \
+    X(LessOrEqual, DTYPE, TYPE, uint8_t, x <= y)                                                         \
+    X(GreaterOrEqual, DTYPE, TYPE, uint8_t, x >= y)
+
 /* One loop for each way to broadcast, so that each has constant steps. */
 #define BODY(IN, OUT, EXPR)                                                              \
     const IN *a = pa, *b = pb;                                                           \
@@ -33,165 +59,13 @@
         for (int64_t i = 0; i < n; i++) c[i] = (OUT)(EXPR);                              \
     }
 
-static void add_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, double, x + y)
-}
-
-static void sub_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, double, x - y)
-}
-
-static void mul_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, double, x * y)
-}
-
-static void div_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, double, x / y)
-}
-
-static void equal_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, uint8_t, x == y)
-}
-
-static void less_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, uint8_t, x < y)
-}
-
-static void greater_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, uint8_t, x > y)
-}
-
-static void less_equal_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, uint8_t, x <= y)
-}
-
-static void greater_equal_f64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(double, uint8_t, x >= y)
-}
-
-static void add_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint32_t, uint32_t, x + y)
-}
-
-static void sub_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint32_t, uint32_t, x - y)
-}
-
-static void mul_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint32_t, uint32_t, x * y)
-}
-
-static void equal_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, uint8_t, x == y)
-}
-
-static void less_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, uint8_t, x < y)
-}
-
-static void greater_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, uint8_t, x > y)
-}
-
-static void less_equal_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, uint8_t, x <= y)
-}
-
-static void greater_equal_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, uint8_t, x >= y)
-}
-
-static void min_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, int32_t, x < y ? x : y)
-}
-
-static void max_i32(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int32_t, int32_t, x > y ? x : y)
-}
-
-static void add_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint64_t, uint64_t, x + y)
-}
-
-static void sub_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint64_t, uint64_t, x - y)
-}
-
-static void mul_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint64_t, uint64_t, x * y)
-}
-
-static void equal_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, uint8_t, x == y)
-}
-
-static void less_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, uint8_t, x < y)
-}
-
-static void greater_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, uint8_t, x > y)
-}
-
-static void less_equal_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, uint8_t, x <= y)
-}
-
-static void greater_equal_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, uint8_t, x >= y)
-}
-
-static void min_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, int64_t, x < y ? x : y)
-}
-
-static void max_i64(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(int64_t, int64_t, x > y ? x : y)
-}
-
-static void and_bool(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint8_t, uint8_t, (x != 0) & (y != 0))
-}
-
-static void or_bool(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint8_t, uint8_t, (x | y) != 0)
-}
-
-static void xor_bool(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc)
-{
-    BODY(uint8_t, uint8_t, (x != 0) ^ (y != 0))
-}
+#define X(NAME, DTYPE, IN, OUT, EXPR)                                                                     \
+    static void NAME##_##DTYPE(int64_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *pc) \
+    {                                                                                                    \
+        BODY(IN, OUT, EXPR)                                                                              \
+    }
+ROWS
+#undef X
 
 pi_typed_fn pi_typed_find(const char *name, pi_dtype dtype)
 {
@@ -200,38 +74,9 @@ pi_typed_fn pi_typed_find(const char *name, pi_dtype dtype)
         pi_dtype dtype;
         pi_typed_fn fn;
     } table[] = {
-        {"Add", PI_DTYPE_F64, add_f64},
-        {"Sub", PI_DTYPE_F64, sub_f64},
-        {"Mul", PI_DTYPE_F64, mul_f64},
-        {"Div", PI_DTYPE_F64, div_f64},
-        {"Equal", PI_DTYPE_F64, equal_f64},
-        {"Less", PI_DTYPE_F64, less_f64},
-        {"Greater", PI_DTYPE_F64, greater_f64},
-        {"LessOrEqual", PI_DTYPE_F64, less_equal_f64},
-        {"GreaterOrEqual", PI_DTYPE_F64, greater_equal_f64},
-        {"Add", PI_DTYPE_I32, add_i32},
-        {"Sub", PI_DTYPE_I32, sub_i32},
-        {"Mul", PI_DTYPE_I32, mul_i32},
-        {"Equal", PI_DTYPE_I32, equal_i32},
-        {"Less", PI_DTYPE_I32, less_i32},
-        {"Greater", PI_DTYPE_I32, greater_i32},
-        {"LessOrEqual", PI_DTYPE_I32, less_equal_i32},
-        {"GreaterOrEqual", PI_DTYPE_I32, greater_equal_i32},
-        {"Min", PI_DTYPE_I32, min_i32},
-        {"Max", PI_DTYPE_I32, max_i32},
-        {"Add", PI_DTYPE_I64, add_i64},
-        {"Sub", PI_DTYPE_I64, sub_i64},
-        {"Mul", PI_DTYPE_I64, mul_i64},
-        {"Equal", PI_DTYPE_I64, equal_i64},
-        {"Less", PI_DTYPE_I64, less_i64},
-        {"Greater", PI_DTYPE_I64, greater_i64},
-        {"LessOrEqual", PI_DTYPE_I64, less_equal_i64},
-        {"GreaterOrEqual", PI_DTYPE_I64, greater_equal_i64},
-        {"Min", PI_DTYPE_I64, min_i64},
-        {"Max", PI_DTYPE_I64, max_i64},
-        {"And", PI_DTYPE_BOOL, and_bool},
-        {"Or", PI_DTYPE_BOOL, or_bool},
-        {"Xor", PI_DTYPE_BOOL, xor_bool},
+#define X(NAME, DTYPE, IN, OUT, EXPR) {#NAME, PI_DTYPE_##DTYPE, NAME##_##DTYPE},
+        ROWS
+#undef X
     };
     for (size_t i = 0; i < PI_COUNT(table); i++)
         if (table[i].dtype == dtype && strcmp(table[i].name, name) == 0) return table[i].fn;
