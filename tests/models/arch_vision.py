@@ -67,7 +67,7 @@ VISION: dict[str, Arch] = {
     "mobilevitv2": hf(IMAGE, "mobilevitv2", pixels(64), image_size=64, width_multiplier=0.125, fails={"script": "'aten::col2im'"}),
     "mobilenet_v1": hf(IMAGE, "mobilenet_v1", pixels(), image_size=32, depth_multiplier=0.25, min_depth=4),
     "mobilenet_v2": hf(IMAGE, "mobilenet_v2", pixels(), image_size=32, depth_multiplier=0.25, min_depth=4),
-    "efficientnet": hf(IMAGE, "efficientnet", pixels(), image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=64),
+    "efficientnet": hf(IMAGE, "efficientnet", pixels(), image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320),
     "resnet": hf(IMAGE, "resnet", pixels(), embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1]),
     "regnet": hf(IMAGE, "regnet", pixels(), embedding_size=8, hidden_sizes=[8, 16, 16, 24], depths=[1, 1, 1, 1], groups_width=4),
     "bit": hf(IMAGE, "bit", pixels(), embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], num_groups=2),

@@ -20,16 +20,12 @@ assert len(ARCHITECTURES) == sum(map(len, TABLES.values())), "two rows have one 
 
 FULL = frozenset(
     """
-    bert roberta distilbert albert electra deberta_v2 mpnet modernbert gpt2 llama mistral qwen2 qwen3 gemma2 phi gpt_neox opt
-    bloom falcon mamba
-    gpt2_cache llama_cache qwen3_cache gemma2_cache mixtral qwen2_moe t5 bart marian whisper vit deit swin convnextv2 beit
-    dinov2 mobilevit resnet regnet
-    efficientnet poolformer levit cvt pvt detr yolos segformer mask2former maskformer upernet dpt depth_anything rt_detr
-    wav2vec2 hubert ast sew encodec clip siglip blip
-    patchtst informer time_series_transformer lstm gru rnn lstm_packed conv1d_wavenet conv3d transposed2d unet moe_dense
-    moe_sparse spatial_transformer detector nms_onnx stft
-    einsum embedding_bag norms interpolate adaptive_pooling scatter sort_topk pad_modes movement cond script_loop script_list
-    scan attention
+    bert distilbert deberta_v2 mpnet modernbert gpt2 llama qwen3 gemma2 phi bloom falcon mamba gpt2_cache
+    llama_cache mixtral qwen2_moe t5 bart marian whisper vit swin convnextv2 beit dinov2 mobilevit resnet
+    efficientnet levit pvt detr yolos segformer mask2former maskformer upernet dpt depth_anything rt_detr
+    wav2vec2 ast encodec clip siglip patchtst time_series_transformer lstm gru rnn lstm_packed conv1d_wavenet
+    conv3d transposed2d unet moe_sparse spatial_transformer detector nms_onnx stft einsum embedding_bag norms
+    scatter sort_topk pad_modes movement cond script_loop script_list scan attention
     """.split()
 )
 """The tier `full`; all others are in the tier `deep`."""
