@@ -63,9 +63,8 @@ static pi_status pad_open(const pi_node *node, const pi_tensor *const *in, pad_j
     pad_start(job, in[0]);
     int m = 0;
     while (m < 4 && strcmp(mode, modes[m]) != 0) m++;
-    if (m == 4 || (m == PAD_WRAP && node->op->since < 19))
-        return pi_fail(err, PI_E_MODEL, "mode '%.40s' is not one of constant, reflect, edge%s", mode,
-                       node->op->since < 19 ? "" : ", wrap");
+    if (m == 4) /* wrap is of version 19, but PyTorch writes it into files of 18 too */
+        return pi_fail(err, PI_E_MODEL, "mode '%.40s' is not one of constant, reflect, edge, wrap", mode);
     job->mode = (pad_mode)m;
     if (node->op->since < 11) {
         pads = pi_attr_ints(node, node->op->since == 1 ? "paddings" : "pads", &n_attr);

@@ -466,12 +466,6 @@ class ScriptList(nn.Module):
         return torch.stack(out, 1)
 
 
-def scan(x: Tensor, cell: nn.Module) -> Any:
-    from torch._higher_order_ops.scan import scan as loop
-
-    return loop(lambda h, v: (torch.tanh(cell(h) + v), h.clone()), x[:, 0] * 0.0 + torch.zeros(6), x, dim=1)
-
-
 def ragged(x: Tensor) -> Any:
     return x.nonzero(), x[x > 0], torch.where(x < -0.5)[1]
 
@@ -763,7 +757,6 @@ PLAIN: dict[str, Arch] = {
     "cond": seq(Branches, floats((3, 6)), fails={"script": "dynamo-optimized function"}),
     "script_loop": Arch(ScriptLoop, floats((5, 6)), scripted=True, fails={"dynamo": "data-dependent expression"}),
     "script_list": Arch(ScriptList, floats((5, 6)), scripted=True),
-    "scan": fn(scan, floats((5, 6)), lambda: {"cell": nn.Linear(6, 6)}, fails={"script": "dynamo-optimized function"}),
     "nonzero": fn(ragged, floats((5, 4))),
     "graph_net": seq(GraphNet, floats((7, 6)), fails={"script": "duplicated values in 'index'"}),
     "point_net": seq(PointNet, floats((3, 20))),

@@ -25,7 +25,7 @@ FULL = frozenset(
     efficientnet levit pvt detr yolos segformer mask2former maskformer upernet dpt depth_anything rt_detr
     wav2vec2 ast encodec clip siglip patchtst time_series_transformer lstm gru rnn lstm_packed conv1d_wavenet
     conv3d transposed2d unet moe_sparse spatial_transformer detector nms_onnx stft einsum embedding_bag norms
-    scatter sort_topk pad_modes movement cond script_loop script_list scan attention
+    scatter sort_topk pad_modes movement cond script_loop script_list attention
     """.split()
 )
 """The tier `full`; all others are in the tier `deep`."""

@@ -190,3 +190,15 @@ def test_index_out_of_range(op: str, value: int, constants: bool) -> None:
     inputs = [x, index] + ([np.zeros(1, np.float32)] if op.startswith("Scatter") else [])
     with pytest.raises(pyinfer.InputError, match=f"index {value} .* axis 0 of length 3"):
         run(op, inputs, constants=constants)
+
+
+def test_pad_wraps_before_opset_19() -> None:
+    """PyTorch writes mode wrap into files of opset 18 too."""
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    check(
+        "Pad",
+        [x, np.array([1, 0, 0, 2])],
+        [np.pad(x, ((1, 0), (0, 2)), mode="wrap")],
+        opset=18,
+        mode="wrap",
+    )
