@@ -55,6 +55,14 @@ static void tell_places(const read_unsupported *u, uint32_t n_operators, pi_erro
     if (told && u->count > told) pi_error_append(err, "; and %u more", u->count - told);
 }
 
+/* What to do about operators of maps from keys to values, which are no tensors. */
+static const char *hint(const read_unsupported *u, const char *op)
+{
+    if (u->domain.n != 10 || memcmp(u->domain.p, "ai.onnx.ml", 10) != 0) return "";
+    if (strcmp(op, "ZipMap") == 0) return ", maps are not supported: export with options={'zipmap': False}";
+    return strcmp(op, "DictVectorizer") == 0 || strcmp(op, "CastMap") == 0 ? ", maps are not supported" : "";
+}
+
 pi_status read_unsupported_error(pi_reader *r, pi_error *err)
 {
     if (!r->n_unsupported) return PI_E_OK;
@@ -66,9 +74,9 @@ pi_status read_unsupported_error(pi_reader *r, pi_error *err)
         char op[128];
         (void)snprintf(op, sizeof op, "%.*s", (int)(u->op.n < 100 ? u->op.n : 100), (const char *)u->op.p);
         const pi_op *newer = u->domain.n ? NULL : pi_op_find(NULL, op, INT64_MAX);
-        pi_error_append(err, "%s%s%s%s (opset %lld%s, %u node%s", i ? "; " : "", u->domain.n ? read_text(r, u->domain) : "",
+        pi_error_append(err, "%s%s%s%s (opset %lld%s%s, %u node%s", i ? "; " : "", u->domain.n ? read_text(r, u->domain) : "",
                         u->domain.n ? "." : "", read_text(r, u->op), (long long)u->version,
-                        newer ? ", too old: convert the model to a newer opset" : "", u->count, u->count > 1 ? "s" : "");
+                        newer ? ", too old: convert the model to a newer opset" : "", hint(u, op), u->count, u->count > 1 ? "s" : "");
         tell_places(u, r->n_unsupported, err);
         pi_error_append(err, ")");
     }

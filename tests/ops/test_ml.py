@@ -663,3 +663,10 @@ def test_pipeline() -> None:
         out = loaded.run({"x": IRIS[:n], "c": colour[:n]})
         np.testing.assert_allclose(out["p"], model.predict_proba(features)[:n], atol=1e-5)
         assert out["label"].tolist() == [NAMES[k] for k in model.predict(features[:n])]
+
+
+def test_maps_are_refused_with_advice() -> None:
+    with pytest.raises(
+        pyinfer.UnsupportedError, match="ZipMap .*export with options={'zipmap': False}"
+    ):
+        run("ZipMap", [np.zeros((1, 2), np.float32)], classlabels_int64s=[0, 1])
