@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "kernels/quant/quant_panel.h"
+#include "onednn/onednn.h"
 #include "ops/block.h"
 #include "ops/matmul.h"
 #include "ops/quant.h"
@@ -207,6 +208,19 @@ static void product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b)
     *b = eb / pi_max_i64(1, p->p.n * p->p.k);
 }
 
+/* Sums c of row i of matrix mat (of A and B: a and b), columns from `first` on, become elements of Y. */
+static void store_row(const work *w, int64_t mat, int64_t a, int64_t b, int64_t i, int64_t first, int64_t columns, const int32_t *c)
+{
+    int64_t m = w->p->p.m, n = w->p->p.n, at = (mat * m + i) * n + first;
+    if (!w->o->y_scale) {
+        memcpy((int32_t *)w->y->data + at, c, (size_t)columns * sizeof(int32_t));
+        return;
+    }
+    float x[PI_QUANT_COLUMNS], of_a = scale_at(w->o->a_scale, a, i, m), of_y = scale_at(w->o->y_scale, 0, 0, 1);
+    for (int64_t j = 0; j < columns; j++) x[j] = (float)c[j] * (of_a * scale_at(w->o->b_scale, b, first + j, n) / of_y);
+    pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)zero_at(w->o->y_zero, 0, 0, 1));
+}
+
 static void product_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -222,17 +236,7 @@ static void product_task(void *arg, int64_t begin, int64_t end, int thread)
             int32_t c[TILE][PI_QUANT_COLUMNS];
             int64_t rows = pi_min_i64(TILE, m - i0);
             w->panel(w->rows + (a * m + i0) * 2 * p->pairs, 2 * p->pairs, right, p->pairs, c[0], PI_QUANT_COLUMNS, rows);
-            for (int64_t i = 0; i < rows; i++) {
-                int64_t at = (mat * m + i0 + i) * n + first;
-                if (!w->o->y_scale) {
-                    memcpy((int32_t *)w->y->data + at, c[i], (size_t)columns * sizeof(int32_t));
-                    continue;
-                }
-                float x[PI_QUANT_COLUMNS], of_a = scale_at(w->o->a_scale, a, i0 + i, m), of_y = scale_at(w->o->y_scale, 0, 0, 1);
-                for (int64_t j = 0; j < columns; j++)
-                    x[j] = (float)c[i][j] * (of_a * scale_at(w->o->b_scale, b, first + j, n) / of_y);
-                pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)zero_at(w->o->y_zero, 0, 0, 1));
-            }
+            for (int64_t i = 0; i < rows; i++) store_row(w, mat, a, b, i0 + i, first, columns, c[i]);
         }
     }
 }
@@ -324,7 +328,85 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
+/* ---- oneDNN: sums of u8 (or i8) by i8 whose B has no zero point; for MatMulInteger ---- */
+
+typedef struct {
+    pi_dnnl *object;
+    const void *b; /* packed; NULL: B as it is */
+} sums_state;
+
+static const char *sums_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    const char *why;
+    operands o = get(node, in);
+    if (o.y_scale) return "only sums";
+    if (!pi_dnnl_available(&why)) return why;
+    if (o.b->dtype != PI_DTYPE_I8) return "only i8 on the right";
+    if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(o.a) == 0) return "no elements";
+    if (o.a_zero && pi_tensor_n(o.a_zero) != 1) return "more than one zero point on the left";
+    return NULL;
+}
+
+/* Known to be nothing but zeros. */
+static bool all_zero(const pi_tensor *t)
+{
+    int64_t n = t ? pi_tensor_n(t) : 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!t->data || pi_tensor_int(t, i) != 0) return false;
+    return true;
+}
+
+static pi_status pack_dnnl(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    return pi_dnnl_pack(arg, source->data, out, err);
+}
+
+static pi_status sums_prepare(pi_prep *prep, pi_error *err)
+{
+    operands o = get(prep->node, prep->in);
+    product shape;
+    sums_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    PI_TRY(product_open(prep->node, prep->in, &shape, NULL, err));
+    const pi_matmul *p = &shape.p;
+    if (!all_zero(o.b_zero) || p->batch_rank > PI_DNNL_MAX_RANK)
+        return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: a zero point of B, or the rank");
+    pi_dnnl_matmul d = {.batch_rank = p->batch_rank, .m = p->m, .n = p->n, .k = p->k, .a_type = o.a->dtype,
+                        .b_type = o.b->dtype, .c_type = PI_DTYPE_I32, .b_const = pi_prep_is_const(prep, 1), .alpha = 1,
+                        .quant = {.src_zero = o.a_zero != NULL}};
+    for (int i = 0; i < p->batch_rank; i++) {
+        d.batch[i] = p->batch[i];
+        d.a.batch[i] = p->a.batch[i];
+        d.b.batch[i] = p->b.batch[i];
+        d.c.batch[i] = p->y.batch[i];
+    }
+    d.a.row = p->a.row, d.a.col = p->a.col, d.b.row = p->b.row, d.b.col = p->b.col, d.c.row = p->y.row, d.c.col = p->y.col;
+    double flops = 2.0 * (double)shape.y_mats * (double)p->m * (double)p->n * (double)p->k;
+    PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops / 4), err));
+    prep->flops = flops;
+    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    pi_dnnl_weights_info info;
+    pi_dnnl_weights(s->object, &info);
+    if (d.b_const && !info.as_is) {
+        PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack_dnnl, s->object, &s->b, err));
+        pi_prep_drop(prep, 1);
+    }
+    prep->scratch = pi_dnnl_scratch(s->object);
+    return PI_E_OK;
+}
+
+static pi_status sums_run(const pi_call *call, pi_error *err)
+{
+    const sums_state *s = call->state;
+    operands o = get(call->node, call->in);
+    int32_t zero = o.a_zero ? (int32_t)pi_tensor_int(o.a_zero, 0) : 0;
+    pi_dnnl_args args = {.src = o.a->data, .weights = s->b ? s->b : o.b->data, .src_zero = &zero,
+                         .dst = call->out[0]->data, .scratch = call->scratch};
+    return pi_dnnl_run(s->object, &args, err);
+}
+
 static const pi_impl impls[] = {
+    {"onednn", sums_refuse, sums_prepare, sums_run, 0},
     {"panels", product_refuse, product_prepare, product_run, 0},
     {"ref", NULL, ref_prepare, ref_run, 0},
     {0},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.node import run
 from support.one_node import check
 
 BYTES = st.sampled_from(["int8", "uint8"])
@@ -85,3 +86,21 @@ def test_quantize(x: list[float], scale: float, dtype: str, seed: int) -> None:
     check("QuantizeLinear", [array, np.array(scale, np.float32), zero], [y])
     back = (y.astype(np.float32) - np.float32(zero)) * np.float32(scale)
     check("DequantizeLinear", [y, np.array(scale, np.float32), zero], [back])
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 3), (5, 64, 17), (33, 127, 65), (2, 3, 9, 16, 31)])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("constant", [(1, 3), (3,), ()])
+def test_matmul_integer_sums(
+    shape: tuple[int, ...], signed: bool, constant: tuple[int, ...]
+) -> None:
+    """Exact for the largest bytes, with a zero point on the left, B constant or not."""
+    rng = np.random.default_rng(sum(shape))
+    *batch, m, k, n = shape
+    low, high, kind = (-128, 128, np.int8) if signed else (0, 256, np.uint8)
+    a = rng.choice([low, high - 1, 3], (*batch, m, k)).astype(kind)
+    b = rng.choice([-128, 127, 5], (k, n)).astype(np.int8)
+    zero = kind(high - 7)
+    want = (a.astype(np.int64) - int(zero)) @ b.astype(np.int64)
+    got = run("MatMulInteger", [a, b, zero, np.int8(0)], constant=constant)[0]
+    np.testing.assert_array_equal(got, want)
