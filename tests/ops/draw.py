@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a legal node is drawn from: ugly shapes, arrays of each element type with special values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import ml_dtypes
+import numpy as np
+from hypothesis import strategies as st
+
+T = TypeVar("T")
+Array = np.ndarray
+DIMS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 0]
+CAP = 6000  # elements of a tensor: the evaluator is slow
+TYPES: dict[str, Any] = {
+    "bool": np.bool_,
+    "f32": np.float32,
+    "f16": np.float16,
+    "f64": np.float64,
+    "bf16": ml_dtypes.bfloat16,
+    **{
+        f"{k[0]}{bits}": getattr(np, f"{k}{bits}")
+        for k in ("int", "uint")
+        for bits in (8, 16, 32, 64)
+    },
+}
+FLOATS = ("f32", "f16", "f64", "bf16")
+
+
+@dataclass
+class Row:
+    """A row of the operator table."""
+
+    name: str
+    since: int
+    signature: str
+    types: list[str]  # of T, those that NumPy has
+
+
+@dataclass
+class Node:
+    inputs: list[Array | None]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    outputs: int = 1
+    terms: int = 1  # summed for one element of the output
+    oracle: bool = True  # the ONNX reference evaluator is right about it
+
+
+class Draw:
+    """The choices of one node, made by Hypothesis."""
+
+    def __init__(self, draw: Callable[[Any], Any]) -> None:
+        self.draw = draw
+
+    def of(self, choices: Sequence[T]) -> T:
+        return choices[self.int(0, len(choices) - 1)]
+
+    def int(self, low: int, high: int) -> int:
+        return int(self.draw(st.integers(low, high)))
+
+    def flag(self) -> bool:
+        return bool(self.draw(st.booleans()))
+
+    def type(self, row: Row) -> str:
+        return self.of(row.types)
+
+    def dims(self, least: int = 0, most: int = 5, empty: bool = True, cap: int = CAP) -> list[int]:
+        shape = [self.of(DIMS if empty else DIMS[:-1]) for _ in range(self.int(least, most))]
+        while int(np.prod(shape)) > cap:
+            shape[int(np.argmax(shape))] = self.of([1, 2, 3])
+        return shape
+
+    def axis(self, rank: int) -> int:
+        return self.int(-rank, rank - 1)
+
+    def part(self, shape: Sequence[int]) -> list[int]:
+        """A shape that broadcasts to this one."""
+        dims = [1 if self.int(0, 3) == 0 else d for d in shape]
+        return dims[self.int(0, len(dims)) :] if self.int(0, 2) == 0 else dims
+
+    def array(
+        self,
+        kind: str,
+        shape: Sequence[int],
+        special: bool = True,
+        low: float = -4,
+        high: float = 4,
+    ) -> Array:
+        rng = np.random.default_rng(self.int(0, 2**20))
+        dtype = np.dtype(TYPES[kind])
+        if kind == "bool":
+            return np.asarray(rng.random(shape) < 0.5)
+        if dtype.kind in "iu":
+            x = np.asarray(
+                rng.integers(0 if dtype.kind == "u" else int(low), int(high) + 1, shape)
+            ).astype(dtype)
+            values: list[Any] = [np.iinfo(dtype).min, np.iinfo(dtype).max, 0]
+        else:
+            x = np.asarray(rng.uniform(low, high, shape)).astype(dtype)
+            # the engine takes denormal f32 and f64 as zeros (base/threads.h), in some kernels: f16 has them
+            tiny = float(
+                getattr(ml_dtypes.finfo(dtype), "smallest_subnormal" if kind == "f16" else "tiny")
+            )
+            values = [np.nan, np.inf, -np.inf, 0.0, -0.0, tiny, -tiny, 1.0, 0.5, -2.5]
+        if special and x.size and self.flag():
+            flat = x.reshape(-1)
+            for _ in range(self.int(1, 4)):
+                flat[rng.integers(flat.size)] = np.array(values[rng.integers(len(values))]).astype(
+                    dtype
+                )
+        return x
+
+    def whole(self, values: Any, kind: str = "i64") -> Array:
+        return np.asarray(values, TYPES[kind])
