@@ -204,10 +204,9 @@ static pi_status add_input(pi_reader *r, pi_scope *scope, pi_span name, const pi
     pi_value *v = text ? pi_graph_value(scope->g, text, err) : NULL;
     if (!v) return pi_alloc_status(err);
     PI_TRY(declare(r, scope, name, v->id, "an input", err));
-    v->t.dtype = port_tensor(port).dtype;
-    if (scope->g->parent == NULL) { /* bodies run with shapes that their files do not know */
+    v->t = port_tensor(port); /* of a body: each run says what it is, see pi_session_new_body */
+    if (scope->g->parent == NULL) {
         if (port->t.dtype == PI_DTYPE_NONE) return pi_fail(err, PI_E_MODEL, "it has no element type");
-        v->t = port_tensor(port);
         PI_TRY(set_dim_names(scope->g, v, port, err));
     }
     return pi_graph_add_input(scope->g, v, err);
@@ -219,9 +218,9 @@ static pi_status add_output(pi_reader *r, pi_scope *scope, pi_span name, const p
     if (!name.n) return pi_fail(err, PI_E_MODEL, "it has no name");
     PI_TRY(read_lookup(r, scope, name, &v, err));
     if (!v) return pi_fail(err, PI_E_MODEL, "it is an input that the caller of the function left out");
-    if (v->producer && v->t.rank < 0 && scope->g->parent == NULL) {
+    if (v->producer && v->t.rank < 0) {
         v->t = port_tensor(port); /* inference overwrites it */
-        PI_TRY(set_dim_names(scope->g, v, port, err));
+        if (scope->g->parent == NULL) PI_TRY(set_dim_names(scope->g, v, port, err));
     }
     return pi_graph_add_output(scope->g, v, err);
 }

@@ -1,41 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* If and Loop: subgraphs run as models of their own, with the outer values that they read behind their own inputs.
- * Outputs are known when they are there. Tensors of numbers only. */
+ * Outputs are known when they are there. */
+#include "ops/control.h"
 #include <string.h>
 #include "ops/move.h"
 #include "ops/ops.h"
 
-static const pi_graph *graph_of(const pi_node *node, const char *name)
+/* ---- shared with Scan ---- */
+
+const pi_graph *pi_control_graph(const pi_node *node, const char *name)
 {
     const pi_attr *a = pi_attr_find(node, name);
     return a && a->kind == PI_ATTR_GRAPH ? a->graph : NULL;
 }
 
-static pi_status run_graph(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out, pi_error *err)
+pi_status pi_control_run(const pi_call *call, const pi_graph *g, const pi_tensor *const *in, pi_const **out, pi_error *err)
 {
     if (!call->run->graph) return pi_fail(err, PI_E_UNSUPPORTED, "subgraphs run only in a model");
     if (pi_cancelled(call)) return pi_fail(err, PI_E_CANCELLED, "cancelled");
-    PI_TRY(call->run->graph(call, g, in, out, err));
-    for (uint32_t i = 0; i < g->n_outputs; i++)
-        if (out[i]->t.dtype == PI_DTYPE_STRING) {
-            for (uint32_t k = 0; k < g->n_outputs; k++) {
-                pi_const_unref(out[k]);
-                out[k] = NULL;
-            }
-            return pi_fail(err, PI_E_UNSUPPORTED, "output %u of the subgraph is of strings", i);
-        }
+    return call->run->graph(call, g, in, out, err);
+}
+
+pi_status pi_control_place(const pi_call *call, uint32_t i, const pi_tensor *t, pi_error *err)
+{
+    char got[160], want[160];
+    pi_tensor *out = call->out[i];
+    if (out->dtype != PI_DTYPE_NONE && out->dtype != PI_DTYPE_OPT && out->dtype != t->dtype)
+        return pi_fail(err, PI_E_MODEL, "output %u is %s, but %s was declared", i, pi_dtype_name(t->dtype), pi_dtype_name(out->dtype));
+    if (!out->data) {
+        out->dtype = t->dtype;
+        return pi_call_output(call, i, t->rank, t->dim, err);
+    }
+    if (!pi_tensor_same_shape(out, t))
+        return pi_fail(err, PI_E_MODEL, "output %u is %s, expected %s", i, pi_tensor_text(t, got, sizeof got),
+                       pi_tensor_text(out, want, sizeof want));
     return PI_E_OK;
 }
 
-static pi_status give(const pi_call *call, uint32_t i, const pi_tensor *t, pi_error *err)
+pi_status pi_control_give(const pi_call *call, uint32_t i, const pi_tensor *t, pi_error *err)
 {
     size_t bytes;
     if (!pi_move_wants(call, i)) return PI_E_OK;
     if (pi_dtype_is_seq(t->dtype)) return pi_call_seq(call, i, t->dtype, pi_seq_ref(pi_seq_of(t)), err);
-    call->out[i]->dtype = t->dtype;
     PI_TRY(pi_tensor_bytes(t, &bytes, err));
-    PI_TRY(pi_call_output(call, i, t->rank, t->dim, err));
+    PI_TRY(pi_control_place(call, i, t, err));
     if (bytes) memcpy(call->out[i]->data, t->data, bytes);
+    return PI_E_OK;
+}
+
+void pi_control_unref(pi_const **c, uint32_t n)
+{
+    for (uint32_t i = 0; c && i < n; i++) {
+        pi_const_unref(c[i]);
+        c[i] = NULL;
+    }
+}
+
+/* What the file declares stands where inference finds nothing. */
+static void types_merge(pi_tensor *out, const pi_tensor *declared)
+{
+    if (out->dtype == PI_DTYPE_NONE) out->dtype = declared->dtype;
+    if (out->rank < 0) pi_tensor_set_shape(out, declared->rank, declared->dim);
+    for (int k = 0; out->rank == declared->rank && k < out->rank; k++)
+        if (out->dim[k] < 0) out->dim[k] = declared->dim[k];
+    out->data = NULL;
+}
+
+pi_status pi_control_types(const pi_graph *g, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    pi_graph *copy = NULL;
+    int depth = 0;
+    for (const pi_graph *p = g->parent; p; p = p->parent) depth++;
+    for (uint32_t i = 0; i < g->n_outputs; i++) out[i] = (pi_tensor){.rank = -1};
+    if (depth <= CONTROL_INFER_DEPTH) {
+        PI_TRY(pi_graph_clone(g, g->heap, &copy, err));
+        copy->parent = g->parent;
+        for (uint32_t i = 0; i < g->n_inputs; i++)
+            if (in[i]) {
+                copy->input[i]->t = *in[i];
+                copy->input[i]->t.data = NULL;
+            }
+        if (pi_graph_infer(copy, pi_op_fold, NULL) == PI_E_OK) /* else running the body says it better, if it ever runs */
+            for (uint32_t i = 0; i < g->n_outputs; i++) out[i] = copy->output[i]->t;
+    }
+    for (uint32_t i = 0; i < g->n_outputs; i++) types_merge(&out[i], &g->output[i]->t);
+    pi_graph_free(copy);
     return PI_E_OK;
 }
 
@@ -46,19 +95,11 @@ static pi_status read_bool(const pi_tensor *t, bool *value, pi_error *err)
     return PI_E_OK;
 }
 
-static void unref_all(pi_const **c, uint32_t n)
-{
-    for (uint32_t i = 0; c && i < n; i++) {
-        pi_const_unref(c[i]);
-        c[i] = NULL;
-    }
-}
-
 /* ---- If ---- */
 
 static pi_status if_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
-    const pi_graph *branch[2] = {graph_of(node, "then_branch"), graph_of(node, "else_branch")};
+    const pi_graph *branch[2] = {pi_control_graph(node, "then_branch"), pi_control_graph(node, "else_branch")};
     (void)in;
     for (int k = 0; k < 2; k++)
         if (branch[k]->n_outputs < node->n_out)
@@ -75,14 +116,14 @@ static pi_status if_run(const pi_call *call, pi_error *err)
     bool condition = false;
     pi_status st = PI_E_OK;
     PI_TRY(read_bool(call->in[0], &condition, err));
-    const pi_graph *g = graph_of(call->node, condition ? "then_branch" : "else_branch");
+    const pi_graph *g = pi_control_graph(call->node, condition ? "then_branch" : "else_branch");
     if (g->n_inputs != call->node->n_in - call->node->n_explicit) return pi_fail(err, PI_E_MODEL, "a branch has inputs");
     pi_const **out = pi_calloc(call->run->heap, g->n_outputs + 1u, sizeof *out, err);
     if (!out) return pi_alloc_status(err);
-    PI_TRY_DONE(run_graph(call, g, call->in + call->node->n_explicit, out, err));
-    for (uint32_t i = 0; i < call->node->n_out; i++) PI_TRY_DONE(give(call, i, &out[i]->t, err));
+    PI_TRY_DONE(pi_control_run(call, g, call->in + call->node->n_explicit, out, err));
+    for (uint32_t i = 0; i < call->node->n_out; i++) PI_TRY_DONE(pi_control_give(call, i, &out[i]->t, err));
 done:
-    unref_all(out, g->n_outputs);
+    pi_control_unref(out, g->n_outputs);
     pi_free(out);
     return st;
 }
@@ -97,7 +138,7 @@ typedef struct {
 
 static pi_status loop_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
-    const pi_graph *g = graph_of(node, "body");
+    const pi_graph *g = pi_control_graph(node, "body");
     uint32_t carried = node->n_explicit > 2 ? node->n_explicit - 2 : 0, implicit = node->n_in - node->n_explicit;
     if (g->n_inputs != 2 + carried + implicit || g->n_outputs < 1 + carried || g->n_outputs - 1 < node->n_out)
         return pi_fail(err, PI_E_MODEL, "the body has %u inputs and %u outputs, expected %u and at least %u", g->n_inputs,
@@ -131,15 +172,16 @@ static pi_status push(stack *s, pi_heap *heap, int64_t step, const pi_const *c, 
     return PI_E_OK;
 }
 
-static pi_status give_stack(const pi_call *call, uint32_t i, const stack *s, int64_t steps, const pi_value *declared, pi_error *err)
+/* type: of one step, also if there was none. */
+static pi_status give_stack(const pi_call *call, uint32_t i, const stack *s, int64_t steps, const pi_tensor *type, pi_error *err)
 {
-    const pi_tensor *type = steps ? &s->type : &declared->t;
     pi_tensor t = {.data = s->data, .dtype = type->dtype, .rank = 1 + (type->rank > 0 ? type->rank : 0)};
     if (t.rank > PI_MAX_RANK) return pi_fail(err, PI_E_LIMIT, "a scan output has too many dimensions");
     t.dim[0] = steps;
     for (int k = 1; k < t.rank; k++) t.dim[k] = pi_max_i64(type->dim[k - 1], 0);
-    if (t.dtype == PI_DTYPE_NONE) return pi_fail(err, PI_E_UNSUPPORTED, "a scan output of no steps and unknown type");
-    return give(call, i, &t, err);
+    if (t.dtype == PI_DTYPE_NONE)
+        return pi_fail(err, PI_E_UNSUPPORTED, "output %u is of no steps, and the body does not say its type", i);
+    return pi_control_give(call, i, &t, err);
 }
 
 typedef struct {
@@ -148,33 +190,46 @@ typedef struct {
     const pi_tensor **in;
     pi_const **state, **out; /* carried values that a step made; outputs of this step */
     stack *scan;
+    pi_tensor *type; /* of the body's outputs, where it does not run */
 } loop;
+
+/* An optional may become what it holds. */
+static pi_status next_state(loop *l, uint32_t i, int64_t step, pi_error *err)
+{
+    pi_dtype before = l->in[2 + i]->dtype, after = l->out[1 + i]->t.dtype;
+    if (before != after && before != PI_DTYPE_OPT && after != PI_DTYPE_OPT)
+        return pi_fail(err, PI_E_MODEL, "carried value %u is %s before step %lld and %s after it", i, pi_dtype_name(before),
+                       (long long)step, pi_dtype_name(after));
+    pi_const_unref(l->state[i]);
+    l->state[i] = l->out[1 + i];
+    l->out[1 + i] = NULL;
+    l->in[2 + i] = &l->state[i]->t;
+    return PI_E_OK;
+}
 
 static pi_status loop_steps(const pi_call *call, loop *l, int64_t limit, bool go, pi_error *err)
 {
     int64_t step = 0;
-    uint8_t flag;
+    uint8_t flag = 1;
     pi_tensor number = {.data = &step, .dtype = PI_DTYPE_I64}, condition = {.data = &flag, .dtype = PI_DTYPE_BOOL};
     l->in[0] = &number;
     l->in[1] = &condition;
     for (; go && step < limit; step++) {
-        flag = go;
-        PI_TRY(run_graph(call, l->g, l->in, l->out, err));
+        PI_TRY(pi_control_run(call, l->g, l->in, l->out, err));
         PI_TRY(read_bool(&l->out[0]->t, &go, err));
-        for (uint32_t i = 0; i < l->carried; i++) {
-            pi_const_unref(l->state[i]);
-            l->state[i] = l->out[1 + i];
-            l->out[1 + i] = NULL;
-            l->in[2 + i] = &l->state[i]->t;
-        }
-        for (uint32_t i = 0; i < l->scans; i++) PI_TRY(push(&l->scan[i], call->run->heap, step, l->out[1 + l->carried + i], err));
-        unref_all(l->out, l->g->n_outputs);
+        for (uint32_t i = 0; i < l->carried; i++) PI_TRY(next_state(l, i, step, err));
+        for (uint32_t i = 0; i < l->scans; i++)
+            if (pi_move_wants(call, l->carried + i))
+                PI_TRY(push(&l->scan[i], call->run->heap, step, l->out[1 + l->carried + i], err));
+        pi_control_unref(l->out, l->g->n_outputs);
     }
+    if (!step && l->scans) PI_TRY(pi_control_types(l->g, l->in, l->type, err));
     for (uint32_t i = 0; i < call->node->n_out; i++) {
+        uint32_t k = i - l->carried;
         if (i < l->carried)
-            PI_TRY(give(call, i, l->in[2 + i], err));
-        else
-            PI_TRY(give_stack(call, i, &l->scan[i - l->carried], step, l->g->output[1 + i], err));
+            PI_TRY(pi_control_give(call, i, l->in[2 + i], err));
+        else if (pi_move_wants(call, i))
+            PI_TRY(give_stack(call, i, &l->scan[k], step, step ? &l->scan[k].type : &l->type[1 + i], err));
     }
     return PI_E_OK;
 }
@@ -186,7 +241,7 @@ static pi_status loop_run(const pi_call *call, pi_error *err)
     pi_status st = PI_E_OK;
     int64_t limit = INT64_MAX;
     bool go = true;
-    loop l = {.g = graph_of(node, "body")};
+    loop l = {.g = pi_control_graph(node, "body")};
     if (trips) PI_TRY(pi_move_scalar(trips, "M", &limit, err));
     if (start) PI_TRY(read_bool(start, &go, err));
     l.carried = node->n_explicit > 2 ? node->n_explicit - 2 : 0;
@@ -195,7 +250,8 @@ static pi_status loop_run(const pi_call *call, pi_error *err)
     l.state = l.in ? pi_calloc(call->run->heap, l.carried + 1u, sizeof *l.state, err) : NULL;
     l.out = l.state ? pi_calloc(call->run->heap, l.g->n_outputs + 1u, sizeof *l.out, err) : NULL;
     l.scan = l.out ? pi_calloc(call->run->heap, l.scans + 1u, sizeof *l.scan, err) : NULL;
-    if (!l.scan) {
+    l.type = l.scan ? pi_calloc(call->run->heap, l.g->n_outputs, sizeof *l.type, err) : NULL;
+    if (!l.type) {
         st = pi_alloc_status(err);
         goto done;
     }
@@ -203,9 +259,10 @@ static pi_status loop_run(const pi_call *call, pi_error *err)
     for (uint32_t i = node->n_explicit; i < node->n_in; i++) l.in[2 + l.carried + i - node->n_explicit] = call->in[i];
     st = loop_steps(call, &l, limit, go, err);
 done:
-    unref_all(l.state, l.carried);
-    unref_all(l.out, l.g->n_outputs);
+    pi_control_unref(l.state, l.carried);
+    pi_control_unref(l.out, l.g->n_outputs);
     for (uint32_t i = 0; l.scan && i < l.scans; i++) pi_free(l.scan[i].data);
+    pi_free(l.type);
     pi_free(l.scan);
     pi_free(l.out);
     pi_free(l.state);
