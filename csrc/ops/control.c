@@ -179,6 +179,7 @@ static pi_status give_stack(const pi_call *call, uint32_t i, const stack *s, int
     if (t.rank > PI_MAX_RANK) return pi_fail(err, PI_E_LIMIT, "a scan output has too many dimensions");
     t.dim[0] = steps;
     for (int k = 1; k < t.rank; k++) t.dim[k] = pi_max_i64(type->dim[k - 1], 0);
+    if (pi_dtype_is_seq(t.dtype)) return pi_fail(err, PI_E_MODEL, "a scan output is no tensor");
     if (t.dtype == PI_DTYPE_NONE)
         return pi_fail(err, PI_E_UNSUPPORTED, "output %u is of no steps, and the body does not say its type", i);
     return pi_control_give(call, i, &t, err);

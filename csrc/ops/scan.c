@@ -203,6 +203,7 @@ static pi_status place_output(scan_run_state *r, uint32_t i, bool clear, pi_erro
     PI_TRY(result_of(s, call->node, i, &r->type[i], &want, err));
     if (want.rank < 0 || want.dtype == PI_DTYPE_NONE)
         return pi_fail(err, PI_E_UNSUPPORTED, "output %u is of no steps, and the body does not say its shape", i);
+    if (pi_dtype_is_seq(want.dtype)) return pi_fail(err, PI_E_MODEL, "output %u of the body is no tensor", i);
     PI_TRY(pi_control_place(call, i, &want, err));
     PI_TRY(pi_tensor_bytes(&want, &bytes, err));
     if (clear && bytes) memset(call->out[i]->data, 0, bytes);

@@ -28,7 +28,6 @@ WITHOUT = {
 NO_SENSE = {("Col2Im", "string"): "a sum of strings"}
 # In work: to be taken out when their rows are there.
 SOON = {
-    ("", "Scan"),
     ("", "LinearAttention"),
     ("", "CausalConvWithState"),
     ("ai.onnx.preview", "FlexAttention"),
