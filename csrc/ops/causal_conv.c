@@ -113,11 +113,11 @@ static pi_status causal_run(const pi_call *call, pi_error *err)
 }
 
 static const pi_impl causal_impls[] = {{"ref", NULL, causal_prepare, causal_run, 0}, {0}};
-static const pi_attr_def causal_attrs[] = {{.name = "activation", .kind = PI_ATTR_STRING, .s = "none"}, {0}};
+static const pi_attr_def causal_attrs[] = {{"activation", PI_ATTR_STRING, false, 0, 0, "none"}, {0}};
 static const pi_op rows[] = {
     {.name = "CausalConvWithState", .since = 27,
      .signature = "input:T weight:T bias?:T past_state?:T -> output:T present_state?:T",
-     .T = PI_DTYPE_BIT(F32) | PI_DTYPE_BIT(F16) | PI_DTYPE_BIT(BF16), .attrs = causal_attrs, .infer = causal_infer,
+     .T = PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16), .attrs = causal_attrs, .infer = causal_infer,
      .impls = causal_impls},
 };
 const pi_op_family pi_ops_causal_conv = {rows, PI_COUNT(rows)};

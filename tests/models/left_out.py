@@ -26,7 +26,6 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     ),
     "gradients are not computed": ("test_gradient_of_add", "test_gradient_of_add_and_mul"),
     # ---- not yet ----
-    "operator CausalConvWithState": ("test_causal_conv_with_state_*[!d]",),
     "operator FlexAttention": (
         "test_flexattention",
         "test_flexattention_*[!6]",
