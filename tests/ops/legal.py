@@ -200,6 +200,15 @@ def conv(d: Draw, row: Row) -> Node:
     return Node([x, w, b], attrs | {"group": group}, terms=int(w[0].size) + inner)
 
 
+def causal_conv(d: Draw, row: Row) -> Node:
+    kind, taps = d.type(row), d.of([1, 2, 4, 9])
+    x = d.array(kind, [d.of([1, 2]), d.of([1, 3, 8]), d.of([0, 1, 7, 33])], special=False)
+    w = d.array(kind, [x.shape[1], 1, taps], special=False)
+    b = d.array(kind, [x.shape[1]], special=False) if d.flag() else None
+    past = d.array(kind, [*x.shape[:2], taps - 1], special=False) if d.flag() else None
+    return Node([x, w, b, past], {"activation": d.of(["none", "silu"])}, outputs=2, terms=taps)
+
+
 def pool(d: Draw, row: Row) -> Node:
     x = images(d, d.of([1, 2, 7, 8, 9, 17]), d.type(row))
     attrs = window(d, x.ndim - 2, list(x.shape[2:]))
@@ -393,6 +402,7 @@ MAKERS: dict[str, Maker] = {
     "MatMul": matmul,
     "Gemm": gemm,
     **dict.fromkeys(["Conv", "ConvTranspose"], conv),
+    "CausalConvWithState": causal_conv,
     **dict.fromkeys(["MaxPool", "AveragePool", "LpPool"], pool),
     **dict.fromkeys(["GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"], global_pool),
     "Transpose": transpose,
