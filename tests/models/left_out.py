@@ -26,11 +26,6 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     ),
     "gradients are not computed": ("test_gradient_of_add", "test_gradient_of_add_and_mul"),
     # ---- not yet ----
-    "operator FlexAttention": (
-        "test_flexattention",
-        "test_flexattention_*[!6]",
-        "test_flexattention_fp16",
-    ),
     "operator LinearAttention": (
         "test_linear_attention_decode_step",
         "test_linear_attention_delta",

@@ -29,7 +29,6 @@ NO_SENSE = {("Col2Im", "string"): "a sum of strings"}
 # In work: to be taken out when their rows are there.
 SOON = {
     ("", "LinearAttention"),
-    ("ai.onnx.preview", "FlexAttention"),
 }
 
 NAMES = {
