@@ -116,7 +116,7 @@ static const pi_impl causal_impls[] = {{"ref", NULL, causal_prepare, causal_run,
 static const pi_attr_def causal_attrs[] = {{"activation", PI_ATTR_STRING, false, 0, 0, "none"}, {0}};
 static const pi_op rows[] = {
     {.name = "CausalConvWithState", .since = 27,
-     .signature = "input:T weight:T bias?:T past_state?:T -> output:T present_state?:T",
+     .signature = "input:T weight:T bias?:T past_state?:T -> output:T present_state:T",
      .T = PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16), .attrs = causal_attrs, .infer = causal_infer,
      .impls = causal_impls},
 };

@@ -25,21 +25,4 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
         "test_image_decoder_decode_*",
     ),
     "gradients are not computed": ("test_gradient_of_add", "test_gradient_of_add_and_mul"),
-    # ---- not yet ----
-    "operator LinearAttention": (
-        "test_linear_attention_decode_step",
-        "test_linear_attention_delta",
-        "test_linear_attention_explicit_scale",
-        "test_linear_attention_fp16",
-        "test_linear_attention_gated",
-        "test_linear_attention_gated_delta_beta_scalar",
-        "test_linear_attention_gated_delta",
-        "test_linear_attention_gated_delta_gqa",
-        "test_linear_attention_gated_delta_mqa",
-        "test_linear_attention_gated_per_head_decay",
-        "test_linear_attention_linear",
-        "test_linear_attention_linear_t1_no_past",
-        "test_linear_attention_no_past_explicit_zeros",
-        "test_linear_attention_prefill_with_past",
-    ),
 }

@@ -209,6 +209,24 @@ def causal_conv(d: Draw, row: Row) -> Node:
     return Node([x, w, b, past], {"activation": d.of(["none", "silu"])}, outputs=2, terms=taps)
 
 
+def linear_attention(d: Draw, row: Row) -> Node:
+    kind, rule = d.type(row), d.of(["linear", "gated", "delta", "gated_delta"])
+    batch, steps, kv, group = d.of([1, 2]), d.of([0, 1, 9]), d.of([1, 2, 3]), d.of([1, 2])
+    d_k, d_v = d.of([1, 3, 16]), d.of([0, 1, 31, 33, 64])
+
+    def packed(width: int, low: float, high: float) -> Any:
+        return d.array(kind, [batch, steps, width], special=False, low=low, high=high)
+
+    q, v = packed(kv * group * d_k, -2, 2), packed(kv * d_v, -2, 2)
+    k = packed(kv * d_k, -0.25, 0.25)  # no longer than 1: the state stays small
+    decay = packed(d.of([kv, kv * d_k]), -2, 0) if "gated" in rule else None
+    beta = packed(d.of([kv, 1]), 0, 1) if "delta" in rule else None
+    past = d.array(d.type(row), [batch, kv, d_k, d_v], special=False) if d.flag() else None
+    attrs = {"q_num_heads": kv * group, "kv_num_heads": kv, "update_rule": rule}
+    attrs |= {"scale": 0.5} if d.flag() else {}
+    return Node([q, k, v, past, decay, beta], attrs, outputs=2, terms=d_k * (steps + 1))
+
+
 def pool(d: Draw, row: Row) -> Node:
     x = images(d, d.of([1, 2, 7, 8, 9, 17]), d.type(row))
     attrs = window(d, x.ndim - 2, list(x.shape[2:]))
@@ -403,6 +421,7 @@ MAKERS: dict[str, Maker] = {
     "Gemm": gemm,
     **dict.fromkeys(["Conv", "ConvTranspose"], conv),
     "CausalConvWithState": causal_conv,
+    "LinearAttention": linear_attention,
     **dict.fromkeys(["MaxPool", "AveragePool", "LpPool"], pool),
     **dict.fromkeys(["GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"], global_pool),
     "Transpose": transpose,
@@ -434,7 +453,7 @@ LEFT_OUT: dict[str, str] = {
         ).split(),
         SEQUENCES,
     ),
-    **dict.fromkeys("If Loop SequenceMap".split(), CONTROL),
+    **dict.fromkeys("If Loop Scan SequenceMap".split(), CONTROL),
     **dict.fromkeys(
         "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Dropout".split(),
         RANDOM,
