@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LSTM, GRU, RNN: a piece of work is one sequence of the batch in one direction, from its first step to its last, in double.
- * Gates stand in W, R and B as ONNX orders them: i o f c; z r h; or one. */
+/* LSTM, GRU, RNN: a piece of work is one sequence of the batch in one direction, from its first step to its last, in
+ * double. Gates stand in W, R and B as ONNX orders them: i o f c; z r h; or one. */
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -8,80 +8,72 @@
 #include "ops/element.h"
 #include "ops/move.h"
 #include "ops/ops.h"
-
-enum { X, W, R, B, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLES };
-enum { MOST_FUNCTIONS = 6 };
-
-typedef enum { AFFINE, RELU, LEAKY, THRESHOLD, TANH, SCALED_TANH, SIGMOID, HARD_SIGMOID, ELU, SOFTSIGN, SOFTPLUS } function;
-typedef struct {
-    function kind;
-    double alpha, beta;
-} activation;
+#include "ops/rnn.h"
 
 static const struct {
     const char *name;
     int n; /* parameters */
     double alpha, beta;
 } functions[] = {
-    [AFFINE] = {"Affine", 2, 1, 0},
-    [RELU] = {"Relu", 0, 0, 0},
-    [LEAKY] = {"LeakyRelu", 1, 0.01, 0},
-    [THRESHOLD] = {"ThresholdedRelu", 1, 1, 0},
-    [TANH] = {"Tanh", 0, 0, 0},
-    [SCALED_TANH] = {"ScaledTanh", 2, 1, 1},
-    [SIGMOID] = {"Sigmoid", 0, 0, 0},
-    [HARD_SIGMOID] = {"HardSigmoid", 2, 0.2, 0.5},
-    [ELU] = {"Elu", 1, 1, 0},
-    [SOFTSIGN] = {"Softsign", 0, 0, 0},
-    [SOFTPLUS] = {"Softplus", 0, 0, 0},
+    [PI_RNN_AFFINE] = {"Affine", 2, 1, 0},
+    [PI_RNN_RELU] = {"Relu", 0, 0, 0},
+    [PI_RNN_LEAKY] = {"LeakyRelu", 1, 0.01, 0},
+    [PI_RNN_THRESHOLD] = {"ThresholdedRelu", 1, 1, 0},
+    [PI_RNN_TANH] = {"Tanh", 0, 0, 0},
+    [PI_RNN_SCALED_TANH] = {"ScaledTanh", 2, 1, 1},
+    [PI_RNN_SIGMOID] = {"Sigmoid", 0, 0, 0},
+    [PI_RNN_HARD_SIGMOID] = {"HardSigmoid", 2, 0.2, 0.5},
+    [PI_RNN_ELU] = {"Elu", 1, 1, 0},
+    [PI_RNN_SOFTSIGN] = {"Softsign", 0, 0, 0},
+    [PI_RNN_SOFTPLUS] = {"Softplus", 0, 0, 0},
 };
 
-typedef struct {
-    char kind; /* 'L', 'G', 'R' */
-    int64_t steps, batch, input, hidden, gates;
-    int directions;
-    bool backward, batch_first, linear_before_reset, input_forget;
-    double clip;
-    activation f[MOST_FUNCTIONS]; /* those of the second direction after those of the first */
-    int n_functions;              /* of a direction */
-} rnn;
-
-static double apply(const activation *a, double x)
+static double apply(const pi_rnn_activation *a, double x)
 {
     switch (a->kind) {
-    case AFFINE: return a->alpha * x + a->beta;
-    case RELU: return x < 0 ? 0 : x;
-    case LEAKY: return x < 0 ? a->alpha * x : x;
-    case THRESHOLD: return x > a->alpha ? x : 0;
-    case TANH: return tanh(x);
-    case SCALED_TANH: return a->alpha * tanh(a->beta * x);
-    case SIGMOID: return 1 / (1 + exp(-x));
-    case HARD_SIGMOID: return fmax(0, fmin(1, a->alpha * x + a->beta));
-    case ELU: return x < 0 ? a->alpha * expm1(x) : x;
-    case SOFTSIGN: return x / (1 + fabs(x));
-    default: return x > 30 ? x : log1p(exp(x));
+        case PI_RNN_AFFINE:
+            return a->alpha * x + a->beta;
+        case PI_RNN_RELU:
+            return x < 0 ? 0 : x;
+        case PI_RNN_LEAKY:
+            return x < 0 ? a->alpha * x : x;
+        case PI_RNN_THRESHOLD:
+            return x > a->alpha ? x : 0;
+        case PI_RNN_TANH:
+            return tanh(x);
+        case PI_RNN_SCALED_TANH:
+            return a->alpha * tanh(a->beta * x);
+        case PI_RNN_SIGMOID:
+            return 1 / (1 + exp(-x));
+        case PI_RNN_HARD_SIGMOID:
+            return fmax(0, fmin(1, a->alpha * x + a->beta));
+        case PI_RNN_ELU:
+            return x < 0 ? a->alpha * expm1(x) : x;
+        case PI_RNN_SOFTSIGN:
+            return x / (1 + fabs(x));
+        default:
+            return x > 30 ? x : log1p(exp(x));
     }
 }
 
 /* ---- shapes and options ---- */
 
-static pi_status functions_init(rnn *s, const pi_node *node, pi_error *err)
+static pi_status functions_init(pi_rnn *s, const pi_node *node, pi_error *err)
 {
     const pi_attr *names = pi_attr_find(node, "activations");
     uint32_t n_alpha, n_beta, at = 0, bt = 0, want = (uint32_t)(s->n_functions * s->directions);
     const float *alpha = pi_attr_floats(node, "activation_alpha", &n_alpha);
     const float *beta = pi_attr_floats(node, "activation_beta", &n_beta);
-    if (names && names->n != want)
-        return pi_fail(err, PI_E_MODEL, "%u activations, expected %u", names->n, want);
+    if (names && names->n != want) return pi_fail(err, PI_E_MODEL, "%u activations, expected %u", names->n, want);
     for (uint32_t i = 0; i < want; i++) {
         int first = (int)i % s->n_functions == 0;
-        size_t k = s->kind == 'R' || !first ? TANH : SIGMOID;
+        size_t k = s->kind == 'R' || !first ? PI_RNN_TANH : PI_RNN_SIGMOID;
         if (names)
             for (k = 0; k < PI_COUNT(functions); k++)
                 if (strcasecmp(functions[k].name, names->strings[i].bytes) == 0) break;
         if (k == PI_COUNT(functions))
             return pi_fail(err, PI_E_MODEL, "activation '%.40s' is not known", names->strings[i].bytes);
-        s->f[i] = (activation){(function)k, functions[k].alpha, functions[k].beta};
+        s->f[i] = (pi_rnn_activation){(pi_rnn_function)k, functions[k].alpha, functions[k].beta};
         if (functions[k].n > 0 && at < n_alpha) s->f[i].alpha = (double)alpha[at++];
         if (functions[k].n > 1 && bt < n_beta) s->f[i].beta = (double)beta[bt++];
     }
@@ -98,7 +90,7 @@ static pi_status expect(const pi_tensor *t, const char *name, int rank, const in
                    pi_tensor_text(&w, want, sizeof want));
 }
 
-static pi_status rnn_init(rnn *s, const pi_node *node, const pi_tensor *const *in, pi_error *err)
+pi_status pi_rnn_init(pi_rnn *s, const pi_node *node, const pi_tensor *const *in, pi_error *err)
 {
     char tx[160], tr[160];
     const char *direction = pi_attr_string(node, "direction");
@@ -115,30 +107,31 @@ static pi_status rnn_init(rnn *s, const pi_node *node, const pi_tensor *const *i
     s->clip = clip ? (double)clip->f : INFINITY;
     s->input_forget = s->kind == 'L' && pi_attr_int(node, "input_forget") != 0;
     s->linear_before_reset = s->kind == 'G' && node->op->since >= 3 && pi_attr_int(node, "linear_before_reset") != 0;
-    if (in[X]->rank != 3 || in[R]->rank != 3 || (hidden && hidden->i != in[R]->dim[2]))
-        return pi_fail(err, PI_E_MODEL, "X is %s and R is %s, expected [steps, batch, input] and [directions, gates, hidden_size]",
-                       pi_tensor_text(in[X], tx, sizeof tx), pi_tensor_text(in[R], tr, sizeof tr));
-    s->steps = in[X]->dim[s->batch_first];
-    s->batch = in[X]->dim[!s->batch_first];
-    s->input = in[X]->dim[2];
-    s->hidden = in[R]->dim[2];
+    if (in[PI_RNN_X]->rank != 3 || in[PI_RNN_R]->rank != 3 || (hidden && hidden->i != in[PI_RNN_R]->dim[2]))
+        return pi_fail(err, PI_E_MODEL,
+                       "X is %s and R is %s, expected [steps, batch, input] and [directions, gates, hidden_size]",
+                       pi_tensor_text(in[PI_RNN_X], tx, sizeof tx), pi_tensor_text(in[PI_RNN_R], tr, sizeof tr));
+    s->steps = in[PI_RNN_X]->dim[s->batch_first];
+    s->batch = in[PI_RNN_X]->dim[!s->batch_first];
+    s->input = in[PI_RNN_X]->dim[2];
+    s->hidden = in[PI_RNN_R]->dim[2];
     if (s->hidden > INT32_MAX || s->input > INT32_MAX) return pi_fail(err, PI_E_LIMIT, "the state is too large");
     int64_t d = s->directions, g = s->gates * s->hidden;
     int64_t state[3] = {s->batch_first ? s->batch : d, s->batch_first ? d : s->batch, s->hidden};
-    PI_TRY(expect(in[W], "W", 3, (int64_t[]){d, g, s->input}, err));
-    PI_TRY(expect(in[R], "R", 3, (int64_t[]){d, g, s->hidden}, err));
-    PI_TRY(expect(pi_move_in(node, in, B), "B", 2, (int64_t[]){d, 2 * g}, err));
-    PI_TRY(expect(pi_move_in(node, in, LENGTHS), "sequence_lens", 1, &s->batch, err));
-    PI_TRY(expect(pi_move_in(node, in, INITIAL_H), "initial_h", 3, state, err));
-    PI_TRY(expect(pi_move_in(node, in, INITIAL_C), "initial_c", 3, state, err));
-    PI_TRY(expect(pi_move_in(node, in, PEEPHOLES), "P", 2, (int64_t[]){d, 3 * s->hidden}, err));
+    PI_TRY(expect(in[PI_RNN_W], "W", 3, (int64_t[]){d, g, s->input}, err));
+    PI_TRY(expect(in[PI_RNN_R], "R", 3, (int64_t[]){d, g, s->hidden}, err));
+    PI_TRY(expect(pi_move_in(node, in, PI_RNN_B), "B", 2, (int64_t[]){d, 2 * g}, err));
+    PI_TRY(expect(pi_move_in(node, in, PI_RNN_LENGTHS), "sequence_lens", 1, &s->batch, err));
+    PI_TRY(expect(pi_move_in(node, in, PI_RNN_INITIAL_H), "initial_h", 3, state, err));
+    PI_TRY(expect(pi_move_in(node, in, PI_RNN_INITIAL_C), "initial_c", 3, state, err));
+    PI_TRY(expect(pi_move_in(node, in, PI_RNN_PEEPHOLES), "P", 2, (int64_t[]){d, 3 * s->hidden}, err));
     return functions_init(s, node, err);
 }
 
 static pi_status rnn_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
-    rnn s;
-    PI_TRY(rnn_init(&s, node, in, err));
+    pi_rnn s;
+    PI_TRY(pi_rnn_init(&s, node, in, err));
     int64_t d = s.directions;
     for (uint32_t i = 0; i < node->n_out; i++) {
         if (i == 0 && s.batch_first)
@@ -155,13 +148,14 @@ static pi_status rnn_infer(const pi_node *node, const pi_tensor *const *in, pi_t
 
 static pi_status rnn_prepare(pi_prep *prep, pi_error *err)
 {
-    rnn *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    pi_rnn *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
-    PI_TRY(rnn_init(s, prep->node, prep->in, err));
+    PI_TRY(pi_rnn_init(s, prep->node, prep->in, err));
     if (!pi_mul((size_t)(s->input + 8 * s->hidden), (size_t)s->directions * sizeof(double), &prep->scratch) ||
         !pi_mul(prep->scratch, (size_t)s->batch, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the state is too large");
-    prep->flops = 2.0 * (double)(s->steps * s->batch) * (double)(s->directions * s->gates * s->hidden) * (double)(s->input + s->hidden);
+    prep->flops = 2.0 * (double)(s->steps * s->batch) * (double)(s->directions * s->gates * s->hidden) *
+                  (double)(s->input + s->hidden);
     return PI_E_OK;
 }
 
@@ -182,25 +176,25 @@ static double dot(const pi_tensor *w, int64_t at, const double *x, int64_t n)
     return total;
 }
 
-static double bias(const rnn *s, const pi_call *call, int d, bool recurrent, int64_t g)
+static double bias(const pi_rnn *s, const pi_call *call, int d, bool recurrent, int64_t g)
 {
-    const pi_tensor *b = pi_move_in(call->node, call->in, B);
+    const pi_tensor *b = pi_move_in(call->node, call->in, PI_RNN_B);
     int64_t n = s->gates * s->hidden;
     return b ? pi_element_get(b->dtype, b->data, (2 * d + recurrent) * n + g) : 0;
 }
 
-static double recurrent(const rnn *s, const pi_call *call, int d, int64_t g, const double *h)
+static double recurrent(const pi_rnn *s, const pi_call *call, int d, int64_t g, const double *h)
 {
-    return dot(call->in[R], (d * s->gates * s->hidden + g) * s->hidden, h, s->hidden);
+    return dot(call->in[PI_RNN_R], (d * s->gates * s->hidden + g) * s->hidden, h, s->hidden);
 }
 
-static double limit(const rnn *s, double x) { return x > s->clip ? s->clip : x < -s->clip ? -s->clip : x; }
+static double limit(const pi_rnn *s, double x) { return x > s->clip ? s->clip : x < -s->clip ? -s->clip : x; }
 
 /* g: the input's part of the gates with its bias. h and c are replaced. */
-static void lstm_step(const rnn *s, const pi_call *call, int d, double *g, double *h, double *c)
+static void lstm_step(const pi_rnn *s, const pi_call *call, int d, double *g, double *h, double *c)
 {
-    const pi_tensor *p = pi_move_in(call->node, call->in, PEEPHOLES);
-    const activation *f = s->f + d * s->n_functions;
+    const pi_tensor *p = pi_move_in(call->node, call->in, PI_RNN_PEEPHOLES);
+    const pi_rnn_activation *f = s->f + d * s->n_functions;
     int64_t n = s->hidden;
     for (int64_t k = 0; k < 4 * n; k++) g[k] += recurrent(s, call, d, k, h) + bias(s, call, d, true, k);
     for (int64_t k = 0; k < n; k++) {
@@ -213,22 +207,23 @@ static void lstm_step(const rnn *s, const pi_call *call, int d, double *g, doubl
     }
 }
 
-static void gru_step(const rnn *s, const pi_call *call, int d, double *g, double *h, double *reset)
+static void gru_step(const pi_rnn *s, const pi_call *call, int d, double *g, double *h, double *reset)
 {
-    const activation *f = s->f + d * s->n_functions;
+    const pi_rnn_activation *f = s->f + d * s->n_functions;
     int64_t n = s->hidden;
     for (int64_t k = 0; k < 2 * n; k++)
         g[k] = apply(&f[0], limit(s, g[k] + recurrent(s, call, d, k, h) + bias(s, call, d, true, k)));
     for (int64_t k = 0; k < n; k++) reset[k] = g[n + k] * h[k];
     for (int64_t k = 2 * n; k < 3 * n; k++) {
         double b = bias(s, call, d, true, k);
-        g[k] += s->linear_before_reset ? g[k - n] * (recurrent(s, call, d, k, h) + b) : recurrent(s, call, d, k, reset) + b;
+        g[k] +=
+            s->linear_before_reset ? g[k - n] * (recurrent(s, call, d, k, h) + b) : recurrent(s, call, d, k, reset) + b;
         g[k] = apply(&f[1], limit(s, g[k]));
     }
     for (int64_t k = 0; k < n; k++) h[k] = (1 - g[k]) * g[2 * n + k] + g[k] * h[k];
 }
 
-static void rnn_step(const rnn *s, const pi_call *call, int d, double *g, double *h)
+static void rnn_step(const pi_rnn *s, const pi_call *call, int d, double *g, double *h)
 {
     for (int64_t k = 0; k < s->hidden; k++) g[k] += recurrent(s, call, d, k, h) + bias(s, call, d, true, k);
     for (int64_t k = 0; k < s->hidden; k++) h[k] = apply(&s->f[d * s->n_functions], limit(s, g[k]));
@@ -239,12 +234,14 @@ static void store(const pi_tensor *t, int64_t at, const double *v, int64_t n)
     for (int64_t i = 0; i < n; i++) pi_element_put(t->dtype, t->data, at + i, v ? v[i] : 0);
 }
 
-static void sequence(const rnn *s, const pi_call *call, int d, int64_t b, double *x)
+static void sequence(const pi_rnn *s, const pi_call *call, int d, int64_t b, double *x)
 {
-    const pi_tensor *in = call->in[X], *lengths = pi_move_in(call->node, call->in, LENGTHS);
-    const pi_tensor *h0 = pi_move_in(call->node, call->in, INITIAL_H), *c0 = pi_move_in(call->node, call->in, INITIAL_C);
+    const pi_tensor *in = call->in[PI_RNN_X], *lengths = pi_move_in(call->node, call->in, PI_RNN_LENGTHS);
+    const pi_tensor *h0 = pi_move_in(call->node, call->in, PI_RNN_INITIAL_H),
+                    *c0 = pi_move_in(call->node, call->in, PI_RNN_INITIAL_C);
     double *h = x + s->input, *c = h + s->hidden, *reset = c + s->hidden, *g = reset + s->hidden;
-    int64_t length = lengths ? pi_max_i64(0, pi_min_i64(pi_tensor_int(lengths, b), s->steps)) : s->steps, rows = s->gates * s->hidden;
+    int64_t length = lengths ? pi_max_i64(0, pi_min_i64(pi_tensor_int(lengths, b), s->steps)) : s->steps,
+            rows = s->gates * s->hidden;
     int64_t state = (s->batch_first ? b * s->directions + d : d * s->batch + b) * s->hidden;
     for (int64_t k = 0; k < s->hidden; k++) {
         h[k] = h0 ? pi_element_get(h0->dtype, h0->data, state + k) : 0;
@@ -252,12 +249,13 @@ static void sequence(const rnn *s, const pi_call *call, int d, int64_t b, double
     }
     for (int64_t i = 0; i < s->steps && !pi_cancelled(call); i++) {
         int64_t t = i < length && (s->backward || d) ? length - 1 - i : i;
-        int64_t y = (s->batch_first ? (b * s->steps + t) * s->directions + d : (t * s->directions + d) * s->batch + b) * s->hidden;
+        int64_t y = (s->batch_first ? (b * s->steps + t) * s->directions + d : (t * s->directions + d) * s->batch + b) *
+                    s->hidden;
         if (i < length) {
             int64_t at = (s->batch_first ? b * s->steps + t : t * s->batch + b) * s->input;
             for (int64_t k = 0; k < s->input; k++) x[k] = pi_element_get(in->dtype, in->data, at + k);
             for (int64_t k = 0; k < rows; k++)
-                g[k] = dot(call->in[W], (d * rows + k) * s->input, x, s->input) + bias(s, call, d, false, k);
+                g[k] = dot(call->in[PI_RNN_W], (d * rows + k) * s->input, x, s->input) + bias(s, call, d, false, k);
             if (s->kind == 'L')
                 lstm_step(s, call, d, g, h, c);
             else if (s->kind == 'G')
@@ -275,14 +273,14 @@ static void rnn_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const pi_call *call = arg;
-    const rnn *s = call->state;
+    const pi_rnn *s = call->state;
     for (int64_t u = begin; u < end; u++)
         sequence(s, call, (int)(u / s->batch), u % s->batch, (double *)call->scratch + u * (s->input + 8 * s->hidden));
 }
 
 static pi_status rnn_run(const pi_call *call, pi_error *err)
 {
-    const rnn *s = call->state;
+    const pi_rnn *s = call->state;
     pi_call copy = *call;
     pi_parallel(call->run->threads, s->directions * s->batch, 1, rnn_chunk, &copy);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
@@ -290,20 +288,29 @@ static pi_status rnn_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl rnn_impls[] = {{"ref", NULL, rnn_prepare, rnn_run, 0}, {0}};
+static const pi_impl rnn_impls[] = {
+    {"fast", pi_rnn_fast_refuse, pi_rnn_fast_prepare, pi_rnn_fast_run, 0}, {"ref", NULL, rnn_prepare, rnn_run, 0}, {0}};
 #define COMMON                                                                                                       \
     {.name = "activations", .kind = PI_ATTR_STRINGS}, {.name = "activation_alpha", .kind = PI_ATTR_FLOATS},          \
         {.name = "activation_beta", .kind = PI_ATTR_FLOATS}, {.name = "clip", .kind = PI_ATTR_FLOAT},                \
         {.name = "direction", .kind = PI_ATTR_STRING, .s = "forward"}, {.name = "hidden_size", .kind = PI_ATTR_INT}, \
-        {.name = "output_sequence", .kind = PI_ATTR_INT}, {.name = "layout", .kind = PI_ATTR_INT}
+        {.name = "output_sequence", .kind = PI_ATTR_INT},                                                            \
+    {                                                                                                                \
+        .name = "layout", .kind = PI_ATTR_INT                                                                        \
+    }
 static const pi_attr_def rnn_attrs[] = {COMMON, {0}};
 static const pi_attr_def gru_attrs[] = {COMMON, {.name = "linear_before_reset", .kind = PI_ATTR_INT}, {0}};
 static const pi_attr_def lstm_attrs[] = {COMMON, {.name = "input_forget", .kind = PI_ATTR_INT}, {0}};
 
 #define INPUTS "X:T W:T R:T B?:T sequence_lens?:i32 initial_h?:T"
-#define RECURRENT(op_name, version, attributes, more_in, more_out, y_h)                                             \
-    {.name = op_name, .since = version, .signature = INPUTS more_in " -> Y?:T " y_h more_out, .T = PI_FLOATS, \
-     .attrs = attributes, .infer = rnn_infer, .impls = rnn_impls}
+#define RECURRENT(op_name, version, attributes, more_in, more_out, y_h) \
+    {.name = op_name,                                                   \
+     .since = version,                                                  \
+     .signature = INPUTS more_in " -> Y?:T " y_h more_out,              \
+     .T = PI_FLOATS,                                                    \
+     .attrs = attributes,                                               \
+     .infer = rnn_infer,                                                \
+     .impls = rnn_impls}
 static const pi_op rows[] = {
     RECURRENT("LSTM", 1, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T", "Y_h?:T"),
     RECURRENT("LSTM", 14, lstm_attrs, " initial_c?:T P?:T", " Y_c?:T", "Y_h?:T"),
