@@ -96,10 +96,19 @@ def clip(d: Draw, row: Row) -> Node:
 
 def prelu(d: Draw, row: Row) -> Node:
     kind, shape = d.type(row), d.dims(1)
-    return Node(
-        [d.array(kind, shape), d.array(kind, d.part(shape) if row.since > 6 else [1])],
-        oracle=row.since > 6,
-    )
+    slope = d.array(kind, d.part(shape) if row.since > 6 else [1])
+    finite = bool(
+        np.isfinite(slope.astype(np.float64)).all()
+    )  # the evaluator multiplies a zero by it too
+    return Node([d.array(kind, shape), slope], oracle=row.since > 6 and finite)
+
+
+def shrink(d: Draw, row: Row) -> Node:
+    node = unary(bias=(-1, 1), lambd=(0, 1))(d, row)
+    node.oracle = (
+        node.inputs[0] is not None and node.inputs[0].dtype.kind not in "iu"
+    )  # past the ends it wraps, we stop
+    return node
 
 
 def reduction(d: Draw, row: Row) -> Node:
@@ -397,7 +406,7 @@ MAKERS: dict[str, Maker] = {
     "Celu": unary(alpha=(0.5, 2)),
     "ThresholdedRelu": unary(alpha=(-1, 1)),
     "Swish": unary(alpha=(-1, 2)),
-    "Shrink": unary(bias=(-1, 1), lambd=(0, 1)),
+    "Shrink": shrink,
     **dict.fromkeys(
         "Add Sub Mul And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual".split(), binary
     ),
