@@ -120,7 +120,7 @@ def test_against_text(
 
 @pytest.mark.parametrize("group", [1, 2])
 def test_without_offsets_it_is_a_convolution(group: int) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
     x, w, b = noise((2, 16, 20, 23)), noise((40, 16 // group, 3, 3), 1), noise((40,), 2)
     x, w, b = x.astype(np.float32), w.astype(np.float32), b.astype(np.float32)
     expected = torch.nn.functional.conv2d(

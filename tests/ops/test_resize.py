@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.one_node import check
 
-torch = pytest.importorskip("torch")
 interpolate = torch.nn.functional.interpolate
 
 SIDE = st.integers(1, 40)
