@@ -37,7 +37,8 @@ class Row:
     name: str
     since: int
     signature: str
-    types: list[str]  # of T, those that NumPy has
+    types: list[str]  # of T, those in TYPES
+    domain: str = ""
 
 
 @dataclass
@@ -47,6 +48,12 @@ class Node:
     outputs: int = 1
     terms: int = 1  # summed for one element of the output
     oracle: bool = True  # the ONNX reference evaluator is right about it
+    excuse: str = ""  # why the evaluator may be wrong about it
+    # Judges in the evaluator's place, where that is wrong or slow: the outputs for these inputs.
+    truth: Callable[[list[Array | None]], list[Array]] | None = None
+
+
+Maker = Callable[["Draw", Row], Node]
 
 
 class Draw:

@@ -37,6 +37,7 @@ def model_of(
     opset: int = 23,
     outputs: int = 1,
     constant: Sequence[int] = (),
+    domain: str = "",
     **attrs: Any,
 ) -> bytes:
     """A model of one node; inputs whose place is in `constant` are initializers."""
@@ -52,10 +53,12 @@ def model_of(
                 helper.make_tensor_value_info(names[i], dtype_of(np.asarray(x)), np.shape(x))
             )
     results = [onnx.ValueInfoProto(name=f"y{i}") for i in range(outputs)]
-    node = helper.make_node(op, names, [r.name for r in results], name="node", **attrs)
+    node = helper.make_node(
+        op, names, [r.name for r in results], name="node", domain=domain, **attrs
+    )
     graph = helper.make_graph([node], "one", ports, results, initializers)
     return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10
+        graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=10
     ).SerializeToString()
 
 
