@@ -6,6 +6,7 @@
 
 #include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include "base/size.h"
 
 /* The thread sanitizer does not see what libgomp's threads wait for: tell it. */
@@ -118,6 +119,74 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
     work.stride = threads <= LINES ? LINE : 1; /* counters of different threads in different lines */
     for (int t = 0; t < threads; t++) work.taken[t * work.stride] = 0;
     run_team(&work);
+}
+
+/* ---- teams ---- */
+
+typedef struct {
+    pi_team_task fn;
+    void *arg;
+    int threads;
+} pi_team_work;
+
+static __attribute__((noinline)) void be_member(pi_team_work *w, int member, int members)
+{
+    unsigned kept = fp_state();
+    SEE_OTHERS(w);
+    fp_set(RUN_STATE);
+    w->fn(w->arg, member, members);
+    fp_set(kept);
+    SEEN_BY_OTHERS(w);
+}
+
+static __attribute__((no_sanitize("thread"))) void run_members(pi_team_work *w)
+{
+    int team = omp_get_max_threads();
+    if (team < w->threads) team = w->threads;
+    pi_threads_place(team);
+    SEEN_BY_OTHERS(w);
+#pragma omp parallel num_threads(team)
+    {
+        int members = omp_get_num_threads() < w->threads ? omp_get_num_threads() : w->threads;
+        if (omp_get_thread_num() < members) be_member(w, omp_get_thread_num(), members);
+    }
+    SEE_OTHERS(w);
+}
+
+void pi_parallel_team(int threads, pi_team_task fn, void *arg)
+{
+    if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;
+    if (threads <= 1 || omp_in_parallel()) {
+        fn(arg, 0, 1);
+        return;
+    }
+    watch_fork();
+    pi_team_work work = {fn, arg, threads};
+    run_members(&work);
+}
+
+static void rest(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void pi_barrier_wait(pi_barrier *barrier, int members)
+{
+    enum { TURNS = 1000 };
+    if (members <= 1) return;
+    unsigned round = __atomic_load_n(&barrier->round, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&barrier->arrived, 1, __ATOMIC_ACQ_REL) == (unsigned)members) {
+        __atomic_store_n(&barrier->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&barrier->round, round + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int turn = 0; __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round; turn++)
+        if (turn < TURNS)
+            rest();
+        else
+            (void)sched_yield(), turn = TURNS;
 }
 
 void pi_threads_enter(int threads, pi_threads_state *saved)

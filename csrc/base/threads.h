@@ -14,6 +14,21 @@ typedef void (*pi_task)(void *arg, int64_t begin, int64_t end, int thread);
  * on which thread is not told: results must not depend on it. */
 void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
 
+/* A member of a team: members run at the same time, and may wait for each other. 0 <= member < members. */
+typedef void (*pi_team_task)(void *arg, int member, int members);
+/* Runs fn once on each of at most `threads` threads, in one region; a nested call has one member. All results must be the
+ * same whatever the number of members. */
+void pi_parallel_team(int threads, pi_team_task fn, void *arg);
+
+/* Where the members of a team, or of a part of it, wait for each other; zeros at first. */
+typedef struct {
+    _Alignas(64) unsigned arrived; /* atomic */
+    _Alignas(64) unsigned round;   /* atomic */
+} pi_barrier;
+/* Returns when `members` members, the same number each time, have come. What they wrote before is seen after it. Some
+ * 0.2 us if all run; a wait of more than a few microseconds lets other threads have the CPU. */
+void pi_barrier_wait(pi_barrier *barrier, int members);
+
 /* Before a parallel region of the calling thread: keeps its OpenMP threads off the CPU that it is on, from now on. Cheap
  * while it stays there. The affinity of no other thread changes. pi_parallel does it by itself. */
 void pi_threads_place(int threads);

@@ -109,6 +109,54 @@ static void test_nested(void)
     CHECK(l.sum == 3 * 50 * 100);
 }
 
+/* ---- teams ---- */
+
+enum { ROUNDS = 300, MOST_MEMBERS = 16 };
+typedef struct {
+    pi_barrier barrier;
+    int value[2][MOST_MEMBERS], members, came, bad; /* the last two atomic */
+} rounds;
+
+/* In each round everybody reads what everybody wrote in the round before. */
+static void take_part(void *arg, int member, int members)
+{
+    rounds *r = arg;
+    __atomic_add_fetch(&r->came, 1, __ATOMIC_RELAXED);
+    if (member == 0) r->members = members;
+    if (member < 0 || member >= members || members > MOST_MEMBERS) __atomic_add_fetch(&r->bad, 1000000, __ATOMIC_RELAXED);
+    for (int i = 1; i <= ROUNDS; i++) {
+        r->value[i & 1][member] = i * (member + 1);
+        pi_barrier_wait(&r->barrier, members);
+        for (int k = 0; k < members; k++)
+            if (r->value[i & 1][k] != i * (k + 1)) __atomic_add_fetch(&r->bad, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static void team_inside(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)begin, (void)end, (void)thread;
+    static rounds r;
+    if (begin != 0) return;
+    pi_parallel_team(3, take_part, &r);
+    *(int *)arg = r.members == 1 && r.came == 1 && r.bad == 0;
+}
+
+static void test_team(void)
+{
+    static const int threads[] = {-1, 0, 1, 2, 3, 7, MOST_MEMBERS};
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+        for (int again = 0; again < 3; again++) {
+            static rounds r;
+            memset(&r, 0, sizeof r);
+            pi_parallel_team(threads[t], take_part, &r);
+            CHECK(r.bad == 0 && r.came == r.members && r.members >= 1);
+            CHECK(r.members <= (threads[t] < 1 ? 1 : threads[t]));
+        }
+    int good = 0;
+    pi_parallel(2, 2, 1, team_inside, &good);
+    CHECK(good);
+}
+
 /* ---- fork ---- */
 
 static int child_status(pid_t child)
@@ -364,6 +412,7 @@ int main(void)
     test_cover();
     test_huge();
     test_nested();
+    test_team();
     test_fork();
     test_state();
     test_places();
