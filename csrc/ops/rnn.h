@@ -39,7 +39,7 @@ typedef struct {
 /* Shapes and attributes; MODEL if they do not fit each other. */
 pi_status pi_rnn_init(pi_rnn *s, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
 
-/* f32, constant W and R, the usual activations, no clip: products through oneDNN, gates in vectors. */
+/* f32, constant W and R, the usual activations, no clip: packed weights, gates in vectors, steps shared by threads. */
 const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err);
 pi_status pi_rnn_fast_run(const pi_call *call, pi_error *err);

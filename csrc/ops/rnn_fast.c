@@ -1,43 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LSTM, GRU, RNN on f32: the input's part of all steps is one product through oneDNN, then each step has one product of
- * the whole batch's state with R (GRU without linear_before_reset: two), and its gates in vectors. Both directions go
- * side by side where a step is too little work for all threads. */
+/* LSTM, GRU, RNN on f32. Weights are packed in panels, each of all gates of a block of units. A member of a team owns
+ * some blocks: it multiplies the inputs of all steps with its panels of W; then, step by step, the state with its
+ * panels of R, and does the gates of its units. Members wait for each other once a step. Directions, and parts of a
+ * large batch, know nothing of each other: each has a team of its own. How an element is computed depends on shapes
+ * only. */
 #include <math.h>
 #include <string.h>
 #include "base/size.h"
 #include "base/threads.h"
-#include "kernels/eltwise/eltwise.h"
-#include "onednn/onednn.h"
+#include "kernels/recurrent/recurrent.h"
 #include "ops/move.h"
 #include "ops/ops.h"
 #include "ops/rnn.h"
 
-enum { ALIGN = 64, GATES_EACH = 4096, MUCH_WORK = 4000000 };
+/* A member's share of a step is worth its wait from SHARE products on; sequences of a part: their numbers stay in L1.
+ */
+enum { ALIGN = 64, LANES = PI_RECURRENT_LANES, PART = 12, SHARE = 16384 };
 
-/* Places in the scratch of a direction. */
+/* Places in the scratch. A group is a direction and a part of the batch. */
 enum {
-    GX,   /* [steps * batch, gates * hidden]: the input's part */
-    GR,   /* [batch, gates * hidden]: the state's part */
-    H,    /* [batch, hidden] */
-    C,    /* [batch, hidden] */
-    TEMP, /* [batch, hidden]: GRU reset * h, LSTM tanh(c) */
-    BIAS, /* [gates * hidden]: what is added to GX */
-    LATE, /* [hidden]: of GRU's third gate, added to the state's part before the reset */
-    WORK, /* oneDNN's */
+    GX,     /* [directions, rows of X, a row]: the input's part of the gates, block by block */
+    G,      /* [threads, part, a block]: the state's part */
+    H,      /* [2, directions, batch, padded]: before and after a step, by turns */
+    C,      /* [directions, batch, padded] */
+    SCALED, /* the same: reset * h of a GRU with two products */
+    BIAS,   /* [groups, a row] */
+    LATE,   /* [groups, padded]: of GRU's third gate, added to the state's part before the reset */
+    PEEP,   /* [groups, 3 * padded], block by block */
+    MEET,   /* [groups] of meeting */
     PLACES
 };
 
 typedef struct {
-    pi_dnnl *object;
-    const void *packed[2]; /* of each direction; NULL: plain */
-} product;
-
-typedef struct {
     pi_rnn s;
-    product input, state, candidate; /* the last for GRU without linear_before_reset */
-    bool has_bias, side_by_side;
-    size_t at[PLACES], each, input_work;
+    const float *w, *r, *candidate; /* packed: of all gates; of those of the first product; of the second, NULL: none */
+    int64_t units, blocks;          /* of a block; of a direction */
+    int64_t padded, row;            /* units with those of the last block that are not there; their gates */
+    int64_t part, parts;            /* sequences of a part at most; parts of the batch */
+    int threads;
+    size_t at[PLACES];
 } fast_state;
+
+/* Where the members of a group meet before each step, and what the first of them says there. */
+typedef struct {
+    pi_barrier barrier;
+    bool stop[2]; /* of steps by turns: the run was cancelled */
+} meeting;
 
 /* ---- refuse and prepare ---- */
 
@@ -53,10 +61,8 @@ static bool usual(const pi_rnn *s)
 
 const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
-    const char *why;
     pi_rnn s;
     (void)out;
-    if (!pi_dnnl_available(&why)) return why;
     if (in[PI_RNN_X]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_rnn_init(&s, node, in, NULL) != PI_E_OK) return "attributes";
     if (!usual(&s)) return "the activations";
@@ -65,79 +71,68 @@ const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, 
     return NULL;
 }
 
+/* The form of packed weights, and its name. */
 typedef struct {
-    const pi_dnnl *object;
-    int64_t at; /* first element of the matrix in the source */
-} pack_arg;
+    char name[8];
+    int64_t directions, hidden, gates, units, blocks, first, n; /* gates [first, first + n) are packed */
+} form;
 
+/* [directions, gates * hidden, k] becomes [directions, blocks, k, n gates of units]; units that are not there are 0. */
 static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
 {
-    const pack_arg *a = arg;
-    return pi_dnnl_pack(a->object, (const float *)source->data + a->at, out, err);
-}
-
-/* [m, k] x the transpose of rows [first, first + n) of each direction of in[i]. */
-static pi_status product_new(pi_prep *prep, const pi_rnn *s, product *p, uint32_t i, int64_t m, int64_t first,
-                             int64_t n, bool bias, int64_t c_row, int threads, pi_error *err)
-{
-    int64_t k = prep->in[i]->dim[2], rows = s->gates * s->hidden;
-    pi_dnnl_matmul d = {.m = m,
-                        .n = n,
-                        .k = k,
-                        .a_type = PI_DTYPE_F32,
-                        .b_type = PI_DTYPE_F32,
-                        .c_type = PI_DTYPE_F32,
-                        .a = {.row = k, .col = 1},
-                        .b = {.row = 1, .col = k},
-                        .c = {.row = c_row, .col = 1},
-                        .b_const = true,
-                        .bias = bias,
-                        .alpha = 1};
-    PI_TRY(pi_dnnl_matmul_new(&p->object, &d, threads, err));
-    PI_TRY(pi_prep_own(prep, pi_dnnl_free, p->object, err));
-    pi_dnnl_weights_info info;
-    pi_dnnl_weights(p->object, &info);
-    if (info.as_is) return PI_E_OK;
-    size_t key_size;
-    struct {
-        char name[8];
-        int64_t at;
-    } head = {.name = "rnn"};
-    if (!pi_add(sizeof head, info.key_bytes, &key_size)) return pi_fail(err, PI_E_LIMIT, "the weights are too large");
-    unsigned char *key = pi_prep_alloc(prep, key_size, err);
-    if (!key) return pi_alloc_status(err);
-    for (int dir = 0; dir < s->directions; dir++) {
-        head.at = (dir * rows + first) * k;
-        memcpy(key, &head, sizeof head);
-        memcpy(key + sizeof head, info.key, info.key_bytes);
-        pack_arg arg = {p->object, head.at};
-        PI_TRY(pi_prep_pack(prep, i, key, key_size, info.bytes, pack, &arg, &p->packed[dir], err));
-    }
+    const form *f = arg;
+    int64_t k = source->dim[2], columns = f->n * f->units;
+    (void)err;
+    memset(out, 0, (size_t)(f->directions * f->blocks * k * columns) * sizeof(float));
+    for (int64_t d = 0; d < f->directions; d++)
+        for (int64_t g = 0; g < f->n; g++)
+            for (int64_t u = 0; u < f->hidden; u++) {
+                const float *row = (const float *)source->data + ((d * f->gates + f->first + g) * f->hidden + u) * k;
+                float *to = (float *)out + (d * f->blocks + u / f->units) * k * columns + g * f->units + u % f->units;
+                for (int64_t l = 0; l < k; l++) to[l * columns] = row[l];
+            }
     return PI_E_OK;
 }
 
-static bool place(size_t rows, size_t bytes, size_t *used, size_t *at)
+static pi_status packed(pi_prep *prep, const fast_state *f, uint32_t i, int64_t first, int64_t n, const float **out,
+                        pi_error *err)
+{
+    form key = {.name = "rnn",
+                .directions = f->s.directions,
+                .hidden = f->s.hidden,
+                .gates = f->s.gates,
+                .units = f->units,
+                .blocks = f->blocks,
+                .first = first,
+                .n = n};
+    size_t bytes;
+    if (!pi_mul((size_t)prep->in[i]->dim[2], sizeof(float), &bytes) ||
+        !pi_mul(bytes, (size_t)(n * f->padded), &bytes) || !pi_mul(bytes, (size_t)f->s.directions, &bytes))
+        return pi_fail(err, PI_E_LIMIT, "the weights are too large");
+    return pi_prep_pack(prep, i, &key, sizeof key, bytes, pack, &key, (const void **)out, err);
+}
+
+static bool place(size_t number, size_t bytes, size_t *used, size_t *at)
 {
     size_t n;
     *at = *used;
-    return pi_mul(rows, bytes, &n) && pi_add(n, ALIGN - 1, &n) && pi_add(*used, n / ALIGN * ALIGN, used);
+    return pi_mul(number, bytes, &n) && pi_add(n, ALIGN - 1, &n) && pi_add(*used, n / ALIGN * ALIGN, used);
 }
 
 static pi_status scratch_init(pi_prep *prep, fast_state *f, pi_error *err)
 {
     const pi_rnn *s = &f->s;
-    size_t batch = (size_t)s->batch, state, gates, rows, all, work = pi_dnnl_scratch(f->state.object);
-    if (f->candidate.object && work < pi_dnnl_scratch(f->candidate.object)) work = pi_dnnl_scratch(f->candidate.object);
-    f->input_work = 0;
-    if (!pi_mul((size_t)s->hidden, sizeof(float), &state) || !pi_mul(state, (size_t)s->gates, &gates) ||
-        !pi_mul(batch, (size_t)s->steps, &rows) || !place(rows, gates, &f->each, &f->at[GX]) ||
-        !place(batch, gates, &f->each, &f->at[GR]) || !place(batch, state, &f->each, &f->at[H]) ||
-        !place(batch, state, &f->each, &f->at[C]) || !place(batch, state, &f->each, &f->at[TEMP]) ||
-        !place(1, gates, &f->each, &f->at[BIAS]) || !place(1, state, &f->each, &f->at[LATE]) ||
-        !place(1, work, &f->each, &f->at[WORK]) || !pi_mul(f->each, (size_t)s->directions, &all) ||
-        !pi_add(all, pi_dnnl_scratch(f->input.object), &prep->scratch))
+    size_t d = (size_t)s->directions, padded = (size_t)f->padded * sizeof(float), row = padded * (size_t)s->gates;
+    size_t groups, rows, states, used = 0, *at = f->at, g = (size_t)(f->part * s->gates * f->units) * sizeof(float);
+    if (!pi_mul((size_t)s->steps, (size_t)s->batch, &rows) || !pi_mul(rows, d, &rows) ||
+        !pi_mul((size_t)s->batch, d, &states) || !pi_mul((size_t)f->parts, d, &groups) ||
+        !place(rows, row, &used, &at[GX]) || !place((size_t)prep->threads, g, &used, &at[G]) ||
+        !place(2 * states, padded, &used, &at[H]) || !place(states, padded, &used, &at[C]) ||
+        !place(f->candidate ? states : 0, padded, &used, &at[SCALED]) || !place(groups, row, &used, &at[BIAS]) ||
+        !place(groups, padded, &used, &at[LATE]) || !place(groups, 3 * padded, &used, &at[PEEP]) ||
+        !place(groups, sizeof(meeting), &used, &at[MEET]))
         return pi_fail(err, PI_E_LIMIT, "the state is too large");
-    f->input_work = all;
+    prep->scratch = used;
     return PI_E_OK;
 }
 
@@ -149,242 +144,288 @@ pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_rnn_init(s, prep->node, prep->in, err));
     if (!pi_prep_is_const(prep, PI_RNN_W) || !pi_prep_is_const(prep, PI_RNN_R))
         return pi_fail(err, PI_E_UNSUPPORTED, "W or R is not constant");
-    int64_t rows = s->gates * s->hidden, all;
-    if (!pi_mul_i64(s->steps, s->batch, &all)) return pi_fail(err, PI_E_LIMIT, "the input is too large");
     bool twice = s->kind == 'G' && !s->linear_before_reset;
-    double weights = 2.0 * (double)rows, step = weights * (double)s->hidden * (double)s->batch;
-    double input = weights * (double)s->input * (double)all;
-    f->has_bias = pi_move_in(prep->node, prep->in, PI_RNN_B) != NULL;
-    f->side_by_side = s->directions == 2 && (step < MUCH_WORK || prep->threads <= 2);
-    int threads = f->side_by_side || step < MUCH_WORK ? 1 : prep->threads;
-    PI_TRY(
-        product_new(prep, s, &f->input, PI_RNN_W, all, 0, rows, f->has_bias, rows, pi_prep_threads(prep, input), err));
-    PI_TRY(product_new(prep, s, &f->state, PI_RNN_R, s->batch, 0, twice ? 2 * s->hidden : rows, false, rows, threads,
-                       err));
-    if (twice)
-        PI_TRY(product_new(prep, s, &f->candidate, PI_RNN_R, s->batch, 2 * s->hidden, s->hidden, false, rows, threads,
-                           err));
-    if (f->input.packed[0]) pi_prep_drop(prep, PI_RNN_W);
-    if (f->state.packed[0] && (!twice || f->candidate.packed[0])) pi_prep_drop(prep, PI_RNN_R);
-    prep->flops = input * s->directions + step * (double)s->steps * s->directions;
+    f->units = s->kind == 'R' ? LANES * PI_RECURRENT_WIDEST : LANES;
+    f->blocks = (s->hidden + f->units - 1) / f->units;
+    f->padded = f->blocks * f->units;
+    f->row = s->gates * f->padded;
+    f->parts = (s->batch + PART - 1) / PART;
+    f->part = (s->batch + f->parts - 1) / f->parts;
+    PI_TRY(packed(prep, f, PI_RNN_W, 0, s->gates, &f->w, err));
+    PI_TRY(packed(prep, f, PI_RNN_R, 0, twice ? 2 : s->gates, &f->r, err));
+    if (twice) PI_TRY(packed(prep, f, PI_RNN_R, 2, 1, &f->candidate, err));
+    pi_prep_drop(prep, PI_RNN_W);
+    pi_prep_drop(prep, PI_RNN_R);
+    f->threads = pi_prep_threads(prep, 2.0 * (double)s->steps * (double)s->batch * (double)s->directions *
+                                           (double)(s->gates * s->hidden) * (double)(s->input + s->hidden));
     return scratch_init(prep, f, err);
 }
 
 /* ---- run ---- */
 
-/* One direction of a call at one step. */
+/* The share of a member: blocks [first, last) of sequences [b, b + n) in one direction. */
 typedef struct {
     const fast_state *f;
     const pi_call *call;
-    int dir;
-    int64_t step;
-    bool reset; /* GRU: the pass before the second product */
-} pass;
+    const float *peepholes; /* of the direction; NULL: none */
+    int64_t group, dir, b, n, first, last, step;
+    float *g;
+} share;
 
-static float *at(const pass *p, int what)
+static float *at(const share *p, int what) { return (float *)((char *)p->call->scratch + p->f->at[what]); }
+
+/* Of the group: of BIAS, LATE or PEEP, with `each` numbers. */
+static float *ours(const share *p, int what, int64_t each) { return at(p, what) + p->group * each; }
+
+static float *state(const share *p, int what, int64_t b)
 {
-    return (float *)((char *)p->call->scratch + (size_t)p->dir * p->f->each + p->f->at[what]);
+    return at(p, what) + (p->dir * p->f->s.batch + b) * p->f->padded;
 }
 
-static pi_status multiply(const pass *p, const product *q, uint32_t i, int64_t first, const float *src, float *dst,
-                          void *work, pi_error *err)
+/* h after `step` steps */
+static float *hidden(const share *p, int64_t step, int64_t b)
 {
-    const pi_tensor *w = p->call->in[i];
+    return state(p, H, b) + (step & 1) * p->f->s.directions * p->f->s.batch * p->f->padded;
+}
+
+/* Units of a block that are there. */
+static size_t there(const share *p, int64_t block)
+{
+    return (size_t)pi_min_i64(p->f->units, p->f->s.hidden - block * p->f->units);
+}
+
+static void copy(float *to, const float *from, size_t n)
+{
+    if (from)
+        memcpy(to, from, n * sizeof(float));
+    else
+        memset(to, 0, n * sizeof(float));
+}
+
+/* Where the state of sequence b stands in initial_h, Y_h and the like. */
+static int64_t outside(const share *p, int64_t b)
+{
     const pi_rnn *s = &p->f->s;
-    pi_dnnl_args args = {.src = src, .weights = q->packed[p->dir], .dst = dst, .scratch = work};
-    if (!args.weights) args.weights = (const float *)w->data + (p->dir * s->gates * s->hidden + first) * w->dim[2];
-    if (i == PI_RNN_W && p->f->has_bias) args.bias = at(p, BIAS);
-    return pi_dnnl_run(q->object, &args, err);
+    return (s->batch_first ? b * s->directions + p->dir : p->dir * s->batch + b) * s->hidden;
+}
+
+static const float *data_of(const share *p, uint32_t i)
+{
+    const pi_tensor *t = pi_move_in(p->call->node, p->call->in, i);
+    return t ? t->data : NULL;
 }
 
 /* The biases of W and R go together, but for that of R which GRU's reset scales. */
-static void bias_init(const pass *p)
+static void bias_init(const share *p, int64_t block)
 {
     const pi_rnn *s = &p->f->s;
-    int64_t rows = s->gates * s->hidden, both = s->linear_before_reset ? 2 * s->hidden : rows;
-    float *bias = at(p, BIAS), *late = at(p, LATE);
-    if (!p->f->has_bias) {
-        memset(late, 0, (size_t)s->hidden * sizeof(float));
-        return;
+    int64_t gates = s->gates, n = p->f->units, u0 = block * n;
+    float *bias = ours(p, BIAS, p->f->row) + block * gates * n, *late = ours(p, LATE, p->f->padded) + u0;
+    const float *b = data_of(p, PI_RNN_B);
+    memset(bias, 0, (size_t)(gates * n) * sizeof(float));
+    memset(late, 0, (size_t)n * sizeof(float));
+    if (!b) return;
+    b += 2 * gates * s->hidden * p->dir + u0;
+    for (int64_t g = 0; g < gates; g++)
+        for (int64_t u = 0; u < (int64_t)there(p, block); u++) {
+            float of_w = b[g * s->hidden + u], of_r = b[(gates + g) * s->hidden + u];
+            bool apart = g == 2 && s->linear_before_reset;
+            bias[g * n + u] = apart ? of_w : of_w + of_r;
+            if (apart) late[u] = of_r;
+        }
+}
+
+static void block_init(const share *p, int64_t block)
+{
+    const pi_rnn *s = &p->f->s;
+    const float *h = data_of(p, PI_RNN_INITIAL_H), *c = data_of(p, PI_RNN_INITIAL_C);
+    int64_t u0 = block * p->f->units;
+    size_t whole = (size_t)p->f->units, n = there(p, block);
+    bias_init(p, block);
+    for (int64_t b = p->b; b < p->b + p->n; b++) {
+        copy(hidden(p, 0, b) + u0, NULL, whole);
+        copy(hidden(p, 0, b) + u0, h ? h + outside(p, b) + u0 : NULL, n);
+        copy(state(p, C, b) + u0, NULL, whole);
+        copy(state(p, C, b) + u0, c ? c + outside(p, b) + u0 : NULL, n);
     }
-    const float *b = (const float *)p->call->in[PI_RNN_B]->data + 2 * rows * p->dir;
-    for (int64_t k = 0; k < rows; k++) bias[k] = b[k] + (k < both ? b[rows + k] : 0);
-    for (int64_t k = both; k < rows; k++) late[k - both] = b[rows + k];
+    for (int64_t g = 0; p->peepholes && g < 3; g++) {
+        float *peep = ours(p, PEEP, 3 * p->f->padded) + 3 * u0 + g * p->f->units;
+        copy(peep, NULL, whole);
+        copy(peep, p->peepholes + g * s->hidden + u0, n);
+    }
 }
 
-static int64_t state_at(const pi_rnn *s, int dir, int64_t b)
+/* The row of X of sequence b at time t. */
+static int64_t row_of(const pi_rnn *s, int64_t b, int64_t t)
 {
-    return (s->batch_first ? b * s->directions + dir : dir * s->batch + b) * s->hidden;
+    return s->batch_first ? b * s->steps + t : t * s->batch + b;
 }
 
-static void state_init(const pass *p, int what, uint32_t i)
+static float *gx(const share *p, int64_t row, int64_t block)
 {
-    const pi_rnn *s = &p->f->s;
-    const pi_tensor *t = pi_move_in(p->call->node, p->call->in, i);
-    size_t bytes = (size_t)s->hidden * sizeof(float);
-    for (int64_t b = 0; b < s->batch; b++) {
-        if (t)
-            memcpy(at(p, what) + b * s->hidden, (const float *)t->data + state_at(s, p->dir, b), bytes);
+    const fast_state *f = p->f;
+    return at(p, GX) + (p->dir * f->s.steps * f->s.batch + row) * f->row + block * f->s.gates * f->units;
+}
+
+static void input_block(const share *p, int64_t block)
+{
+    const fast_state *f = p->f;
+    const pi_rnn *s = &f->s;
+    const float *panel = f->w + (p->dir * f->blocks + block) * s->input * s->gates * f->units;
+    bool at_once = s->batch_first || f->parts == 1; /* the rows of all steps follow each other */
+    for (int64_t t = 0; t < (at_once ? 1 : s->steps); t++) {
+        int64_t row = row_of(s, p->b, t);
+        pi_recurrent()->product_f32((size_t)(at_once ? p->n * s->steps : p->n), (size_t)s->input,
+                                    (size_t)(s->gates * f->units / LANES), data_of(p, PI_RNN_X) + row * s->input,
+                                    (size_t)s->input, panel, ours(p, BIAS, f->row) + block * s->gates * f->units,
+                                    gx(p, row, block), (size_t)f->row);
+    }
+}
+
+static int64_t length_of(const share *p, int64_t b)
+{
+    const pi_tensor *lengths = pi_move_in(p->call->node, p->call->in, PI_RNN_LENGTHS);
+    int64_t steps = p->f->s.steps;
+    return lengths ? pi_max_i64(0, pi_min_i64(pi_tensor_int(lengths, b), steps)) : steps;
+}
+
+static int64_t time_of(const share *p, int64_t length)
+{
+    return p->step < length && (p->f->s.backward || p->dir) ? length - 1 - p->step : p->step;
+}
+
+/* g = x times the block's panel of R, of `gates` gates. */
+static void multiply(const share *p, int64_t block, const float *r, int64_t gates, const float *x)
+{
+    int64_t columns = gates * p->f->units;
+    pi_recurrent()->product_f32((size_t)p->n, (size_t)p->f->s.hidden, (size_t)(columns / LANES), x,
+                                (size_t)p->f->padded, r + (p->dir * p->f->blocks + block) * p->f->s.hidden * columns,
+                                NULL, p->g, (size_t)columns);
+}
+
+/* GRU, first product of two: z, and reset * h. */
+static void reset_block(const share *p, int64_t block)
+{
+    int64_t u0 = block * p->f->units;
+    multiply(p, block, p->f->r, 2, hidden(p, p->step, p->b));
+    for (int64_t b = p->b; b < p->b + p->n; b++) {
+        int64_t row = row_of(&p->f->s, b, time_of(p, length_of(p, b)));
+        if (p->step >= length_of(p, b))
+            copy(state(p, SCALED, b) + u0, NULL, (size_t)p->f->units); /* the second product reads it */
         else
-            memset(at(p, what) + b * s->hidden, 0, bytes);
+            pi_recurrent()->gru_reset_f32((size_t)p->f->units, gx(p, row, block), p->g + (b - p->b) * 2 * p->f->units,
+                                          hidden(p, p->step, b) + u0, state(p, SCALED, b) + u0);
     }
 }
 
-static void state_store(const pass *p, int what, uint32_t i)
+static void gates_of(const share *p, int64_t block, int64_t b, const float *x, float *h)
 {
-    const pi_rnn *s = &p->f->s;
-    if (!pi_move_wants(p->call, i)) return;
-    for (int64_t b = 0; b < s->batch; b++)
-        memcpy((float *)p->call->out[i]->data + state_at(s, p->dir, b), at(p, what) + b * s->hidden,
-               (size_t)s->hidden * sizeof(float));
-}
-
-static void act(pi_act_kind kind, int64_t n, const float *x, float *y)
-{
-    pi_eltwise()->act_f32((pi_act){kind, 0, 0}, (size_t)n, x, y);
-}
-
-/* g: i o f c, without what the peepholes add. */
-static void lstm_gates(const pass *p, float *g, float *h, float *c, float *temp)
-{
-    const pi_tensor *peepholes = pi_move_in(p->call->node, p->call->in, PI_RNN_PEEPHOLES);
-    int64_t n = p->f->s.hidden;
-    float *in = g, *out = g + n, *keep = g + 2 * n, *cell = g + 3 * n;
-    const float *peep = peepholes ? (const float *)peepholes->data + 3 * n * p->dir : NULL;
-    if (peep)
-        for (int64_t k = 0; k < n; k++) {
-            in[k] += peep[k] * c[k];
-            keep[k] += peep[2 * n + k] * c[k];
-        }
-    act(PI_ACT_SIGMOID, n, in, in);
-    act(PI_ACT_SIGMOID, n, keep, keep);
-    act(PI_ACT_TANH, n, cell, cell);
-    if (p->f->s.input_forget)
-        for (int64_t k = 0; k < n; k++) keep[k] = 1 - in[k];
-    for (int64_t k = 0; k < n; k++) c[k] = keep[k] * c[k] + in[k] * cell[k];
-    if (peep)
-        for (int64_t k = 0; k < n; k++) out[k] += peep[n + k] * c[k];
-    act(PI_ACT_SIGMOID, n, out, out);
-    act(PI_ACT_TANH, n, c, temp);
-    for (int64_t k = 0; k < n; k++) h[k] = out[k] * temp[k];
-}
-
-/* x: the input's part of z r h, becomes the gates; g: the state's. */
-static void gru_gates(const pass *p, float *x, const float *g, float *h, float *temp)
-{
-    int64_t n = p->f->s.hidden;
-    const float *late = at(p, LATE);
-    if (p->reset || p->f->s.linear_before_reset) {
-        for (int64_t k = 0; k < 2 * n; k++) x[k] += g[k];
-        act(PI_ACT_SIGMOID, 2 * n, x, x);
-    }
-    if (p->reset) {
-        for (int64_t k = 0; k < n; k++) temp[k] = x[n + k] * h[k];
-        return;
-    }
-    if (p->f->s.linear_before_reset)
-        for (int64_t k = 0; k < n; k++) x[2 * n + k] += x[n + k] * (g[2 * n + k] + late[k]);
+    const fast_state *f = p->f;
+    const pi_rnn *s = &f->s;
+    const pi_recurrent_kernels *k = pi_recurrent();
+    int64_t u0 = block * f->units, gates = f->candidate ? 1 : s->gates;
+    size_t units = (size_t)f->units;
+    const float *g = p->g + (b - p->b) * gates * f->units, *old = hidden(p, p->step, b) + u0;
+    const float *peep = p->peepholes ? ours(p, PEEP, 3 * f->padded) + 3 * u0 : NULL;
+    if (s->kind == 'L')
+        k->lstm_f32(units, s->input_forget, x, g, peep, state(p, C, b) + u0, h);
+    else if (s->kind == 'R')
+        k->rnn_f32(units, s->f[p->dir].kind == PI_RNN_RELU, x, g, h);
+    else if (f->candidate)
+        k->gru_candidate_f32(units, x, g, old, h);
     else
-        for (int64_t k = 0; k < n; k++) x[2 * n + k] += g[2 * n + k];
-    act(PI_ACT_TANH, n, x + 2 * n, x + 2 * n);
-    for (int64_t k = 0; k < n; k++) h[k] = (1 - x[k]) * x[2 * n + k] + x[k] * h[k];
+        k->gru_f32(units, x, g, ours(p, LATE, f->padded) + u0, old, h);
 }
 
-static void rnn_gates(const pass *p, const float *g, float *h)
+static void step_block(const share *p, int64_t block)
 {
-    const pi_rnn *s = &p->f->s;
-    if (s->f[p->dir].kind == PI_RNN_TANH)
-        act(PI_ACT_TANH, s->hidden, g, h);
+    const fast_state *f = p->f;
+    const pi_rnn *s = &f->s;
+    int64_t u0 = block * f->units;
+    if (f->candidate)
+        multiply(p, block, f->candidate, 1, state(p, SCALED, p->b));
     else
-        for (int64_t k = 0; k < s->hidden; k++) h[k] = g[k] < 0 ? 0 : g[k];
-}
-
-/* Sequences [begin, end) of the batch. */
-static void gates_chunk(void *arg, int64_t begin, int64_t end, int thread)
-{
-    const pass *p = arg;
-    const pi_call *call = p->call;
-    const pi_rnn *s = &p->f->s;
-    const pi_tensor *lengths = pi_move_in(call->node, call->in, PI_RNN_LENGTHS);
-    int64_t n = s->hidden, rows = s->gates * n;
-    (void)thread;
-    for (int64_t b = begin; b < end; b++) {
-        int64_t length = lengths ? pi_max_i64(0, pi_min_i64(pi_tensor_int(lengths, b), s->steps)) : s->steps;
-        int64_t t = p->step < length && (s->backward || p->dir) ? length - 1 - p->step : p->step;
-        int64_t y = (s->batch_first ? (b * s->steps + t) * s->directions + p->dir
-                                    : (t * s->directions + p->dir) * s->batch + b) *
-                    n;
-        float *x = at(p, GX) + (s->batch_first ? b * s->steps + t : t * s->batch + b) * rows;
-        float *g = at(p, GR) + b * rows, *h = at(p, H) + b * n, *temp = at(p, TEMP) + b * n;
-        bool alive = p->step < length, stores = !p->reset && pi_move_wants(call, 0);
-        if (alive && s->kind == 'G') {
-            gru_gates(p, x, g, h, temp);
-        } else if (alive) {
-            for (int64_t k = 0; k < rows; k++) x[k] += g[k];
-            if (s->kind == 'L')
-                lstm_gates(p, x, h, at(p, C) + b * n, temp);
-            else
-                rnn_gates(p, x, h);
-        } else if (p->reset) {
-            memset(temp, 0, (size_t)n * sizeof(float)); /* the second product reads it */
-        }
-        if (stores && alive) memcpy((float *)call->out[0]->data + y, h, (size_t)n * sizeof(float));
-        if (stores && !alive) memset((float *)call->out[0]->data + y, 0, (size_t)n * sizeof(float));
+        multiply(p, block, f->r, s->gates, hidden(p, p->step, p->b));
+    for (int64_t b = p->b; b < p->b + p->n; b++) {
+        int64_t length = length_of(p, b), t = time_of(p, length), d = s->directions;
+        float *h = hidden(p, p->step + 1, b) + u0;
+        if (p->step < length)
+            gates_of(p, block, b, gx(p, row_of(s, b, t), block), h);
+        else
+            copy(h, hidden(p, p->step, b) + u0, (size_t)f->units);
+        if (!pi_move_wants(p->call, 0)) continue;
+        int64_t y = s->batch_first ? (b * s->steps + t) * d + p->dir : (t * d + p->dir) * s->batch + b;
+        copy((float *)p->call->out[0]->data + y * s->hidden + u0, p->step < length ? h : NULL, there(p, block));
     }
 }
 
-static pi_status direction(const pi_call *call, int dir, pi_error *err)
+static void store_last(const share *p, int64_t block)
+{
+    int64_t u0 = block * p->f->units;
+    for (int64_t b = p->b; b < p->b + p->n; b++)
+        for (uint32_t i = 1; i < 3; i++)
+            if (pi_move_wants(p->call, i))
+                copy((float *)p->call->out[i]->data + outside(p, b) + u0,
+                     (i == 1 ? hidden(p, p->f->s.steps, b) : state(p, C, b)) + u0, there(p, block));
+}
+
+/* What `member` does for a group. */
+static void group_share(const pi_call *call, int64_t group, int member, int members, int thread)
 {
     const fast_state *f = call->state;
-    const pi_rnn *s = &f->s;
-    int64_t grain = GATES_EACH / (s->gates * s->hidden) + 1;
-    pass p = {.f = f, .call = call, .dir = dir};
-    state_init(&p, H, PI_RNN_INITIAL_H);
-    if (s->kind == 'L') state_init(&p, C, PI_RNN_INITIAL_C);
-    for (p.step = 0; p.step < s->steps && !pi_cancelled(call); p.step++) {
-        PI_TRY(multiply(&p, &f->state, PI_RNN_R, 0, at(&p, H), at(&p, GR), at(&p, WORK), err));
-        if (f->candidate.object) {
-            p.reset = true;
-            pi_parallel(call->run->threads, s->batch, grain, gates_chunk, &p);
-            p.reset = false;
-            PI_TRY(multiply(&p, &f->candidate, PI_RNN_R, 2 * s->hidden, at(&p, TEMP), at(&p, GR) + 2 * s->hidden,
-                            at(&p, WORK), err));
-        }
-        pi_parallel(call->run->threads, s->batch, grain, gates_chunk, &p);
+    int64_t worth = f->s.hidden * f->s.gates * f->s.hidden * f->part / SHARE + 1;
+    if (members > pi_min_i64(worth, f->blocks)) members = (int)pi_min_i64(worth, f->blocks);
+    if (member >= members) return;
+    meeting *m = (meeting *)((char *)call->scratch + f->at[MEET]) + group;
+    share p = {.f = f, .call = call, .group = group, .dir = group / f->parts, .b = group % f->parts * f->part};
+    p.n = pi_min_i64(f->part, f->s.batch - p.b);
+    p.first = f->blocks * member / members, p.last = f->blocks * (member + 1) / members;
+    p.g = (float *)((char *)call->scratch + f->at[G]) + thread * f->part * f->s.gates * f->units;
+    p.peepholes = data_of(&p, PI_RNN_PEEPHOLES);
+    if (p.peepholes) p.peepholes += 3 * f->s.hidden * p.dir;
+    for (int64_t i = p.first; i < p.last; i++) {
+        block_init(&p, i);
+        input_block(&p, i);
     }
-    state_store(&p, H, 1);
-    state_store(&p, C, 2);
-    return PI_E_OK;
+    for (; p.step < f->s.steps; p.step++) {
+        if (member == 0) m->stop[p.step & 1] = pi_cancelled(call);
+        pi_barrier_wait(&m->barrier, members);
+        if (m->stop[p.step & 1]) return;
+        for (int64_t i = p.first; f->candidate && i < p.last; i++) reset_block(&p, i);
+        if (f->candidate) pi_barrier_wait(&m->barrier, members);
+        for (int64_t i = p.first; i < p.last; i++) /* back and forth: what was used last may still be in the cache */
+            step_block(&p, p.step & 1 ? p.first + p.last - 1 - i : i);
+    }
+    for (int64_t i = p.first; i < p.last; i++) store_last(&p, i);
 }
 
-typedef struct {
-    const pi_call *call;
-    pi_status status[2];
-} both;
-
-static void direction_chunk(void *arg, int64_t begin, int64_t end, int thread)
+static void groups_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
-    both *w = arg;
-    (void)thread;
-    for (int64_t dir = begin; dir < end; dir++) w->status[dir] = direction(w->call, (int)dir, NULL);
+    for (int64_t i = begin; i < end; i++) group_share(arg, i, 0, 1, thread);
+}
+
+static void team_member(void *arg, int member, int members)
+{
+    const pi_call *call = arg;
+    const fast_state *f = call->state;
+    int groups = (int)(f->s.directions * f->parts),
+        each = members / groups; /* fewer may have come than were asked for */
+    if (each <= 1)
+        for (int i = member; i < groups; i += members) group_share(call, i, 0, 1, member);
+    else if (member < each * groups)
+        group_share(call, member / each, member % each, each, member);
 }
 
 pi_status pi_rnn_fast_run(const pi_call *call, pi_error *err)
 {
     const fast_state *f = call->state;
-    for (int dir = 0; dir < f->s.directions; dir++) {
-        pass p = {.f = f, .call = call, .dir = dir};
-        bias_init(&p);
-        PI_TRY(multiply(&p, &f->input, PI_RNN_W, 0, call->in[PI_RNN_X]->data, at(&p, GX),
-                        (char *)call->scratch + f->input_work, err));
-    }
-    if (f->side_by_side) {
-        both w = {call, {PI_E_OK, PI_E_OK}};
-        pi_parallel(call->run->threads, 2, 1, direction_chunk, &w);
-        for (int dir = 0; dir < 2; dir++)
-            if (w.status[dir] != PI_E_OK) return pi_fail(err, w.status[dir], "oneDNN failed in direction %d", dir);
+    int64_t groups = f->s.directions * f->parts;
+    pi_call copy = *call;
+    if (groups >= f->threads) {
+        pi_parallel(f->threads, groups, 1, groups_chunk, &copy);
     } else {
-        for (int dir = 0; dir < f->s.directions; dir++) PI_TRY(direction(call, dir, err));
+        memset((char *)call->scratch + f->at[MEET], 0, (size_t)groups * sizeof(meeting));
+        pi_parallel_team(f->threads, team_member, &copy);
     }
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
