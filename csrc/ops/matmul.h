@@ -34,4 +34,8 @@ const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const 
 const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Our own for f64 and integers. */
+const char *pi_matmul_typed_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_matmul_typed_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_matmul_typed_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 #endif

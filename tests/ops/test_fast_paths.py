@@ -359,3 +359,40 @@ def test_nms_like_a_plain_loop(most: int) -> None:
     limits = [np.int64(most), np.float32(0.4), np.float32(0.3)]
     got = run("NonMaxSuppression", [boxes, scores, *(np.array([v]) for v in limits)])[0]
     np.testing.assert_array_equal(got, np.array(want, np.int64).reshape(-1, 3))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("seed", range(6))
+def test_typed_products(dtype: str, seed: int) -> None:
+    """f64 and integers, which wrap, against NumPy: edges of tiles, transposes, batches, vectors, constants."""
+    rng = np.random.default_rng(seed)
+
+    def some(*shape: int) -> np.ndarray:
+        if dtype == "float64":
+            return rng.standard_normal(shape)
+        info = np.iinfo(dtype)
+        return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
+
+    def compare(got: np.ndarray, want: np.ndarray) -> None:
+        assert got.dtype == want.dtype and got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=1e-11 if dtype == "float64" else 0, atol=1e-11)
+
+    m, k, n = (int(rng.choice([1, 3, 12, 17, 40, 97])) for _ in range(3))
+    k += int(rng.choice([0, 256, 300]))
+    constant = (1,) if rng.random() < 0.5 else ()
+    for a, b in (
+        (some(m, k), some(k, n)),
+        (some(3, 1, m, k), some(2, k, n)),
+        (some(2, m, k), some(k, n)),
+        (some(k), some(k, n)),
+        (some(m, k), some(k)),
+    ):
+        compare(run("MatMul", [a, b], constant=constant)[0], a @ b)
+    for c in (None, some(n), some(m, 1), some(m, n)):
+        a, b = some(k, m), some(n, k)
+        want = a.T @ b.T if c is None else a.T @ b.T + c
+        compare(run("Gemm", [a, b, c], transA=1, transB=1, constant=constant)[0], want)
+    if dtype == "float64":
+        want = 0.5 * (a.T @ b.T) - 2 * c
+        how = {"transA": 1, "transB": 1, "alpha": 0.5, "beta": -2.0}
+        compare(run("Gemm", [a, b, c], constant=constant, **how)[0], want)
