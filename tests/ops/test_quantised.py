@@ -57,6 +57,7 @@ def test_matmul(m: int, k: int, n: int, ta: str, tb: str, seed: int) -> None:
 )
 def test_conv(h: int, w: int, c: int, o: int, group: int, tx: str, tw: str, seed: int) -> None:
     import torch
+
     x, k = noise((2, c * group, h, w), tx, seed), noise((o * group, c, 3, 3), tw, seed + 1)
     zx, zk = noise((), tx, seed + 2), noise((), tw, seed + 3)
     exact = (
@@ -104,3 +105,54 @@ def test_matmul_integer_sums(
     want = (a.astype(np.int64) - int(zero)) @ b.astype(np.int64)
     got = run("MatMulInteger", [a, b, zero, np.int8(0)], constant=constant)[0]
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 3), (5, 64, 17), (33, 127, 300), (2, 3, 9, 16, 31)])
+@pytest.mark.parametrize("kinds", ["bb", "bB", "Bb", "BB"])
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("each", ["", "b", "ab"])
+def test_products_of_all_kinds(
+    shape: tuple[int, ...], kinds: str, constant: bool, each: str
+) -> None:
+    """Largest bytes, zero points on both sides, one for all or one for each row and column."""
+    rng = np.random.default_rng(sum(shape))
+    *batch, m, k, n = shape
+
+    def some(kind: str, *dims: int) -> np.ndarray:
+        info = np.iinfo(kind)
+        return rng.choice([info.min, info.max, 3, 100], dims).astype(kind)
+
+    a, b = some(kinds[0], *batch, m, k), some(kinds[1], k, n)
+    za = some(kinds[0], *((*batch, m, 1) if "a" in each else ()))
+    zb = some(kinds[1], *((n,) if "b" in each else ()))
+    exact = (a.astype(np.int64) - za) @ (b.astype(np.int64) - zb)
+    got = run("MatMulInteger", [a, b, za if za.ndim == 0 else None, zb],
+              constant=(1, 3) if constant else ())[0]  # fmt: skip
+    np.testing.assert_array_equal(
+        got, exact if za.ndim == 0 else a.astype(np.int64) @ (b.astype(np.int64) - zb)
+    )
+    sa = np.asarray(rng.uniform(0.01, 0.02, za.shape), np.float32)
+    sb = np.asarray(rng.uniform(0.01, 0.02, zb.shape), np.float32)
+    sy = np.float32(np.abs(exact).max() * 2e-4 / 200)
+    for zy in (np.uint8(3), np.int8(-5)):
+        y = rounded(exact.astype(np.float32) * (sa * sb / sy), zy)
+        got = run(
+            "QLinearMatMul", [a, sa, za, b, sb, zb, sy, zy], constant=(3, 5) if constant else ()
+        )[0]
+        np.testing.assert_array_equal(got, y)
+
+
+@pytest.mark.parametrize("n", [1, 77, 98304, 700_001])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_dynamic(n: int, threads: int) -> None:
+    x = np.random.default_rng(n).standard_normal(n).astype(np.float32)
+    for where, value in ((0, 9), (n - 1, -7), (n // 2, 11)):
+        x[where] = value
+        low, high = min(np.float32(0), x.min()), max(np.float32(0), x.max())
+        scale = (high - low) / np.float32(255)
+        zero = np.rint(np.float32(np.clip(-low / scale, 0, 255)))
+        y, got_scale, got_zero = run("DynamicQuantizeLinear", [x], outputs=3, threads=threads)
+        assert got_scale == scale and got_zero == zero
+        np.testing.assert_array_equal(
+            y, np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8)
+        )
