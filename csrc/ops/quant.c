@@ -122,6 +122,14 @@ void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const flo
     }
 }
 
+uint64_t pi_quant_zeros_hash(const pi_tensor *t)
+{
+    uint64_t h = 14695981039346656037u;
+    int64_t n = t ? pi_tensor_n(t) : 0;
+    for (int64_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)t->data)[i]) * 1099511628211u;
+    return h;
+}
+
 static bool is_byte(pi_dtype dtype) { return dtype == PI_DTYPE_U8 || dtype == PI_DTYPE_I8; }
 
 static float one_f32(const pi_tensor *t, int64_t i)

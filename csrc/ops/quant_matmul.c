@@ -130,15 +130,6 @@ static pi_status pack_all(void *arg, const pi_tensor *source, void *out, pi_erro
     return PI_E_OK;
 }
 
-/* FNV-1a of the zero points' bytes. */
-static uint64_t zeros_hash(const pi_tensor *t)
-{
-    uint64_t h = 14695981039346656037u;
-    int64_t n = t ? pi_tensor_n(t) : 0;
-    for (int64_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)t->data)[i]) * 1099511628211u;
-    return h;
-}
-
 static pi_status product_prepare(pi_prep *prep, pi_error *err)
 {
     operands o = pi_quant_operands_of(prep->node, prep->in);
@@ -151,7 +142,7 @@ static pi_status product_prepare(pi_prep *prep, pi_error *err)
         struct {
             char name[16];
             uint64_t zeros; /* the packed form depends on them */
-        } key = {.name = "quant_b16", .zeros = zeros_hash(o.b_zero)};
+        } key = {.name = "quant_b16", .zeros = pi_quant_zeros_hash(o.b_zero)};
         pack_arg arg = {p, &o};
         const void *packed;
         PI_TRY(pi_prep_pack(prep, b, &key, sizeof key, p->b_bytes, pack_all, &arg, &packed, err));

@@ -8,7 +8,6 @@
 #include "kernels/quant/quant_linear.h"
 #include "onednn/onednn.h"
 #include "ops/block.h"
-#include "ops/prep.h"
 #include "ops/quant_product.h"
 
 enum { COLUMNS = 256 }; /* whose scales are made at once */
@@ -41,38 +40,6 @@ const char *pi_quant_sums_refuse(const pi_node *node, const pi_tensor *const *in
     return NULL;
 }
 
-static void flip_bytes(const void *b, void *out, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) ((uint8_t *)out)[i] = ((const uint8_t *)b)[i] ^ 0x80;
-}
-
-static pi_status pack_b(void *arg, const pi_tensor *source, void *out, pi_error *err)
-{
-    return pi_dnnl_pack(arg, source->data, out, err);
-}
-
-typedef struct {
-    const pi_dnnl *object;
-    bool as_is;
-    pi_heap *heap;
-} flip_arg;
-
-static pi_status pack_flipped(void *arg, const pi_tensor *source, void *out, pi_error *err)
-{
-    const flip_arg *a = arg;
-    int64_t n = pi_tensor_n(source);
-    if (a->as_is) {
-        flip_bytes(source->data, out, n);
-        return PI_E_OK;
-    }
-    uint8_t *plain = pi_alloc(a->heap, (size_t)n, err);
-    if (!plain) return pi_alloc_status(err);
-    flip_bytes(source->data, plain, n);
-    pi_status status = pi_dnnl_pack(a->object, plain, out, err);
-    pi_free(plain);
-    return status;
-}
-
 static pi_status make_object(pi_prep *prep, sums_state *s, const pi_quant_operands *o, bool b_const, pi_error *err)
 {
     const pi_matmul *p = &s->shape.p;
@@ -101,36 +68,6 @@ static pi_status make_object(pi_prep *prep, sums_state *s, const pi_quant_operan
     return pi_prep_own(prep, pi_dnnl_free, s->object, err);
 }
 
-static pi_status prepare_b(pi_prep *prep, sums_state *s, uint32_t b, pi_error *err)
-{
-    static const char name[8] = "flipped";
-    pi_dnnl_weights_info info;
-    pi_dnnl_weights(s->object, &info);
-    if (!s->flip) {
-        if (info.as_is) return PI_E_OK;
-        PI_TRY(pi_prep_pack(prep, b, info.key, info.key_bytes, info.bytes, pack_b, s->object, &s->b, err));
-    } else {
-        flip_arg arg = {s->object, info.as_is, prep->services->arena.heap};
-        size_t bytes = info.as_is ? (size_t)pi_tensor_n(prep->in[b]) : info.bytes,
-               more = info.as_is ? 0 : info.key_bytes;
-        char *key = pi_prep_alloc(prep, sizeof name + more, err);
-        if (!key) return pi_alloc_status(err);
-        memcpy(key, name, sizeof name);
-        if (more) memcpy(key + sizeof name, info.key, more);
-        PI_TRY(pi_prep_pack(prep, b, key, sizeof name + more, bytes, pack_flipped, &arg, &s->b, err));
-    }
-    pi_prep_drop(prep, b);
-    return PI_E_OK;
-}
-
-static bool known_zero(const pi_tensor *t)
-{
-    int64_t n = t ? pi_tensor_n(t) : 0;
-    for (int64_t i = 0; i < n; i++)
-        if (!t->data || pi_tensor_int(t, i) != 0) return false;
-    return true;
-}
-
 static bool place(size_t *total, size_t bytes, size_t *at)
 {
     *at = *total;
@@ -147,9 +84,9 @@ pi_status pi_quant_sums_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_quant_product_open(prep->node, prep->in, &s->shape, NULL, err));
     s->flip = o.b->dtype == PI_DTYPE_U8;
     PI_TRY(make_object(prep, s, &o, b_const, err));
-    if (b_const) PI_TRY(prepare_b(prep, s, b, err));
+    if (b_const) PI_TRY(pi_quant_pack(prep, b, s->object, s->flip, &s->b, err));
     size_t total = 0, own, sums, rows, flipped;
-    bool zeros = s->flip || !known_zero(o.b_zero);
+    bool zeros = s->flip || !pi_quant_known_zero(o.b_zero);
     bool fits = pi_mul((size_t)pi_tensor_n(prep->out[0]), sizeof(int32_t), &sums) &&
                 pi_mul((size_t)(s->shape.a_mats * s->shape.p.m), sizeof(int32_t), &rows);
     flipped = s->flip && !s->b ? (size_t)pi_tensor_n(o.b) : 0;
@@ -241,12 +178,12 @@ pi_status pi_quant_sums_run(const pi_call *call, pi_error *err)
     char *scratch = call->scratch;
     work w = {.s = s, .o = &o, .y = call->out[0], .sums = call->out[0]->data};
     if (o.y_scale) w.sums = (int32_t *)(void *)(scratch + s->sums_at);
-    if (s->flip || !known_zero(o.b_zero)) w.rows = (int32_t *)(void *)(scratch + s->rows_at);
+    if (s->flip || !pi_quant_known_zero(o.b_zero)) w.rows = (int32_t *)(void *)(scratch + s->rows_at);
     int32_t zero = o.a_zero ? (int32_t)pi_tensor_int(o.a_zero, 0) : 0;
     pi_dnnl_args args = {
         .src = o.a->data, .weights = s->b ? s->b : o.b->data, .src_zero = &zero, .dst = w.sums, .scratch = scratch};
     if (s->flip && !s->b) {
-        flip_bytes(o.b->data, scratch + s->flipped_at, pi_tensor_n(o.b));
+        pi_quant_flip(o.b->data, scratch + s->flipped_at, pi_tensor_n(o.b));
         args.weights = scratch + s->flipped_at;
     }
     PI_TRY(pi_dnnl_run(s->object, &args, err));
