@@ -18,6 +18,8 @@ typedef pi_quant_conv_operands operands;
 
 typedef struct {
     pi_quant_conv q;
+    bool depthwise;             /* each output channel has one of X: weights are packed as taps x channels */
+    int64_t panels_all;         /* of all groups; depthwise: output channels */
     int64_t pairs, panels, row; /* of a window; of the output channels of a group; elements of a row of sums */
     const int16_t *packed;      /* or NULL: packed in each run, in the scratch */
     size_t x_at, weights_at, scales_at, own_at; /* in the scratch */
@@ -117,6 +119,11 @@ static pi_status conv_infer(const pi_node *node, const pi_tensor *const *in, pi_
 /* Panel `unit`, counted through all groups: k goes over places of the window, then channels. */
 static void pack_panel(const problem *p, const operands *o, int64_t unit, const void *weights, int16_t *out)
 {
+    if (p->depthwise) {
+        pi_quant_widen((const char *)weights + unit * p->q.k, o->w->dtype == PI_DTYPE_I8, 1,
+                       pi_quant_conv_zero(o, unit), out + unit, p->q.c.out_channels, p->q.k);
+        return;
+    }
     int64_t per_group = p->q.c.out_channels / p->q.c.group, first = unit % p->panels * COLUMNS;
     int64_t channels = p->q.c.w.channels / p->q.c.group, taps = p->q.k / channels;
     int16_t *to = out + unit * p->pairs * 2 * COLUMNS;
@@ -141,7 +148,7 @@ static pi_status pack_all(void *arg, const pi_tensor *source, void *out, pi_erro
 {
     (void)err;
     const pack_arg *a = arg;
-    for (int64_t u = 0; u < a->p->q.c.group * a->p->panels; u++) pack_panel(a->p, a->o, u, source->data, out);
+    for (int64_t u = 0; u < a->p->panels_all; u++) pack_panel(a->p, a->o, u, source->data, out);
     return PI_E_OK;
 }
 
@@ -152,7 +159,7 @@ static void panels_task(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t u = begin; u < end; u++) pack_panel(w->p, w->o, u, w->o->w->data, w->weights_out);
 }
 
-static bool place(size_t *total, size_t bytes, size_t *at)
+static bool put(size_t *total, size_t bytes, size_t *at)
 {
     *at = *total;
     return bytes <= SIZE_MAX / 2 && pi_add(*total, (bytes + 63) / 64 * 64, total);
@@ -167,18 +174,20 @@ static pi_status conv_prepare(pi_prep *prep, pi_error *err)
     int64_t oc = p->q.c.out_channels, group = p->q.c.group;
     p->pairs = p->q.k / 2 + p->q.k % 2;
     p->panels = (oc / group + COLUMNS - 1) / COLUMNS;
+    p->depthwise = group == oc && group == p->q.c.w.channels;
+    p->panels_all = p->depthwise ? oc : group * p->panels;
     p->row = oc + COLUMNS; /* a panel's last columns may hang over */
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)p->q.k;
     size_t weights, x, own, total = 0, windows, rows;
     bool fits = pi_mul((size_t)(group * p->panels), COLUMNS * 4, &weights) &&
                 pi_mul(weights, (size_t)p->pairs, &weights) && pi_mul((size_t)pi_tensor_n(o.x), sizeof(int16_t), &x) &&
-                place(&total, x, &p->x_at) && pi_mul((size_t)p->pairs, 4 * PLACES, &windows) &&
-                place(&p->own_bytes, windows, &own) && pi_mul((size_t)p->row, 4 * PLACES, &rows) &&
-                place(&p->own_bytes, rows, &p->sums_off) && place(&p->own_bytes, (size_t)oc * PLACES, &p->bytes_off);
+                put(&total, x, &p->x_at) && pi_mul((size_t)p->pairs, 4 * PLACES, &windows) &&
+                put(&p->own_bytes, windows, &own) && pi_mul((size_t)p->row, 4 * PLACES, &rows) &&
+                put(&p->own_bytes, rows, &p->sums_off) && put(&p->own_bytes, (size_t)oc * PLACES, &p->bytes_off);
     struct {
         char name[16];
-        int64_t group, k, taps;
-        uint64_t zeros; /* the packed form depends on them */
+        int64_t group, k, taps; /* and so depthwise */
+        uint64_t zeros;         /* the packed form depends on them */
     } key = {.name = "quant_conv_b16",
              .group = group,
              .k = p->q.k,
@@ -192,9 +201,9 @@ static pi_status conv_prepare(pi_prep *prep, pi_error *err)
         p->packed = packed;
         pi_prep_drop(prep, o.w_index);
     }
-    fits = fits && place(&total, constant ? 0 : weights, &p->weights_at) &&
-           place(&total, (size_t)oc * sizeof(float), &p->scales_at) &&
-           pi_mul(p->own_bytes, (size_t)prep->threads, &own) && place(&total, own, &p->own_at);
+    fits = fits && put(&total, constant ? 0 : weights, &p->weights_at) &&
+           put(&total, (size_t)oc * sizeof(float), &p->scales_at) &&
+           pi_mul(p->own_bytes, (size_t)prep->threads, &own) && put(&total, own, &p->own_at);
     prep->scratch = total;
     return fits ? PI_E_OK : pi_fail(err, PI_E_LIMIT, "the window is too large");
 }
@@ -223,28 +232,58 @@ static void widen_task(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* The window of output place `place` over the channels of a group, as a row. */
-static void gather_row(const work *w, int64_t b, int64_t group, int64_t place_, int16_t *to)
+/* Where the window of an output place begins. */
+static void window_start(const pi_window *g, int64_t place, int64_t start[3])
+{
+    for (int i = 2; i >= 0; i--) {
+        start[i] = place % g->out[i] * g->stride[i] - g->pad[i];
+        place /= g->out[i];
+    }
+}
+
+/* The place of X under place t of the window, or -1: it hangs over. */
+static int64_t window_place(const pi_window *g, const int64_t start[3], int64_t t)
+{
+    int64_t x = start[2] + t % g->kernel[2] * g->dilation[2],
+            y = start[1] + t / g->kernel[2] % g->kernel[1] * g->dilation[1];
+    int64_t z = start[0] + t / g->kernel[2] / g->kernel[1] * g->dilation[0];
+    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1] || x < 0 || x >= g->in[2]) return -1;
+    return (z * g->in[1] + y) * g->in[2] + x;
+}
+
+/* The window of an output place over the channels of a group, as a row. */
+static void gather_row(const work *w, int64_t b, int64_t group, int64_t place, int16_t *to)
 {
     const pi_quant_conv *q = &w->p->q;
     const pi_window *g = &q->c.w;
-    int64_t channels = g->channels / q->c.group, start[3], rest = place_;
+    int64_t channels = g->channels / q->c.group, taps = q->k / channels, start[3];
     size_t bytes = (size_t)channels * sizeof(int16_t);
-    for (int i = 2; i >= 0; i--) {
-        start[i] = rest % g->out[i] * g->stride[i] - g->pad[i];
-        rest /= g->out[i];
-    }
     const int16_t *x = w->x + b * q->in_places * g->channels + group * channels;
-    for (int64_t d = 0; d < g->kernel[0]; d++)
-        for (int64_t h = 0; h < g->kernel[1]; h++)
-            for (int64_t v = 0; v < g->kernel[2]; v++, to += channels) {
-                int64_t at[3] = {start[0] + d * g->dilation[0], start[1] + h * g->dilation[1],
-                                 start[2] + v * g->dilation[2]};
-                if (at[0] < 0 || at[0] >= g->in[0] || at[1] < 0 || at[1] >= g->in[1] || at[2] < 0 || at[2] >= g->in[2])
-                    memset(to, 0, bytes);
-                else
-                    memcpy(to, x + ((at[0] * g->in[1] + at[1]) * g->in[2] + at[2]) * g->channels, bytes);
-            }
+    window_start(g, place, start);
+    for (int64_t t = 0; t < taps; t++, to += channels) {
+        int64_t at = window_place(g, start, t);
+        if (at < 0)
+            memset(to, 0, bytes);
+        else
+            memcpy(to, x + at * g->channels, bytes);
+    }
+}
+
+/* The sums of all channels of one output place. */
+static void depthwise_row(const work *w, int64_t b, int64_t place, int32_t *sums)
+{
+    const pi_quant_conv *q = &w->p->q;
+    const pi_window *g = &q->c.w;
+    int64_t channels = g->channels, start[3];
+    const int16_t *x = w->x + b * q->in_places * channels, *weights = w->weights;
+    window_start(g, place, start);
+    memset(sums, 0, (size_t)channels * sizeof *sums);
+    for (int64_t t = 0; t < q->k; t++, weights += channels) {
+        int64_t at = window_place(g, start, t);
+        const int16_t *from = x + (at < 0 ? 0 : at) * channels;
+        for (int64_t c = 0; at >= 0 && c < channels; c++)
+            sums[c] = (int32_t)((uint32_t)sums[c] + (uint32_t)((int32_t)from[c] * weights[c]));
+    }
 }
 
 /* Units: blocks of PLACES of an image. */
@@ -259,7 +298,8 @@ static void conv_task(void *arg, int64_t begin, int64_t end, int thread)
             size = 2 * p->pairs;
     for (int64_t u = begin; u < end; u++) {
         int64_t b = u / blocks, first = u % blocks * PLACES, n = pi_min_i64(PLACES, p->q.places - first);
-        for (int64_t g = 0; g < p->q.c.group; g++) {
+        for (int64_t i = 0; p->depthwise && i < n; i++) depthwise_row(w, b, first + i, sums + i * p->row);
+        for (int64_t g = 0; !p->depthwise && g < p->q.c.group; g++) {
             for (int64_t i = 0; i < n; i++) {
                 rows[i * size + size - 1] = 0;
                 gather_row(w, b, g, first + i, rows + i * size);
@@ -288,7 +328,7 @@ static pi_status conv_run(const pi_call *call, pi_error *err)
     if (o.y_scale) pi_quant_conv_scales(q, &o, w.scales);
     if (!w.weights) {
         w.weights = w.weights_out = (int16_t *)(void *)(scratch + p->weights_at);
-        pi_parallel(threads, q->c.group * p->panels, 1024 / (p->pairs + 1) + 1, panels_task, &w);
+        pi_parallel(threads, p->panels_all, 1024 / (p->pairs + 1) + 1, panels_task, &w);
     }
     pi_parallel(threads, q->c.w.batch * ((q->in_places + WIDEN - 1) / WIDEN), 64 / (q->c.w.channels + 1) + 1,
                 widen_task, &w);

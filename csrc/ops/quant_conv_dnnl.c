@@ -18,9 +18,9 @@ typedef struct {
     pi_dnnl *object;
     const void *weights;     /* packed; NULL: as they are, or packed in each run */
     bool flip, x_last, pack; /* w is u8; X has its channels last as it is; w is packed in each run */
-    /* In the scratch, behind oneDNN's: X channels-last, sums, bytes of Y channels-last, scales, w flipped and packed, X
-     * less its zero point summed over the channels of a group, and that over windows. */
-    size_t x_at, sums_at, bytes_at, scales_at, flipped_at, packed_at, plane_at, windows_at;
+    /* In the scratch, behind oneDNN's: X channels-last, sums, bytes of Y channels-last, scales, zero points, w flipped
+     * and packed, X less its zero point summed over the channels of a group, and that over windows. */
+    size_t x_at, sums_at, bytes_at, scales_at, zeros_at, flipped_at, packed_at, plane_at, windows_at;
 } conv_state;
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
     const pi_quant_conv_operands *o;
     const char *x;
     char *x_out, *bytes;
-    int32_t *sums, *plane, *windows; /* windows NULL: w has no zero point */
+    int32_t *sums, *plane, *windows, *zeros; /* windows NULL: w has no zero point */
     float *scales;
     pi_tensor *y;
 } work;
@@ -96,6 +96,7 @@ pi_status pi_quant_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
                 place(&total, s->x_last ? 0 : pi_tensor_n(o.x), 1, &s->x_at) &&
                 place(&total, n, sizeof(int32_t), &s->sums_at) && place(&total, o.y_scale ? n : 0, 1, &s->bytes_at) &&
                 place(&total, q->c.out_channels, sizeof(float), &s->scales_at) &&
+                place(&total, q->c.out_channels, sizeof(int32_t), &s->zeros_at) &&
                 place(&total, s->flip && !constant ? pi_tensor_n(o.w) : 0, 1, &s->flipped_at) &&
                 place(&total, s->pack, info.bytes, &s->packed_at) &&
                 place(&total, zeros ? groups * q->in_places : 0, sizeof(int32_t), &s->plane_at) &&
@@ -126,37 +127,67 @@ static void plane_task(void *arg, int64_t begin, int64_t end, int thread)
     int64_t groups = w->s->q.c.group, channels = w->s->q.c.w.channels / groups;
     int64_t zero = w->o->x_zero ? pi_tensor_int(w->o->x_zero, 0) : 0;
     bool is_signed = w->o->x->dtype == PI_DTYPE_I8;
-    for (int64_t i = begin * groups; i < end * groups; i++)
+    int32_t flip = is_signed ? 128 : 0, less = flip + (int32_t)zero;
+    for (int64_t i = begin * groups; channels == 1 && i < end * groups; i++)
+        w->plane[i] = ((uint8_t)w->x[i] ^ flip) - less;
+    for (int64_t i = begin * groups; channels > 1 && i < end * groups; i++)
         w->plane[i] =
             (int32_t)(pi_quant_linear_select()->sum(w->x + i * channels, channels, is_signed) - zero * channels);
 }
 
-/* Units: places of Y; windows[place][group]. */
+/* to[i] += from[i * step]; wraps. */
+static void add_line(int32_t *to, const int32_t *from, int64_t step, int64_t n)
+{
+    if (step == 1)
+        for (int64_t i = 0; i < n; i++) to[i] = (int32_t)((uint32_t)to[i] + (uint32_t)from[i]);
+    else
+        for (int64_t i = 0; i < n; i++) to[i] = (int32_t)((uint32_t)to[i] + (uint32_t)from[i * step]);
+}
+
+/* Units: lines of Y (all but the last dimension); windows[place][group]. */
 static void windows_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const work *w = arg;
     const pi_quant_conv *q = &w->s->q;
     const pi_window *g = &q->c.w;
-    int64_t groups = q->c.group;
+    int64_t groups = q->c.group, width = g->out[2];
     for (int64_t u = begin; u < end; u++) {
-        int64_t start[3], rest = u;
-        for (int i = 2; i >= 0; i--) {
-            start[i] = rest % g->out[i] * g->stride[i] - g->pad[i];
-            rest /= g->out[i];
+        int64_t b = u / g->out[1] / g->out[0], z0 = u / g->out[1] % g->out[0] * g->stride[0] - g->pad[0];
+        int64_t y0 = u % g->out[1] * g->stride[1] - g->pad[1], from, to;
+        int32_t *line = w->windows + u * width * groups;
+        memset(line, 0, (size_t)(width * groups) * sizeof *line);
+        for (int64_t t = 0; t < g->kernel[0] * g->kernel[1] * g->kernel[2]; t++) {
+            int64_t z = z0 + t / (g->kernel[1] * g->kernel[2]) * g->dilation[0];
+            int64_t y = y0 + t / g->kernel[2] % g->kernel[1] * g->dilation[1];
+            int64_t offset = t % g->kernel[2] * g->dilation[2] - g->pad[2];
+            if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) continue;
+            pi_window_range(offset, g->stride[2], g->in[2], width, &from, &to);
+            if (from >= to) continue;
+            int64_t at = b * q->in_places + (z * g->in[1] + y) * g->in[2] + offset, step = g->stride[2];
+            if (groups == 1)
+                add_line(line + from, w->plane + at + from * step, step, to - from);
+            else
+                for (int64_t x = from; x < to; x++)
+                    add_line(line + x * groups, w->plane + (at + x * step) * groups, 1, groups);
         }
-        int32_t *to = w->windows + u * groups;
-        const int32_t *plane = w->plane + rest * q->in_places * groups; /* of image `rest` */
-        memset(to, 0, (size_t)groups * sizeof *to);
-        for (int64_t d = 0; d < g->kernel[0]; d++)
-            for (int64_t h = 0; h < g->kernel[1]; h++)
-                for (int64_t v = 0; v < g->kernel[2]; v++) {
-                    int64_t z = start[0] + d * g->dilation[0], y = start[1] + h * g->dilation[1],
-                            x = start[2] + v * g->dilation[2];
-                    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1] || x < 0 || x >= g->in[2]) continue;
-                    const int32_t *from = plane + ((z * g->in[1] + y) * g->in[2] + x) * groups;
-                    for (int64_t i = 0; i < groups; i++) to[i] = (int32_t)((uint32_t)to[i] + (uint32_t)from[i]);
-                }
+    }
+}
+
+/* Takes zero * windows off n rows of sums. */
+static void take_zeros(const pi_quant_conv *q, int32_t *sums, const int32_t *windows, const int32_t *zero, int64_t n)
+{
+    int64_t oc = q->c.out_channels, groups = q->c.group, per_group = oc / groups;
+    for (int64_t i = 0; i < n; i++, sums += oc, windows += groups) {
+        if (per_group == 1)
+            for (int64_t c = 0; c < oc; c++)
+                sums[c] = (int32_t)((uint32_t)sums[c] - (uint32_t)windows[c] * (uint32_t)zero[c]);
+        for (int64_t g = 0; per_group > 1 && g < groups; g++) {
+            int32_t *c = sums + g * per_group;
+            const int32_t *z = zero + g * per_group;
+            uint32_t window = (uint32_t)windows[g];
+            for (int64_t j = 0; j < per_group; j++) c[j] = (int32_t)((uint32_t)c[j] - window * (uint32_t)z[j]);
+        }
     }
 }
 
@@ -166,18 +197,12 @@ static void finish_task(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     const work *w = arg;
     const pi_quant_conv *q = &w->s->q;
-    int64_t oc = q->c.out_channels, groups = q->c.group, per_group = oc / groups,
-            blocks = (q->places + PLACES - 1) / PLACES;
+    int64_t oc = q->c.out_channels, groups = q->c.group, blocks = (q->places + PLACES - 1) / PLACES;
     for (int64_t u = begin; u < end; u++) {
         int64_t b = u / blocks, first = u % blocks * PLACES, n = pi_min_i64(PLACES, q->places - first),
                 at = b * q->places + first;
         int32_t *sums = w->sums + at * oc;
-        for (int64_t c = 0; w->windows && c < oc; c++) {
-            uint32_t zero = (uint32_t)(pi_quant_conv_zero(w->o, c) - (w->s->flip ? 128 : 0));
-            const int32_t *windows = w->windows + at * groups + c / per_group;
-            for (int64_t i = 0; zero != 0 && i < n; i++)
-                sums[i * oc + c] = (int32_t)((uint32_t)sums[i * oc + c] - (uint32_t)windows[i * groups] * zero);
-        }
+        if (w->windows) take_zeros(q, sums, w->windows + at * groups, w->zeros, n);
         pi_quant_conv_store(q, w->o, w->y, b, first, n, sums, oc, w->scales, w->bytes + at * oc);
     }
 }
@@ -222,7 +247,10 @@ pi_status pi_quant_conv_dnnl_run(const pi_call *call, pi_error *err)
         w.plane = (int32_t *)(void *)(scratch + s->plane_at);
         w.windows = (int32_t *)(void *)(scratch + s->windows_at);
         pi_parallel(threads, batch * q->in_places, 65536 / (channels + 1) + 1, plane_task, &w);
-        pi_parallel(threads, batch * q->places, 65536 / (q->k + 1) + 1, windows_task, &w);
+        w.zeros = (int32_t *)(void *)(scratch + s->zeros_at);
+        for (int64_t c = 0; c < oc; c++) w.zeros[c] = pi_quant_conv_zero(&o, c) - (s->flip ? 128 : 0);
+        int64_t lines = batch * q->c.w.out[0] * q->c.w.out[1], taps = q->k * q->c.group / channels;
+        pi_parallel(threads, lines, 65536 / (taps * q->c.w.out[2] * q->c.group) + 1, windows_task, &w);
     }
     if (o.y_scale) pi_quant_conv_scales(q, &o, w.scales);
     pi_parallel(threads, batch * ((q->places + PLACES - 1) / PLACES), 512 / oc + 1, finish_task, &w);
