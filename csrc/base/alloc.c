@@ -94,14 +94,14 @@ static bool told_to_fail(void)
 
 /* Large blocks live in large pages where the system lets us: a 4 KB page costs half a microsecond when it is first
  * touched, and a weight matrix has thousands. Only advice: nothing is lost if it is not taken. */
-static void advise(char *start, size_t total)
+static void advise(char *start, size_t total, bool sparse)
 {
 #ifdef MADV_HUGEPAGE
     if (total < HUGE_FROM) return;
     size_t skip = (size_t)(-(uintptr_t)start & (PAGE - 1));
-    (void)madvise(start + skip, (total - skip) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
+    (void)madvise(start + skip, (total - skip) & ~(size_t)(PAGE - 1), sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #else
-    (void)start, (void)total;
+    (void)start, (void)total, (void)sparse;
 #endif
 }
 
@@ -115,7 +115,9 @@ static void poison(void *block, size_t bytes, int byte)
 #endif
 }
 
-static void *new_block(pi_heap *heap, size_t bytes, bool clear, pi_error *err)
+enum { PLAIN, CLEAR, SPARSE };
+
+static void *new_block(pi_heap *heap, size_t bytes, int kind, pi_error *err)
 {
     size_t total, room;
     if (!pi_add(bytes, HEAD + ALIGN - 1, &total) || !pi_add(total, ALIGN, &room) || room > PTRDIFF_MAX) {
@@ -125,17 +127,17 @@ static void *new_block(pi_heap *heap, size_t bytes, bool clear, pi_error *err)
     total &= ~(size_t)(ALIGN - 1);
     if (heap && !charge(heap, total, err)) return NULL;
     char *start = NULL;
-    if (!told_to_fail()) start = clear ? calloc(1, room) : aligned_alloc(ALIGN, total); /* large calloc: zero pages */
+    if (!told_to_fail()) start = kind != PLAIN ? calloc(1, room) : aligned_alloc(ALIGN, total); /* large calloc: zero pages */
     if (!start) {
         give_back(heap, total);
         (void)pi_fail(err, PI_E_NOMEM, "the system has no memory for %zu bytes", bytes);
         return NULL;
     }
-    advise(start, total);
+    advise(start, total, kind == SPARSE);
     char *block = start + (-(uintptr_t)start & (ALIGN - 1)) + HEAD;
     head h = {pi_heap_ref(heap), bytes, total, start, alive_mark};
     memcpy(block - HEAD, &h, sizeof h);
-    if (!clear) poison(block, bytes, 0xff);
+    if (kind == PLAIN) poison(block, bytes, 0xff);
     __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
     return block;
 }
@@ -148,7 +150,8 @@ static head head_of(const void *block)
     return h;
 }
 
-void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, false, err); }
+void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, PLAIN, err); }
+void *pi_alloc_sparse(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, SPARSE, err); }
 
 void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err)
 {
@@ -157,12 +160,12 @@ void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err)
         (void)pi_fail(err, PI_E_LIMIT, "%zu times %zu bytes are more than can be addressed", count, size);
         return NULL;
     }
-    return new_block(heap, bytes, true, err);
+    return new_block(heap, bytes, CLEAR, err);
 }
 
 void *pi_realloc(pi_heap *heap, void *block, size_t bytes, pi_error *err)
 {
-    void *moved = new_block(heap, bytes, false, err);
+    void *moved = new_block(heap, bytes, PLAIN, err);
     if (moved && block) {
         size_t old = head_of(block).bytes;
         memcpy(moved, block, old < bytes ? old : bytes);

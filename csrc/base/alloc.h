@@ -21,6 +21,8 @@ size_t pi_heap_peak(const pi_heap *heap);
 void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
 /* The same for `count * size` bytes, checked, and cleared to zero. */
 void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err) PI_MUST_USE;
+/* `bytes` bytes, zero, that take memory only page by page where they are written; the account has them all. */
+void *pi_alloc_sparse(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
 /* Grows or shrinks; NULL on failure, the old block is then untouched. `block` may be NULL. */
 void *pi_realloc(pi_heap *heap, void *block, size_t bytes, pi_error *err) PI_MUST_USE;
 void pi_free(void *block);

@@ -298,6 +298,12 @@ pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t byte
     return bytes == 0 ? PI_E_OK : pi_fail(err, PI_E_FILE, "the file ends early");
 }
 
+uint64_t pi_file_bytes_at(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+}
+
 size_t pi_file_text(const char *path, char *text, size_t size)
 {
     size_t n = 0;

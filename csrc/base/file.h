@@ -28,6 +28,8 @@ void pi_file_unref(pi_file *file);
 uint64_t pi_file_size(const pi_file *file);
 /* Reads all of [offset, offset + bytes) or fails (a short file: FILE; a changed one: FILE). Retries EINTR. */
 pi_status pi_file_read(const pi_file *file, uint64_t offset, void *out, size_t bytes, pi_error *err) PI_MUST_USE;
+/* Size of the file at a path, 0 if there is none. */
+uint64_t pi_file_bytes_at(const char *path);
 /* A small text of the system (/proc, /sys): at most size - 1 bytes and a NUL; 0 if it cannot be read. */
 size_t pi_file_text(const char *path, char *text, size_t size);
 #endif

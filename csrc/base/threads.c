@@ -107,7 +107,7 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg)
     int64_t chunks = n / grain + (n % grain != 0);
     if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;
     if (threads > chunks) threads = (int)chunks;
-    if (threads <= 1 || omp_in_parallel()) {
+    if (threads <= 1 || pi_threads_apart() || omp_in_parallel()) {
         fn(arg, 0, n, 0);
         return;
     }
@@ -156,7 +156,7 @@ static __attribute__((no_sanitize("thread"))) void run_members(pi_team_work *w)
 void pi_parallel_team(int threads, pi_team_task fn, void *arg)
 {
     if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;
-    if (threads <= 1 || omp_in_parallel()) {
+    if (threads <= 1 || pi_threads_apart() || omp_in_parallel()) {
         fn(arg, 0, 1);
         return;
     }

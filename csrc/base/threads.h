@@ -2,6 +2,7 @@
 /* The one door to OpenMP: regions with an explicit thread count, fork, floating-point state, limits. */
 #ifndef PI_BASE_THREADS_H
 #define PI_BASE_THREADS_H
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PI_MAX_THREADS = 256 };
@@ -28,6 +29,14 @@ typedef struct {
 /* Returns when `members` members, the same number each time, have come. What they wrote before is seen after it. Some
  * 0.2 us if all run; a wait of more than a few microseconds lets other threads have the CPU. */
 void pi_barrier_wait(pi_barrier *barrier, int members);
+
+/* fn(arg, i, thread) for each i of [0, n), begun in rising order, on the caller (thread 0) and up to threads - 1 plain
+ * threads, none of them OpenMP's, in each of which OpenMP's count is `count`: for the making of oneDNN's primitives, and
+ * packing. false from fn: no further i is begun. In it, pi_parallel runs on its caller alone. */
+typedef bool (*pi_apart_fn)(void *arg, int64_t i, int thread);
+void pi_apart(int threads, int count, int64_t n, pi_apart_fn fn, void *arg);
+/* Is the caller in an fn of pi_apart? */
+bool pi_threads_apart(void);
 
 /* Before a parallel region of the calling thread: keeps its OpenMP threads off the CPU that it is on, from now on. Cheap
  * while it stays there. The affinity of no other thread changes. pi_parallel does it by itself. */

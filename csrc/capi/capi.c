@@ -140,7 +140,7 @@ static pi_status describe_meta(pyinfer_model *m, pi_error *err)
     return PI_E_OK;
 }
 
-static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error *err)
+static pi_status read_and_rewrite(pyinfer_model *m, const pi_model_source *source, pi_error *err)
 {
     PI_TRY(pi_model_read(source, m->heap, &m->file, err));
     m->graph = m->file->graph;
@@ -149,6 +149,38 @@ static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error 
     PI_TRY(describe_meta(m, err));
     PI_TRY(pi_passes_run(m->graph, &(pi_pass_options){.level = m->options.level}, err));
     complete_outputs(m);
+    return PI_E_OK;
+}
+
+typedef struct {
+    pyinfer_model *m;
+    const pi_model_source *source;
+    pi_status st;
+    pi_error *err;
+} loading;
+
+/* Whoever comes second wakes oneDNN. */
+static bool load_part(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    loading *l = arg;
+    if (i == 0)
+        l->st = read_and_rewrite(l->m, l->source, l->err);
+    else
+        pi_dnnl_warm();
+    return true;
+}
+
+static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error *err)
+{
+    enum { LARGE = 4 << 20 }; /* such a model will multiply */
+    loading l = {m, source, PI_E_OK, err};
+    bool large = source->path ? pi_file_bytes_at(source->path) >= LARGE : source->n >= LARGE;
+    if (large && m->options.onednn && m->options.threads > 1)
+        pi_apart(2, 1, 2, load_part, &l);
+    else
+        (void)load_part(&l, 0, 0);
+    if (l.st != PI_E_OK) return l.st;
     if (!(m->packs = pi_packs_new(m->heap, err))) return pi_alloc_status(err);
     pi_session_options session = {
         .plan = {.threads = m->options.threads,

@@ -53,6 +53,21 @@ pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uin
     return c;
 }
 
+pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, const double *factor, pi_error *err)
+{
+    pi_const *c = const_new(heap, &base->t, err);
+    if (!c) return NULL;
+    int64_t rows = base->t.dim[0];
+    c->factor = pi_calloc(heap, (size_t)rows, sizeof *c->factor, err);
+    if (!c->factor) {
+        pi_const_unref(c);
+        return NULL;
+    }
+    for (int64_t i = 0; i < rows; i++) c->factor[i] = factor[i] * (base->base ? base->factor[i] : 1);
+    c->base = pi_const_ref(base->base ? base->base : base);
+    return c;
+}
+
 typedef struct {
     pi_arena pool;
     void *data;
@@ -105,9 +120,29 @@ void pi_const_unref(pi_const *c)
     if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     if (c->release) c->release(c->owner);
     if (c->file) pi_file_unref(c->file);
+    if (c->base) pi_const_unref(c->base); /* no chain: a base has none */
+    pi_free(c->factor);
     pi_heap *heap = c->heap;
     pi_free(c);
     pi_heap_unref(heap);
+}
+
+static void multiply(const pi_const *c, float *y)
+{
+    int64_t rows = c->t.dim[0], inner = rows ? pi_tensor_n(&c->t) / rows : 0;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < inner; i++) y[r * inner + i] = (float)((double)y[r * inner + i] * c->factor[r]);
+}
+
+pi_status pi_const_read(const pi_const *c, void *out, pi_error *err)
+{
+    const pi_const *from = c->base && !c->t.data ? c->base : c;
+    if (!from->t.data)
+        PI_TRY(pi_file_read(from->file, from->offset, out, c->bytes, err));
+    else if (c->bytes)
+        memcpy(out, from->t.data, c->bytes);
+    if (from != c) multiply(c, out);
+    return PI_E_OK;
 }
 
 pi_status pi_const_load(pi_const *c, pi_error *err)
@@ -115,7 +150,7 @@ pi_status pi_const_load(pi_const *c, pi_error *err)
     if (c->t.data) return PI_E_OK;
     void *data = pi_alloc(c->heap, c->bytes, err);
     if (!data) return pi_alloc_status(err);
-    pi_status st = pi_file_read(c->file, c->offset, data, c->bytes, err);
+    pi_status st = pi_const_read(c, data, err);
     if (st != PI_E_OK) {
         pi_free(data);
         return st;
@@ -128,7 +163,7 @@ pi_status pi_const_load(pi_const *c, pi_error *err)
 
 void pi_const_drop(pi_const *c)
 {
-    if (!c->file || !c->t.data || __atomic_load_n(&c->pins, __ATOMIC_ACQUIRE) > 0) return;
+    if ((!c->file && !c->base) || !c->t.data || __atomic_load_n(&c->pins, __ATOMIC_ACQUIRE) > 0) return;
     c->release(c->owner);
     c->release = NULL;
     c->owner = NULL;

@@ -62,6 +62,8 @@ struct pi_const {
     pi_heap *heap;
     pi_file *file; /* or NULL */
     uint64_t offset;
+    pi_const *base; /* or NULL; counted: the bytes are those of base, times `factor` */
+    double *factor; /* one for each index of the first dimension */
     void (*release)(void *owner);
     void *owner;
     int refs; /* atomic */
@@ -76,12 +78,17 @@ pi_const *pi_const_view(pi_heap *heap, const pi_tensor *t, void (*release)(void 
 /* Bytes at `offset` in `file`, little-endian and dense, read by pi_const_load when first needed. */
 pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uint64_t offset,
                         pi_error *err) PI_MUST_USE;
+/* f32 `base` with the rows of its first dimension times `factor` (copied), in double, rounded once. The product is made
+ * when it is read: whoever packs it never holds a second copy. base is not taken over. */
+pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, const double *factor, pi_error *err) PI_MUST_USE;
 /* A copy of bound data that outlives it: strings are copied too, a sequence or optional is shared. */
 pi_const *pi_const_copy(pi_heap *heap, const pi_tensor *t, pi_error *err) PI_MUST_USE;
 pi_const *pi_const_ref(pi_const *c);
 void pi_const_unref(pi_const *c);
 /* Makes t.data valid. Not thread-safe: load, passes and planning hold the model's lock. */
 pi_status pi_const_load(pi_const *c, pi_error *err) PI_MUST_USE;
+/* The bytes into `out` (c->bytes of them), without keeping them; any thread, at any time but during a load or drop. */
+pi_status pi_const_read(const pi_const *c, void *out, pi_error *err) PI_MUST_USE;
 /* Frees the bytes if they can be read again from the file and nobody pinned them. */
 void pi_const_drop(pi_const *c);
 

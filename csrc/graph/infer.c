@@ -162,9 +162,9 @@ static pi_status fold(pi_graph *g, pi_node *node, const pi_tensor **in, pi_eval_
         out[i] = NULL;
     }
     for (uint32_t i = 0; i < node->n_in; i++)
-        if (node->in[i] && node->in[i]->constant && node->in[i]->constant->file) {
+        if (node->in[i] && node->in[i]->constant) {
             pi_const_drop(node->in[i]->constant);
-            node->in[i]->t.data = NULL;
+            node->in[i]->t.data = node->in[i]->constant->t.data;
         }
     pi_graph_remove(g, node);
 done:

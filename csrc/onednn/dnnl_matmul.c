@@ -165,4 +165,16 @@ const char *pi_dnnl_matmul_refuse(const pi_dnnl_matmul *matmul, int threads)
 {
     return pi_dnnl_probe(describe, matmul, matmul->impl, threads);
 }
+
+void pi_dnnl_warm(void)
+{
+    enum { N = 64 };
+    pi_dnnl *object;
+    pi_dnnl_matmul d = {.m = N, .n = N, .k = N, .a_type = PI_DTYPE_F32, .b_type = PI_DTYPE_F32, .c_type = PI_DTYPE_F32,
+                        .b_const = true};
+    pi_dnnl_dense(&d.a, 0, NULL, N, N);
+    pi_dnnl_dense(&d.b, 0, NULL, N, N);
+    pi_dnnl_dense(&d.c, 0, NULL, N, N);
+    if (pi_dnnl_matmul_new(&object, &d, 1, NULL) == PI_E_OK) pi_dnnl_free(object);
+}
 #endif

@@ -205,6 +205,9 @@ pi_status pi_dnnl_pack(const pi_dnnl *object, const void *plain, void *packed, p
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_stream_t stream = NULL;
+    pi_threads_state saved;
+    const bool alone = pi_threads_apart();
+    if (alone) pi_threads_enter(1, &saved);
     /* the library's own scratch is safe here: one thread makes, runs and frees */
     dnnl_status_t st = pi_dnnl_lib->reorder_primitive_desc_create(&pd, object->plain, pi_dnnl_lib->engine,
                                                                 object->md[ROLE_WEIGHTS], pi_dnnl_lib->engine, NULL);
@@ -221,6 +224,7 @@ pi_status pi_dnnl_pack(const pi_dnnl *object, const void *plain, void *packed, p
     if (from) pi_dnnl_lib->memory_destroy(from);
     if (primitive) pi_dnnl_lib->primitive_destroy(primitive);
     if (pd) pi_dnnl_lib->primitive_desc_destroy(pd);
+    if (alone) pi_threads_leave(&saved);
     return status_fail(st, "packing of weights", err);
 }
 

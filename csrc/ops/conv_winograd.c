@@ -85,20 +85,17 @@ static void weights_chunk(void *arg, int64_t begin, int64_t end, int thread)
 
 typedef struct {
     const winograd *s;
-    pi_heap *heap;
-    int threads;
+    pi_prep *prep;
 } pack_task;
 
 static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
 {
     const pack_task *p = arg;
     size_t floats = PI_WINOGRAD_POINTS * (size_t)p->s->c.w.channels * (size_t)p->s->c.out_channels;
-    weights_task t = {p->s, source->data, pi_calloc(p->heap, floats, sizeof(float), err)};
+    weights_task t = {p->s, source->data, pi_prep_buffer(p->prep, floats * sizeof(float), err)};
     if (!t.u) return pi_alloc_status(err);
-    pi_parallel(p->threads, p->s->c.w.channels, 1, weights_chunk, &t);
-    pi_status st = pi_dnnl_pack(p->s->product, t.u, out, err);
-    pi_free(t.u);
-    return st;
+    pi_parallel(p->prep->threads, p->s->c.w.channels, 1, weights_chunk, &t);
+    return pi_dnnl_pack(p->s->product, t.u, out, err);
 }
 
 /* ---- prepare ---- */
@@ -166,7 +163,7 @@ pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
 
     pi_dnnl_weights_info info;
     pi_dnnl_weights(s->product, &info);
-    pack_task p = {s, prep->services->arena.heap, prep->threads};
+    pack_task p = {s, prep};
     PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack, &p, &s->weights, err));
     pi_prep_drop(prep, 1);
     if (!lay_out(s, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "the scratch is too large");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "ops/gather_file.h"
 #include "ops/index.h"
 
 enum { GRAIN = 64 << 10 };
@@ -190,7 +191,11 @@ static pi_status nd_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
-static const pi_impl gather_impls[] = {{.name = "ref", .run = gather_run}, {0}};
+static const pi_impl gather_impls[] = {
+    {.name = "file", .refuse = pi_gather_file_refuse, .prepare = pi_gather_file_prepare, .run = pi_gather_file_run},
+    {.name = "ref", .run = gather_run},
+    {0},
+};
 static const pi_impl elements_impls[] = {{.name = "ref", .run = elements_run}, {0}};
 static const pi_impl nd_impls[] = {{.name = "ref", .run = nd_run}, {0}};
 

@@ -29,10 +29,13 @@ void *pi_prep_alloc(pi_prep *prep, size_t bytes, pi_error *err) PI_MUST_USE;
 pi_status pi_prep_own(pi_prep *prep, void (*free_fn)(void *), void *object, pi_error *err) PI_MUST_USE;
 /* A packed form of constant input `i`, shared by all plans of the model: key (key_size bytes: operator, format, blocking)
  * names the form; on first use pack(arg, source tensor with data, out) fills `bytes` bytes, 64-byte aligned. The
- * original is loaded for that and may be dropped after. */
+ * original is read for that. Different steps may be prepared, and their constants packed, at the same time. pack NULL: the
+ * block is zeros that take memory only where they are written, and nothing is read. */
 typedef pi_status (*pi_pack_fn)(void *arg, const pi_tensor *source, void *out, pi_error *err);
 pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_size, size_t bytes, pi_pack_fn pack,
                        void *arg, const void **out, pi_error *err) PI_MUST_USE;
+/* Memory for a pack function, not cleared; until the next call. NULL on failure. */
+void *pi_prep_buffer(pi_prep *prep, size_t bytes, pi_error *err) PI_MUST_USE;
 /* Is input i a constant (present, and the same in each run)? */
 bool pi_prep_is_const(const pi_prep *prep, uint32_t i);
 /* Sets prep->flops, and gives the threads that so much work deserves: one where fork and join would cost more. */

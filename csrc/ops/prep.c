@@ -4,70 +4,6 @@
 #include "ops/block.h"
 #include "ops/prep.h"
 
-/* ---- packed constants: chains by the constant's address ---- */
-
-enum { PACK_SLOTS = 1024 };
-
-typedef struct pack {
-    struct pack *next;
-    pi_const *constant;
-    void *block;
-    size_t key_size;
-    unsigned char key[];
-} pack;
-
-struct pi_packs {
-    pi_heap *heap;
-    size_t bytes;
-    pack *slot[PACK_SLOTS];
-};
-
-static size_t pack_slot(const pi_const *c) { return ((uintptr_t)c >> 6) % PACK_SLOTS; }
-
-pi_packs *pi_packs_new(pi_heap *heap, pi_error *err)
-{
-    pi_packs *packs = pi_calloc(heap, 1, sizeof *packs, err);
-    if (packs) packs->heap = heap;
-    return packs;
-}
-
-void pi_packs_free(pi_packs *packs)
-{
-    if (!packs) return;
-    for (size_t i = 0; i < PACK_SLOTS; i++)
-        for (pack *p = packs->slot[i], *next; p; p = next) {
-            next = p->next;
-            pi_const_unref(p->constant);
-            pi_free(p->block);
-            pi_free(p);
-        }
-    pi_free(packs);
-}
-
-size_t pi_packs_bytes(const pi_packs *packs) { return packs->bytes; }
-
-const void *pi_packs_find(const pi_packs *packs, const pi_const *c, const void *key, size_t key_size)
-{
-    for (const pack *p = packs->slot[pack_slot(c)]; p; p = p->next)
-        if (p->constant == c && p->key_size == key_size && memcmp(p->key, key, key_size) == 0) return p->block;
-    return NULL;
-}
-
-pi_status pi_packs_add(pi_packs *packs, pi_const *c, const void *key, size_t key_size, void *block, size_t bytes,
-                       pi_error *err)
-{
-    pack *p = pi_alloc(packs->heap, sizeof *p + key_size, err);
-    if (!p) {
-        pi_free(block);
-        return pi_alloc_status(err);
-    }
-    *p = (pack){.next = packs->slot[pack_slot(c)], .constant = pi_const_ref(c), .block = block, .key_size = key_size};
-    memcpy(p->key, key, key_size);
-    packs->slot[pack_slot(c)] = p;
-    packs->bytes += bytes;
-    return PI_E_OK;
-}
-
 /* ---- services ---- */
 
 struct pi_owned {
@@ -82,8 +18,19 @@ void pi_services_init(pi_services *services, pi_heap *heap, pi_packs *packs)
     pi_arena_init(&services->arena, heap);
 }
 
+void pi_services_settle(pi_services *services)
+{
+    for (int i = 0; i < 2; i++) {
+        pi_free(services->buffer[i].block);
+        services->buffer[i].block = NULL;
+        services->buffer[i].bytes = 0;
+    }
+    services->buffered = NULL;
+}
+
 void pi_services_deinit(pi_services *services)
 {
+    pi_services_settle(services);
     for (struct pi_owned *o = services->owned; o; o = o->next) o->free_fn(o->object);
     services->owned = NULL;
     pi_arena_deinit(&services->arena);
@@ -113,23 +60,62 @@ bool pi_prep_is_const(const pi_prep *prep, uint32_t i)
     return (node->in[i] && node->in[i]->constant) || (prep->services->once && prep->in[i]->data);
 }
 
-/* The bytes of constant input i: bound, or read from the file now. Where prepare sees F32 in place of a narrower type
- * (ops/widen.h) they are converted into *made. */
-static pi_status source_of(const pi_prep *prep, uint32_t i, pi_const *c, pi_tensor *source, void **made, pi_error *err)
+/* Grows by doubling: pages that are not written cost nothing, and those of a block that goes have to be paid for again. */
+static void *buffer(pi_services *services, int which, size_t bytes, pi_error *err)
 {
+    if (services->buffer[which].bytes >= bytes && services->buffer[which].block) return services->buffer[which].block;
+    pi_free(services->buffer[which].block);
+    size_t more = 2 * services->buffer[which].bytes; /* of memory that was there: no overflow */
+    services->buffer[which].bytes = 0;
+    services->buffer[which].block = pi_alloc(services->arena.heap, more > bytes ? more : bytes, NULL);
+    if (services->buffer[which].block)
+        bytes = more > bytes ? more : bytes;
+    else
+        services->buffer[which].block = pi_alloc(services->arena.heap, bytes, err);
+    if (services->buffer[which].block) services->buffer[which].bytes = bytes;
+    return services->buffer[which].block;
+}
+
+void *pi_prep_buffer(pi_prep *prep, size_t bytes, pi_error *err) { return buffer(prep->services, 1, bytes, err); }
+
+/* The bytes of constant input i: bound, or read from the file now, into a buffer. Where prepare sees F32 in place of a
+ * narrower type (ops/widen.h) they are converted into *made. */
+static pi_status source_of(const pi_prep *prep, uint32_t i, const pi_const *c, pi_tensor *source, void **made, pi_error *err)
+{
+    pi_services *services = prep->services;
     *source = *prep->in[i];
     if (c) {
-        PI_TRY(pi_const_load(c, err));
         source->data = c->t.data;
+        if (!source->data) {
+            source->data = services->buffered == c ? services->buffer[0].block : NULL;
+            if (!source->data) {
+                services->buffered = NULL;
+                if (!(source->data = buffer(services, 0, c->bytes, err))) return pi_alloc_status(err);
+                PI_TRY(pi_const_read(c, source->data, err));
+                services->buffered = c;
+            }
+        }
         if (c->t.dtype != source->dtype && source->dtype == PI_DTYPE_F32) {
             int64_t n = pi_tensor_n(&c->t);
-            source->data = *made = pi_calloc(prep->services->arena.heap, (size_t)n, sizeof(float), err);
+            const void *narrow = source->data;
+            source->data = *made = pi_calloc(services->arena.heap, (size_t)n, sizeof(float), err);
             if (!*made) return pi_alloc_status(err);
-            pi_read_f32(c->t.dtype, c->t.data, 1, n, *made);
+            pi_read_f32(c->t.dtype, narrow, 1, n, *made);
         }
     }
     if (!source->data) return pi_fail(err, PI_E_INTERNAL, "input %u is no constant and cannot be packed", i);
     return PI_E_OK;
+}
+
+static pi_status fill(pi_prep *prep, uint32_t i, const pi_const *c, pi_pack_fn pack_fn, void *arg, void *block, pi_error *err)
+{
+    pi_tensor source;
+    void *made = NULL;
+    if (!pack_fn) return PI_E_OK;
+    pi_status st = source_of(prep, i, c, &source, &made, err);
+    if (st == PI_E_OK) st = pack_fn(arg, &source, block, err);
+    pi_free(made);
+    return st;
 }
 
 pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_size, size_t bytes, pi_pack_fn pack_fn,
@@ -137,25 +123,21 @@ pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_si
 {
     pi_services *services = prep->services;
     pi_const *c = prep->node->in[i] ? prep->node->in[i]->constant : NULL;
-    pi_packs *packs = c ? services->packs : NULL;
-    if (packs && (*out = pi_packs_find(packs, c, key, key_size)) != NULL) return PI_E_OK;
-    pi_tensor source;
-    pi_status st = PI_E_OK;
-    void *made = NULL, *block = NULL, *done_block;
-    PI_TRY_DONE(source_of(prep, i, c, &source, &made, err));
-    if (!(block = pi_alloc(services->arena.heap, bytes, err))) {
-        st = pi_alloc_status(err);
-        goto done;
+    void *block;
+    pi_status st;
+    if (c && services->packs) {
+        pi_pack *mine;
+        PI_TRY(pi_packs_take(services->packs, c, key, key_size, bytes, !pack_fn, &mine, &block, err));
+        st = mine ? fill(prep, i, c, pack_fn, arg, block, err) : PI_E_OK;
+        if (mine) pi_packs_done(services->packs, mine, st == PI_E_OK);
+    } else {
+        pi_heap *heap = services->arena.heap;
+        block = pack_fn ? pi_alloc(heap, bytes, err) : pi_alloc_sparse(heap, bytes, err);
+        if (!block) return pi_alloc_status(err);
+        PI_TRY(pi_prep_own(prep, pi_free, block, err));
+        st = fill(prep, i, c, pack_fn, arg, block, err);
     }
-    PI_TRY_DONE(pack_fn(arg, &source, block, err));
-    done_block = block;
-    block = NULL; /* the next call takes it over */
-    PI_TRY_DONE(packs ? pi_packs_add(packs, c, key, key_size, done_block, bytes, err)
-                      : pi_prep_own(prep, pi_free, done_block, err));
-    *out = done_block;
-done:
-    pi_free(block);
-    pi_free(made);
+    if (st == PI_E_OK) *out = block;
     return st;
 }
 

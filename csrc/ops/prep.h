@@ -5,18 +5,22 @@
 #define PI_OPS_PREP_H
 #include "ops/ops.h"
 
-/* ---- packed forms of constants, shared by the plans of a model. Calls hold the model's lock. ---- */
+/* ---- packed forms of constants, shared by the plans of a model (ops/packs.c). Any number of threads prepare at a time. ---- */
 
 typedef struct pi_packs pi_packs;
 pi_packs *pi_packs_new(pi_heap *heap, pi_error *err) PI_MUST_USE;
 void pi_packs_free(pi_packs *packs);
 /* Bytes of all packed blocks. */
 size_t pi_packs_bytes(const pi_packs *packs);
-/* The packed form of c that the key names, or NULL if there is none yet. */
-const void *pi_packs_find(const pi_packs *packs, const pi_const *c, const void *key, size_t key_size);
-/* Takes over `block` (from pi_alloc; freed also on failure). Keeps a reference to c, so that its address stays its name. */
-pi_status pi_packs_add(pi_packs *packs, pi_const *c, const void *key, size_t key_size, void *block, size_t bytes,
-                       pi_error *err) PI_MUST_USE;
+
+typedef struct pi_pack pi_pack;
+/* The packed form of c that the key names: *block, and *mine NULL; if another thread makes it now, this waits for it. If
+ * there is none, *block has room for `bytes` bytes (sparse: see pi_alloc_sparse), and the caller fills it and calls
+ * pi_packs_done. Keeps a reference to c, so that its address stays its name. */
+pi_status pi_packs_take(pi_packs *packs, pi_const *c, const void *key, size_t key_size, size_t bytes, bool sparse,
+                        pi_pack **mine, void **block, pi_error *err) PI_MUST_USE;
+/* Others may use it, or, after a failure, try in their turn. */
+void pi_packs_done(pi_packs *packs, pi_pack *mine, bool filled);
 
 /* ---- services ---- */
 
@@ -26,8 +30,15 @@ typedef struct pi_services {
     pi_packs *packs;        /* NULL: packed forms are owned by these services */
     bool once;              /* there is one run only: what is bound now stays */
     uint64_t drop;          /* bit i: run will not read input i of the node that is being prepared */
+    struct {
+        void *block; /* or NULL */
+        size_t bytes;
+    } buffer[2]; /* for sources of packing, and for what packing needs in between */
+    const pi_const *buffered; /* whose bytes are in buffer[0]; or NULL */
 } pi_services;
 
 void pi_services_init(pi_services *services, pi_heap *heap, pi_packs *packs);
 void pi_services_deinit(pi_services *services);
+/* Frees the buffers, when there is nothing more to prepare for a while. */
+void pi_services_settle(pi_services *services);
 #endif

@@ -28,16 +28,19 @@ static float at(const pi_value *v, int64_t i)
     return f;
 }
 
+/* f32, known; its bytes may still be in the file. */
+static bool is_floats(const pi_value *v) { return v && v->constant && v->constant->t.dtype == PI_DTYPE_F32; }
+
 /* A constant f32 that, against a tensor of `rank` dims with n channels on axis 1, is one number or one a channel. */
 static bool per_channel(const pi_value *v, int rank, int64_t n)
 {
-    if (!pi_floats(v)) return false;
+    if (!is_floats(v)) return false;
     const pi_tensor *t = &v->constant->t;
     if (t->rank > rank) return false;
     int channel = t->rank - (rank - 1);
     for (int i = 0; i < t->rank; i++)
         if (t->dim[i] != 1 && !(i == channel && t->dim[i] == n)) return false;
-    return true;
+    return pi_floats(v);
 }
 
 static bool is_batch_norm(const pi_node *bn)
@@ -82,22 +85,22 @@ static pi_const *new_floats(pi_heap *heap, int rank, const int64_t *dim, pi_erro
     return pi_const_new(heap, PI_DTYPE_F32, rank, dim, err);
 }
 
-/* weights of output channel o, seen from the first element: Conv has [O, I/g, ...], ConvTranspose [I, O/g, ...]. */
-static void scale_weights(const pi_const *from, pi_const *to, bool transposed, int64_t group, const affine *a)
+/* The weights of a Conv, [O, I/g, ...], are multiplied when they are read; those of ConvTranspose, [I, O/g, ...], now. */
+static pi_status scaled(pi_heap *heap, pi_const *w, const affine *a, bool transposed, int64_t group, pi_const **out,
+                        pi_error *err)
 {
-    const pi_tensor *t = &from->t;
-    const float *w = t->data;
-    float *out = to->t.data;
-    int64_t inner = pi_dims_product(t, transposed ? 2 : 1, t->rank), rows = pi_tensor_n(t) / (inner ? inner : 1);
+    const pi_tensor *t = &w->t;
+    if (!transposed) return (*out = pi_const_scaled(heap, w, a->scale, err)) ? PI_E_OK : pi_alloc_status(err);
+    PI_TRY(pi_const_load(w, err));
+    if (!(*out = new_floats(heap, t->rank, t->dim, err))) return pi_alloc_status(err);
+    const float *from = t->data;
+    float *to = (*out)->t.data;
+    int64_t inner = pi_dims_product(t, 2, t->rank), rows = pi_tensor_n(t) / (inner ? inner : 1);
     for (int64_t r = 0; r < rows; r++) {
-        int64_t o = r;
-        if (transposed) {
-            int64_t i = r / t->dim[1], per_group = t->dim[0] / group;
-            o = i / per_group * t->dim[1] + r % t->dim[1];
-        }
-        for (int64_t k = 0; k < inner; k++)
-            out[r * inner + k] = (float)((double)w[r * inner + k] * a->scale[o]);
+        int64_t o = r / t->dim[1] / (t->dim[0] / group) * t->dim[1] + r % t->dim[1];
+        for (int64_t k = 0; k < inner; k++) to[r * inner + k] = (float)((double)from[r * inner + k] * a->scale[o]);
     }
+    return PI_E_OK;
 }
 
 static pi_status apply_to_conv(pi_graph *g, pi_node *conv, const affine *a, bool transposed, pi_error *err)
@@ -106,8 +109,7 @@ static pi_status apply_to_conv(pi_graph *g, pi_node *conv, const affine *a, bool
     bool scales = false;
     for (int64_t i = 0; i < a->n; i++) scales |= a->scale[i] != 1;
     if (scales) {
-        if (!(weights = new_floats(g->heap, w->t.rank, w->t.dim, err))) return pi_alloc_status(err);
-        scale_weights(w, weights, transposed, pi_attr_int(conv, "group"), a);
+        PI_TRY(scaled(g->heap, w, a, transposed, pi_attr_int(conv, "group"), &weights, err));
         pi_value *v = pi_graph_constant(g, conv->in[1]->name, weights, err);
         if (!v) return pi_alloc_status(err);
         PI_TRY(pi_node_set_in(g, conv, 1, v, err));
@@ -142,7 +144,7 @@ static pi_status with_bias_input(pi_graph *g, pi_node **conv, pi_error *err)
 static pi_status fold_into_conv(pi_graph *g, pi_node *conv, bool transposed, pi_error *err)
 {
     const pi_value *w = conv->in[1];
-    if (!pi_floats(w) || w->t.rank < 3 || (conv->n_in > 2 && conv->in[2] && !pi_floats(conv->in[2]))) return PI_E_OK;
+    if (!is_floats(w) || w->t.rank < 3 || (conv->n_in > 2 && conv->in[2] && !pi_floats(conv->in[2]))) return PI_E_OK;
     int64_t group = pi_attr_int(conv, "group"), channels;
     if (group < 1 || w->t.dim[0] % group || !pi_mul_i64(w->t.dim[1], group, &channels)) return PI_E_OK;
     if (!transposed) channels = w->t.dim[0];

@@ -42,11 +42,12 @@ typedef struct {
 typedef struct pi_plan {
     pi_graph *graph; /* owned: the specialised copy */
     pi_heap *heap;
-    pi_services services; /* states, packed weights, objects to free */
+    pi_services services; /* of the plan's own lists */
+    pi_services *maker;   /* n_makers: states of steps, packed weights, objects to free; one for each thread that prepared */
     pi_step *step;
     pi_place *place; /* by value id */
     pi_const **pinned; /* constants that steps read in their plain form */
-    uint32_t n_steps, n_pinned;
+    uint32_t n_steps, n_pinned, n_makers;
     size_t arena_bytes;   /* values, then scratch */
     size_t scratch_offset;
     bool *output_copied;  /* by graph output: its value lives elsewhere and is copied at the end of a run */

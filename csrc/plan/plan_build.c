@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a graph with concrete shapes to steps: for each node the first candidate of its row that accepts is prepared. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/threads.h"
 #include "plan/plan.h"
+
+enum { PI_MAKERS = 16 };
 
 static const char *refusal(const pi_node *node, const pi_impl *impl, const pi_tensor *const *in,
                            const pi_tensor *const *out, const pi_plan_options *options)
@@ -48,49 +52,110 @@ pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const p
     return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
 }
 
-/* Tensors of a node's inputs and outputs, constants loaded; false in *known: some shape is not known. */
-static pi_status gather(const pi_node *node, const pi_tensor **in, const pi_tensor **out, bool *known, pi_error *err)
+/* ---- steps ---- */
+
+/* false: some shape is not known; then, as far as this graph goes, no shape of the outputs is. */
+static pi_status find_known(const pi_node *node, bool *known, pi_error *err)
 {
+    size_t bytes;
     *known = true;
     for (uint32_t i = 0; i < node->n_in; i++) {
         pi_value *v = node->in[i];
-        in[i] = v ? &v->t : NULL;
         if (!v) continue;
         if (v->constant) v->t.data = v->constant->t.data;
         if (!pi_tensor_known(&v->t) || v->t.dtype == PI_DTYPE_NONE) *known = false;
     }
     for (uint32_t i = 0; i < node->n_out; i++) {
         pi_value *v = node->out[i];
-        out[i] = v ? &v->t : NULL;
         if (v && (!pi_tensor_known(&v->t) || v->t.dtype == PI_DTYPE_NONE)) *known = false;
-        size_t bytes;
         if (v && *known) PI_TRY(pi_tensor_bytes(&v->t, &bytes, err));
     }
+    for (uint32_t i = 0; i < node->n_out && !*known; i++)
+        if (node->out[i]) node->out[i]->t.rank = -1;
     return PI_E_OK;
 }
 
-static pi_status build_step(pi_plan *plan, pi_node *node, const pi_tensor **in, const pi_tensor **out, pi_error *err)
+/* What a step's preparation leaves for the plan. */
+typedef struct {
+    bool known;
+    uint64_t drop;
+} step_note;
+
+typedef struct {
+    pi_plan *plan;
+    step_note *note;
+    const pi_tensor **list; /* for each maker: inputs, then outputs of the node at hand */
+    uint32_t most_in, most_out;
+    pthread_mutex_t lock; /* of what follows */
+    uint32_t failed;      /* the first step that failed; n_steps: none */
+    pi_status st;
+    pi_error *err;
+} making;
+
+static pi_status make_step(making *m, uint32_t i, int maker, pi_error *err)
 {
     char refused[600];
-    bool known;
-    pi_step *step = &plan->step[plan->n_steps++];
-    step->node = node;
-    step->refused = "";
-    PI_TRY(gather(node, in, out, &known, err));
-    plan->services.drop = 0;
-    if (known) {
-        pi_prep prep = {.node = node, .in = in, .out = out, .threads = plan->options.threads, .services = &plan->services};
-        PI_TRY(pi_plan_prepare(&prep, &plan->options, &step->impl, refused, sizeof refused, err));
-        if (refused[0] && !(step->refused = pi_arena_strndup(&plan->services.arena, refused, strlen(refused), err)))
-            return pi_alloc_status(err);
-        step->state = prep.state;
-        step->scratch = prep.scratch;
-        step->flops = prep.flops;
-    } else { /* dynamic, and with it all that reads its results */
-        for (uint32_t i = 0; i < node->n_out; i++)
-            if (node->out[i]) node->out[i]->t.rank = -1;
-    }
+    pi_plan *plan = m->plan;
+    pi_step *step = &plan->step[i];
+    const pi_node *node = step->node;
+    pi_services *services = &plan->maker[maker];
+    const pi_tensor **in = m->list + (size_t)maker * (m->most_in + m->most_out), **out = in + m->most_in;
+    for (uint32_t k = 0; k < node->n_in; k++) in[k] = node->in[k] ? &node->in[k]->t : NULL;
+    for (uint32_t k = 0; k < node->n_out; k++) out[k] = node->out[k] ? &node->out[k]->t : NULL;
+    services->drop = 0;
+    pi_prep prep = {.node = node, .in = in, .out = out, .threads = plan->options.threads, .services = services};
+    PI_TRY(pi_plan_prepare(&prep, &plan->options, &step->impl, refused, sizeof refused, err));
+    if (refused[0] && !(step->refused = pi_arena_strndup(&services->arena, refused, strlen(refused), err)))
+        return pi_alloc_status(err);
+    step->state = prep.state;
+    step->scratch = prep.scratch;
+    step->flops = prep.flops;
+    m->note[i].drop = services->drop;
     return PI_E_OK;
+}
+
+/* Steps begin in their order: all before the first that fails have been begun, so it is the same each time. */
+static bool make_one(void *arg, int64_t i, int maker)
+{
+    making *m = arg;
+    pi_error err = {0};
+    if (!m->note[i].known) return true;
+    pi_status st = make_step(m, (uint32_t)i, maker, &err);
+    if (st == PI_E_OK) return true;
+    pi_node_error(m->plan->step[i].node, &err);
+    (void)pthread_mutex_lock(&m->lock);
+    if ((uint32_t)i < m->failed) {
+        m->failed = (uint32_t)i;
+        m->st = st;
+        if (m->err) *m->err = err;
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    return false;
+}
+
+/* Prepares on as many threads as the plan has: primitives are created, weights read and packed side by side. */
+static pi_status make_steps(pi_plan *plan, step_note *note, pi_error *err)
+{
+    making m = {.plan = plan, .note = note, .most_in = 1, .most_out = 1, .failed = plan->n_steps, .err = err};
+    int threads = plan->options.threads > 1 ? plan->options.threads : 1;
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        const pi_node *node = plan->step[i].node;
+        if (node->n_in > m.most_in) m.most_in = node->n_in;
+        if (node->n_out > m.most_out) m.most_out = node->n_out;
+    }
+    if (threads > PI_MAKERS) threads = PI_MAKERS;
+    plan->maker = pi_arena_calloc(&plan->services.arena, (size_t)threads, sizeof *plan->maker, err);
+    if (!plan->maker) return pi_alloc_status(err);
+    m.list = pi_calloc(plan->heap, (size_t)threads, (m.most_in + (size_t)m.most_out) * sizeof *m.list, err);
+    if (!m.list) return pi_alloc_status(err);
+    for (int i = 0; i < threads; i++) pi_services_init(&plan->maker[i], plan->heap, plan->services.packs);
+    plan->n_makers = (uint32_t)threads;
+    (void)pthread_mutex_init(&m.lock, NULL);
+    pi_apart(threads, plan->options.threads, plan->n_steps, make_one, &m);
+    (void)pthread_mutex_destroy(&m.lock);
+    pi_free(m.list);
+    for (int i = 0; i < threads; i++) pi_services_settle(&plan->maker[i]);
+    return m.st;
 }
 
 /* Constants that steps (or views, or outputs) read stay in memory, pinned; the bytes of the others may go: they were
@@ -119,18 +184,12 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
 {
     pi_status st = PI_E_OK;
     pi_graph *g = plan->graph;
-    uint32_t most_in = 1, most_out = 1;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (g->node[i]->n_in > most_in) most_in = g->node[i]->n_in;
-        if (g->node[i]->n_out > most_out) most_out = g->node[i]->n_out;
-    }
-    const pi_tensor **in = pi_calloc(plan->heap, most_in, sizeof *in, err);
-    const pi_tensor **out = pi_calloc(plan->heap, most_out, sizeof *out, err);
+    step_note *note = pi_calloc(plan->heap, g->n_nodes + 1u, sizeof *note, err);
     bool *read = pi_calloc(plan->heap, g->n_values + 1u, sizeof *read, err);
     plan->step = pi_arena_calloc(&plan->services.arena, g->n_nodes + 1u, sizeof *plan->step, err);
     plan->place = pi_arena_calloc(&plan->services.arena, g->n_values + 1u, sizeof *plan->place, err);
     plan->output_copied = pi_arena_calloc(&plan->services.arena, g->n_outputs + 1u, sizeof *plan->output_copied, err);
-    if (!in || !out || !read || !plan->step || !plan->place || !plan->output_copied) {
+    if (!note || !read || !plan->step || !plan->place || !plan->output_copied) {
         st = pi_alloc_status(err);
         goto done;
     }
@@ -140,24 +199,23 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
             if (node->in[0]->constant) read[node->in[0]->id] = true;
             continue;
         }
-        st = build_step(plan, node, in, out, err);
+        st = find_known(node, &note[plan->n_steps].known, err);
         if (st != PI_E_OK) {
             pi_node_error(node, err);
             goto done;
         }
-        for (uint32_t k = 0; k < node->n_in; k++) {
-            if (!node->in[k]) continue;
-            if (k >= 64 || !(plan->services.drop >> k & 1))
-                read[node->in[k]->id] = true;
-            else if (node->in[k]->n_uses == 1 && node->in[k]->constant)
-                pi_const_drop(node->in[k]->constant); /* early: two copies of few weights at a time */
-        }
+        plan->step[plan->n_steps++] = (pi_step){.node = node, .refused = ""};
     }
+    PI_TRY_DONE(make_steps(plan, note, err));
+    for (uint32_t i = 0; i < plan->n_steps; i++)
+        for (uint32_t k = 0; k < plan->step[i].node->n_in; k++) {
+            const pi_value *v = plan->step[i].node->in[k];
+            if (v && (k >= 64 || !(note[i].drop >> k & 1))) read[v->id] = true;
+        }
     for (uint32_t i = 0; i < g->n_outputs; i++) read[g->output[i]->id] = true;
     PI_TRY_DONE(settle_constants(plan, read, err));
 done:
-    pi_free(in);
-    pi_free(out);
+    pi_free(note);
     pi_free(read);
     return st;
 }
@@ -201,6 +259,7 @@ void pi_plan_free(pi_plan *plan)
 {
     if (!plan) return;
     for (uint32_t i = 0; i < plan->n_pinned; i++) __atomic_sub_fetch(&plan->pinned[i]->pins, 1, __ATOMIC_ACQ_REL);
+    for (uint32_t i = 0; i < plan->n_makers; i++) pi_services_deinit(&plan->maker[i]);
     pi_services_deinit(&plan->services);
     pi_graph_free(plan->graph);
     pi_heap *heap = plan->heap;

@@ -406,6 +406,44 @@ static void test_places(void)
     CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
 }
 
+/* ---- threads apart ---- */
+
+typedef struct {
+    unsigned char count[MOST]; /* atomic */
+    int64_t stop, last;        /* last: atomic */
+    int bad;                   /* atomic */
+} apart_check;
+
+static bool apart_one(void *arg, int64_t i, int thread)
+{
+    apart_check *c = arg;
+    static coverage inner[16];
+    __atomic_add_fetch(&c->count[i], 1, __ATOMIC_RELAXED);
+    if (!pi_threads_apart() || thread < 0 || thread >= 3) __atomic_add_fetch(&c->bad, 1, __ATOMIC_RELAXED);
+    inner[thread] = (coverage){.grain = 1, .threads = 1};
+    pi_parallel(4, 10, 1, cover, &inner[thread]); /* on this thread alone */
+    if (inner[thread].bad) __atomic_add_fetch(&c->bad, 1, __ATOMIC_RELAXED);
+    return i != c->stop;
+}
+
+static void test_apart(void)
+{
+    static apart_check c;
+    for (int threads = 1; threads <= 3; threads++) {
+        memset(&c, 0, sizeof c);
+        c.stop = -1;
+        pi_apart(threads, 2, 200, apart_one, &c);
+        for (int i = 0; i < 200; i++) CHECK(c.count[i] == 1);
+        CHECK(c.bad == 0 && !pi_threads_apart());
+        memset(&c, 0, sizeof c);
+        c.stop = 50; /* all before have begun, and not many after */
+        pi_apart(threads, 2, 200, apart_one, &c);
+        for (int i = 0; i <= 50; i++) CHECK(c.count[i] == 1);
+        CHECK(c.bad == 0 && c.count[199] == 0);
+    }
+    pi_apart(3, 1, 0, apart_one, &c);
+}
+
 int main(void)
 {
     (void)alarm(110);
@@ -413,6 +451,7 @@ int main(void)
     test_huge();
     test_nested();
     test_team();
+    test_apart();
     test_fork();
     test_state();
     test_places();

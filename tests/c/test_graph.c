@@ -24,6 +24,26 @@ static pi_value *input(pi_graph *g, int64_t n)
     return x;
 }
 
+/* Rows times factors, made when they are read; factors of factors are one; in double, rounded once. */
+static void test_scaled(pi_heap *heap)
+{
+    const int64_t dim[] = {3, 2};
+    const double first[] = {2, 0, 1.0 / 3}, second[] = {0.5, 1, 3};
+    pi_const *base = pi_const_new(heap, PI_DTYPE_F32, 2, dim, &err);
+    float *x = base->t.data, y[6];
+    for (int i = 0; i < 6; i++) x[i] = (float)i + 0.1f;
+    pi_const *once = pi_const_scaled(heap, base, first, &err), *twice = pi_const_scaled(heap, once, second, &err);
+    pi_const_unref(base);
+    pi_const_unref(once);
+    CHECK(!twice->t.data && pi_const_read(twice, y, &err) == PI_E_OK && !twice->t.data);
+    CHECK(y[0] == 0.1f && y[1] == 1.1f && y[2] == 0 && y[3] == 0 && y[4] == 4.1f && y[5] == 5.1f);
+    CHECK(pi_const_load(twice, &err) == PI_E_OK && memcmp(twice->t.data, y, sizeof y) == 0);
+    CHECK(pi_const_read(twice, y, &err) == PI_E_OK && y[1] == 1.1f);
+    pi_const_drop(twice);
+    CHECK(!twice->t.data);
+    pi_const_unref(twice);
+}
+
 static void test_uses(pi_heap *heap)
 {
     pi_graph *g = pi_graph_new(heap, &err);
@@ -111,6 +131,7 @@ static void test_torture(void)
 int main(void)
 {
     pi_heap *heap = pi_heap_new(0);
+    test_scaled(heap);
     test_uses(heap);
     test_order(heap);
     test_fold(heap);

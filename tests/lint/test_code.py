@@ -10,6 +10,7 @@ GLOBALS = {
     "base/alloc.c": "counters of the tests",
     "base/cpu.c": "the CPU's features, found once",
     "base/threads.c": "the thread pool's state",
+    "base/threads_apart.c": "is this thread one of those apart",
     "base/threads_place.c": "which threads work for this one",
     "ops/registry.c": "the index of the rows, made once",
     "capi/capi.c": "the implementation that a test forces",

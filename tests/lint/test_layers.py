@@ -16,7 +16,7 @@ OUTSIDE = [
     (r"<(oneapi/)?(dnnl.*)>", ("onednn/",)),
     (r"<dlfcn\.h>", ("onednn/",)),
     (r"<locale\.h>", ("ops/number_text.c",)),  # numbers are read in the C locale whatever the process has
-    (r"<signal\.h>", ("python/py_interrupt.c", "base/threads_place.c")),
+    (r"<signal\.h>", ("python/py_interrupt.c", "base/threads_place.c", "base/threads_apart.c")),
     (r"<(alloca|setjmp)\.h>", ()),
     (r"<(immintrin|x86intrin|cpuid|arm_neon|.*mmintrin)\.h>", ("kernels/", "base/")),
 ]

@@ -48,7 +48,7 @@ RULES = [
     Rule(
         "threads start in base/threads.c, and in python to wait for signals",
         call("pthread_create", "pthread_atfork", "thrd_create", "clone3?", "v?fork"),
-        ("base/threads.", "python/"),
+        ("base/threads.", "base/threads_apart.c", "python/"),
         ("pthread_create(&t)", "fork()", "pthread_atfork(a, b, c)"),
         ("pthread_mutex_lock(&m);",),
     ),
