@@ -27,6 +27,10 @@ pi_status pi_conv_rows(const pi_call *call, pi_conv_row row, pi_error *err) PI_M
 const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* ConvTranspose whose windows tile the output, to few channels; to one also on channels-first data. */
+const char *pi_conv_few_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_few_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_few_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* 3x3 as 36 matrix products, on channels-last data. */
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

@@ -3,6 +3,7 @@
  * in the order of the graph, operators whose inputs come out of such a transpose move before it, so that transposes meet
  * and vanish. "First" is N, C, spatial..., "last" is N, spatial..., C. Shapes are known here. */
 #include <string.h>
+#include "ops/conv.h"
 #include "passes/layout_parts.h"
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -82,9 +83,18 @@ pi_status pi_layout_emit(pi_layout *l, pi_node *node, uint32_t i, pi_error *err)
     return PI_E_OK;
 }
 
+/* It has an implementation for the layout that its input comes in, whose output is the same in both. */
+static bool may_stay(const pi_node *node)
+{
+    const pi_tensor *in[4] = {NULL}, *out = &node->out[0]->t;
+    if (!pi_is_internal(node, "ConvTranspose") || pi_layout_undone(node->in[0])) return false;
+    for (uint32_t i = 0; i < 4 && i < node->n_in; i++) in[i] = node->in[i] ? &node->in[i]->t : NULL;
+    return pi_conv_few_refuse(node, in, &out) == NULL;
+}
+
 static pi_status take_conv(pi_layout *l, pi_node *node, pi_error *err)
 {
-    if (pi_attr_int(node, "nhwc") || node->in[0]->t.rank < 3) return PI_E_OK;
+    if (pi_attr_int(node, "nhwc") || node->in[0]->t.rank < 3 || may_stay(node)) return PI_E_OK;
     for (uint32_t i = 0; i < 4; i += 3) { /* X and the residual */
         if (!node->in[i]) continue;
         pi_value *last = pi_layout_last(l, node, node->in[i], err);

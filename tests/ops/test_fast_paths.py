@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 from numpy.random import Generator
 
-from ops.node import run
+import pyinfer
+from ops.node import model_of, run
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 0.5, 2], np.float32)
 SEEDS = range(12)
@@ -284,6 +288,33 @@ def test_convolutions(op: str, seed: int) -> None:
     for constant in ([], [1, 2]):
         same(op, [x, w, b], 2e-4, constant=constant, group=group, **window)
         same(op, [x, w, None], 2e-4, constant=constant[:1], group=group)
+
+
+@pytest.mark.parametrize("outer", [1, 2, 4])
+def test_transposed_to_few_channels(outer: int) -> None:
+    """Windows that tile the output; alone, and behind a convolution, which leaves its output channels-last."""
+    rng = np.random.default_rng(outer)
+    rows = (((3, 7), (2, 2)), ((2, 130), (1, 3)), ((1, 64), (4, 2)), ((65,), (5,)), ((2, 3, 5), (2, 1, 3)))
+    for batch, ((size, kernel), bias) in itertools.product((1, 2), itertools.product(rows, (False, True))):
+        x = normal(rng, batch, 5, *size, special=False)
+        w = normal(rng, 5, outer, *kernel, special=False)
+        b = normal(rng, outer, special=False) if bias else None
+        model = model_of("ConvTranspose", [x, w, b], constant=[1], strides=kernel)
+        mine = pyinfer.load(model)
+        feeds = [x] if b is None else [x, b]
+        assert "[few]" in str(mine.explain(*feeds)), (outer, size, kernel)
+        same("ConvTranspose", [x, w, b], 2e-5, constant=[1], strides=kernel)
+        before = torch.nn.functional.relu(torch.from_numpy(x))
+        conv = getattr(torch.nn, f"ConvTranspose{len(size)}d")(5, outer, kernel, kernel, bias=bias)
+        front = getattr(torch.nn, f"Conv{len(size)}d")(5, 5, 1)
+        with torch.no_grad():
+            want = torch.sigmoid(conv(front(before)))
+        whole = torch.nn.Sequential(torch.nn.ReLU(), front, conv, torch.nn.Sigmoid())
+        buffer = io.BytesIO()
+        torch.onnx.export(whole, (torch.from_numpy(x),), buffer, dynamo=False)
+        mine = pyinfer.load(buffer.getvalue(), threads=2)
+        assert "[few]" in str(mine.explain(x)), (outer, size, kernel)
+        np.testing.assert_allclose(mine(x), want.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("narrow", [np.float16, ml_dtypes.bfloat16])
