@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of f64 and of integers with our own kernels (kernels/igemm/typed.h). B is packed in panels of nr columns: once if
- * it is constant, in each run if many rows meet it, else only its last, partial panel. alpha goes into a packed f64 B. */
+/* Products of f64 and of integers with our own kernels (kernels/igemm/typed.h). B is packed in panels of nr columns:
+ * once if it is constant, in each run if many rows meet it, else only its last, partial panel. alpha goes into a packed
+ * f64 B. */
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/igemm/typed.h"
@@ -19,11 +20,12 @@ typedef struct {
     pi_matmul p;
     const pi_typed_gemm *gemm;
     const void *b; /* packed; NULL: packed in each run */
-    int64_t elem, panels, whole, batches, packed; /* whole: panels that are read as they are; packed: elements of one packed B */
-    size_t a_at;                                   /* A in rows, behind B in the scratch; only if its columns are not dense */
-    bool one_b;                                    /* B is the same for all batches */
-    pi_bcast bias;                                 /* over Y */
-    pi_dtype dtype;                                /* f64, or the unsigned type of the same size */
+    int64_t elem, panels, whole, batches,
+        packed;     /* whole: panels that are read as they are; packed: elements of one packed B */
+    size_t a_at;    /* A in rows, behind B in the scratch; only if its columns are not dense */
+    bool one_b;     /* B is the same for all batches */
+    pi_bcast bias;  /* over Y */
+    pi_dtype dtype; /* f64, or the unsigned type of the same size */
 } typed_state;
 
 typedef struct {
@@ -36,7 +38,8 @@ const char *pi_matmul_typed_refuse(const pi_node *node, const pi_tensor *const *
 {
     pi_matmul p;
     bool floats = in[0]->dtype == PI_DTYPE_F64;
-    if (!floats && !pi_dtype_in(in[0]->dtype, PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))) return "only f64 and integers";
+    if (!floats && !pi_dtype_in(in[0]->dtype, PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64)))
+        return "only f64 and integers";
     if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
     if (p.y.col != 1) return "only rows of Y that are dense";
     if (p.k == 0 || pi_tensor_n(out[0]) == 0) return "no elements";
@@ -55,12 +58,12 @@ static pack_shape shape_of(const typed_state *s)
 }
 
 /* Elements of one size, gathered. */
-#define PACK(type)                                                                       \
-    for (int64_t l = 0; l < s->k; l++) {                                                 \
-        const type *from = (const type *)b + l * s->row + first * s->col;                \
-        type *out = (type *)to + l * s->nr;                                              \
-        for (int64_t j = 0; j < n; j++) out[j] = from[j * s->col];                       \
-        for (int64_t j = n; j < s->nr; j++) out[j] = 0;                                  \
+#define PACK(type)                                                        \
+    for (int64_t l = 0; l < s->k; l++) {                                  \
+        const type *from = (const type *)b + l * s->row + first * s->col; \
+        type *out = (type *)to + l * s->nr;                               \
+        for (int64_t j = 0; j < n; j++) out[j] = from[j * s->col];        \
+        for (int64_t j = n; j < s->nr; j++) out[j] = 0;                   \
     }
 
 static void pack_panel(const pack_shape *s, const void *b, int64_t panel, void *to)
@@ -132,8 +135,11 @@ pi_status pi_matmul_typed_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(prepare_b(prep, s, bytes, err));
     s->a_at = (s->a_at + 63) / 64 * 64;
     size_t a = 0;
-    bool fits = s->p.a.col == 1 || (pi_mul((size_t)s->p.m, (size_t)s->p.k, &a) && pi_mul(a, (size_t)(s->batches * s->elem), &a));
-    return fits && pi_add(s->a_at, a, &prep->scratch) ? PI_E_OK : pi_fail(err, PI_E_LIMIT, "A has more bytes than can be addressed");
+    bool fits = s->p.a.col == 1 ||
+                (pi_mul((size_t)s->p.m, (size_t)s->p.k, &a) && pi_mul(a, (size_t)(s->batches * s->elem), &a));
+    return fits && pi_add(s->a_at, a, &prep->scratch)
+               ? PI_E_OK
+               : pi_fail(err, PI_E_LIMIT, "A has more bytes than can be addressed");
 }
 
 static void batch_offsets(const typed_state *s, int64_t batch, int64_t *a, int64_t *b, int64_t *y)
@@ -176,9 +182,11 @@ static void rows_chunk(void *arg, int64_t begin, int64_t end, int thread)
         const char *from = (const char *)call->in[0]->data + (a + u % p->m * p->a.row) * s->elem;
         char *to = (char *)call->scratch + s->a_at + (size_t)(u * p->k * s->elem);
         if (s->elem == 8)
-            for (int64_t l = 0; l < p->k; l++) ((uint64_t *)(void *)to)[l] = ((const uint64_t *)(const void *)from)[l * p->a.col];
+            for (int64_t l = 0; l < p->k; l++)
+                ((uint64_t *)(void *)to)[l] = ((const uint64_t *)(const void *)from)[l * p->a.col];
         else
-            for (int64_t l = 0; l < p->k; l++) ((uint32_t *)(void *)to)[l] = ((const uint32_t *)(const void *)from)[l * p->a.col];
+            for (int64_t l = 0; l < p->k; l++)
+                ((uint32_t *)(void *)to)[l] = ((const uint32_t *)(const void *)from)[l * p->a.col];
     }
 }
 
@@ -190,7 +198,8 @@ static void add_bias(const typed_state *s, const pi_tensor *bias, int64_t at, in
         m = pi_min_i64(n - j, pi_bcast_at(&s->bias, at + j, offset));
         const char *x = (const char *)bias->data + offset[0] * s->elem;
         if (s->dtype == PI_DTYPE_F64)
-            for (int64_t i = 0; i < m; i++) ((double *)y)[j + i] += (double)s->p.beta * ((const double *)(const void *)x)[i * step];
+            for (int64_t i = 0; i < m; i++)
+                ((double *)y)[j + i] += (double)s->p.beta * ((const double *)(const void *)x)[i * step];
         else if (s->elem == 8)
             for (int64_t i = 0; i < m; i++) ((uint64_t *)y)[j + i] += ((const uint64_t *)(const void *)x)[i * step];
         else
@@ -199,14 +208,16 @@ static void add_bias(const typed_state *s, const pi_tensor *bias, int64_t at, in
 }
 
 /* Rows [first, first + rows) of one batch against panels [begin, end). */
-static void block(const typed_state *s, const pi_call *call, int64_t batch, int64_t first, int64_t rows, int64_t begin, int64_t end)
+static void block(const typed_state *s, const pi_call *call, int64_t batch, int64_t first, int64_t rows, int64_t begin,
+                  int64_t end)
 {
     const pi_matmul *p = &s->p;
     int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob, oy, a_row = p->a.row;
     const pi_tensor *bias = pi_matmul_bias(call->node, call->in);
     const void *row[MOST_ROWS];
     batch_offsets(s, batch, &oa, &ob, &oy);
-    const char *a = (const char *)call->in[0]->data + oa * s->elem, *plain = (const char *)call->in[1]->data + ob * s->elem;
+    const char *a = (const char *)call->in[0]->data + oa * s->elem,
+               *plain = (const char *)call->in[1]->data + ob * s->elem;
     const char *packed = s->b ? s->b : (const char *)call->scratch + (s->one_b ? 0 : batch * s->packed * s->elem);
     char *y = (char *)call->out[0]->data + oy * s->elem;
     if (p->a.col != 1) {
@@ -218,7 +229,8 @@ static void block(const typed_state *s, const pi_call *call, int64_t batch, int6
         for (int64_t panel = begin; panel < end; panel++) {
             bool direct = panel < s->whole;
             int64_t n = pi_min_i64(nr, p->n - panel * nr), b_row = direct ? p->b.row : nr;
-            const char *b = direct ? plain + (l * b_row + panel * nr) * s->elem : packed + (panel * p->k + l) * nr * s->elem;
+            const char *b =
+                direct ? plain + (l * b_row + panel * nr) * s->elem : packed + (panel * p->k + l) * nr * s->elem;
             for (int64_t r = first; r < first + rows; r += mr) {
                 int64_t m = pi_min_i64(mr, first + rows - r);
                 for (int64_t i = 0; i < m; i++) row[i] = a + ((r + i) * a_row + l) * s->elem;
@@ -254,7 +266,8 @@ pi_status pi_matmul_typed_run(const pi_call *call, pi_error *err)
     int threads = call->run->threads;
     int64_t size = BLOCK * (int64_t)s->gemm->mr, blocks = (p->m + size - 1) / size, nr = (int64_t)s->gemm->nr;
     if (!s->b)
-        pi_parallel(threads, (s->one_b ? 1 : s->batches) * (s->panels - s->whole), 65536 / (p->k * nr) + 1, pack_chunk, &copy);
+        pi_parallel(threads, (s->one_b ? 1 : s->batches) * (s->panels - s->whole), 65536 / (p->k * nr) + 1, pack_chunk,
+                    &copy);
     if (p->a.col != 1) pi_parallel(threads, s->batches * p->m, 65536 / p->k + 1, rows_chunk, &copy);
     int64_t work = pi_min_i64(size, p->m) * pi_min_i64(p->k, 65536) * nr;
     pi_parallel(threads, s->batches * blocks * s->panels, 131072 / work + 1, gemm_chunk, &copy);

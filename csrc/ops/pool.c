@@ -7,19 +7,10 @@
 #include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
+#include "ops/pooling.h"
 #include "ops/widen.h"
-#include "ops/window.h"
 
-typedef enum { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
-
-typedef struct {
-    pi_window w;
-    pi_strides x, y;
-    pool_kind kind;
-    bool include_pad; /* AveragePool counts padding */
-    bool columns;     /* indices of MaxPool are column-major */
-    double p;
-} pool;
+typedef pi_pooling pool;
 
 /* ---- the problem ---- */
 
@@ -29,7 +20,7 @@ static pi_status pool_init(pool *q, const pi_node *node, const pi_tensor *x, pi_
 {
     *q = (pool){.p = 2};
     const char *name = node->op->name + (is_global(node) ? 6 : 0);
-    q->kind = name[0] == 'M' ? POOL_MAX : name[0] == 'A' ? POOL_AVERAGE : POOL_LP;
+    q->kind = name[0] == 'M' ? PI_POOL_MAX : name[0] == 'A' ? PI_POOL_AVERAGE : PI_POOL_LP;
     bool nhwc = pi_row_has_attr(node, "nhwc") && pi_attr_int(node, "nhwc") != 0;
     if (is_global(node))
         PI_TRY(pi_window_global(&q->w, x, nhwc, err));
@@ -37,7 +28,7 @@ static pi_status pool_init(pool *q, const pi_node *node, const pi_tensor *x, pi_
         PI_TRY(pi_window_init(&q->w, node, x, nhwc, NULL, err));
     if (pi_row_has_attr(node, "count_include_pad")) q->include_pad = pi_attr_int(node, "count_include_pad") != 0;
     if (pi_row_has_attr(node, "storage_order")) q->columns = pi_attr_int(node, "storage_order") != 0;
-    if (q->kind == POOL_LP) q->p = node->op->since < 2 ? (double)pi_attr_float(node, "p") : (double)pi_attr_int(node, "p");
+    if (q->kind == PI_POOL_LP) q->p = node->op->since < 2 ? (double)pi_attr_float(node, "p") : (double)pi_attr_int(node, "p");
     if (!(q->p > 0)) return pi_fail(err, PI_E_MODEL, "attribute 'p' is %g, expected more than 0", q->p);
     q->x = pi_window_strides(nhwc, q->w.channels, q->w.in);
     int64_t n;
@@ -94,14 +85,14 @@ static int64_t index_of(const place *at, int64_t id, int64_t ih, int64_t iw)
 static void combine(const pool *q, double v, double *acc, int64_t *index, int64_t where)
 {
     switch (q->kind) {
-    case POOL_MAX:
+    case PI_POOL_MAX:
         if (v > *acc || v != v || *index < 0) {
             *acc = v;
             *index = where;
         }
         break;
-    case POOL_AVERAGE: *acc += v; break;
-    case POOL_LP: *acc += pow(fabs(v), q->p); break;
+    case PI_POOL_AVERAGE: *acc += v; break;
+    case PI_POOL_LP: *acc += pow(fabs(v), q->p); break;
     }
 }
 
@@ -132,8 +123,7 @@ static void pool_row(const place *at, int64_t from, int64_t n, double *acc, int6
             }
 }
 
-/* How many taps an average divides by: those in the input, or also those in the padding. */
-static int64_t count_taps(const pool *q, int i, int64_t out)
+int64_t pi_pool_taps(const pi_pooling *q, int i, int64_t out)
 {
     const pi_window *w = &q->w;
     int64_t start = out * w->stride[i] - w->pad[i], from, to;
@@ -147,10 +137,10 @@ static int64_t count_taps(const pool *q, int i, int64_t out)
 static void finish_row(const place *at, int64_t from, int64_t n, double *acc)
 {
     const pool *q = at->q;
-    int64_t count = count_taps(q, 0, at->depth) * count_taps(q, 1, at->height);
+    int64_t count = pi_pool_taps(q, 0, at->depth) * pi_pool_taps(q, 1, at->height);
     for (int64_t i = 0; i < n; i++) {
-        if (q->kind == POOL_AVERAGE) acc[i] /= (double)(count * count_taps(q, 2, from + i));
-        if (q->kind == POOL_LP) acc[i] = pow(acc[i], 1 / q->p);
+        if (q->kind == PI_POOL_AVERAGE) acc[i] /= (double)(count * pi_pool_taps(q, 2, from + i));
+        if (q->kind == PI_POOL_LP) acc[i] = pow(acc[i], 1 / q->p);
     }
 }
 
@@ -167,7 +157,7 @@ static void pool_chunk(void *arg, int64_t begin, int64_t end, int thread)
             int64_t n = pi_min_i64(PI_BLOCK, out[2] - ow), index[PI_BLOCK];
             double acc[PI_BLOCK];
             for (int64_t i = 0; i < n; i++) {
-                acc[i] = q->kind == POOL_MAX ? -INFINITY : 0;
+                acc[i] = q->kind == PI_POOL_MAX ? -INFINITY : 0;
                 index[i] = -1;
             }
             pool_row(&at, ow, n, acc, index);
@@ -224,13 +214,13 @@ static void start_row(const pool *q, int64_t number, pool_row_state *s)
         s->some = s->some && from < to;
         s->taps[i] = (size_t)(to - from);
         s->offset += (start + from * w->dilation[i]) * q->x.space[i];
-        if (q->kind == POOL_AVERAGE) s->count *= count_taps(q, i, place2[i]);
+        if (q->kind == PI_POOL_AVERAGE) s->count *= pi_pool_taps(q, i, place2[i]);
     }
 }
 
 static void nothing(const pool *q, int64_t count, int64_t n, float *y)
 {
-    for (int64_t i = 0; i < n; i++) y[i] = q->kind == POOL_MAX ? -INFINITY : 0 / (float)count;
+    for (int64_t i = 0; i < n; i++) y[i] = q->kind == PI_POOL_MAX ? -INFINITY : 0 / (float)count;
 }
 
 typedef struct {
@@ -253,7 +243,7 @@ static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
         if (at / w->out[2] != s.number) start_row(q, at / w->out[2], &s);
         if (start < 0 || start + (to - 1) * w->dilation[2] >= w->in[2]) { /* the window reaches over an edge */
             taps_inside(w, 2, start, w->in[2], &from, &to);
-            if (q->kind == POOL_AVERAGE) count = count_taps(q, 2, ow);
+            if (q->kind == PI_POOL_AVERAGE) count = pi_pool_taps(q, 2, ow);
         }
         float *y = (float *)t->call->out[0]->data + at * w->channels + c;
         const float *x = (const float *)t->call->in[0]->data;
@@ -263,52 +253,10 @@ static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
         }
         x += s.offset + (start + from * w->dilation[2]) * q->x.space[2] + c;
         s.taps[2] = (size_t)(to - from);
-        if (q->kind == POOL_MAX)
+        if (q->kind == PI_POOL_MAX)
             k->max_f32((size_t)n, s.taps, s.step, x, y);
         else
             k->sum_f32((size_t)n, s.taps, s.step, x, 1 / (float)(s.count * count), y);
-    }
-}
-
-/* Channels first: a piece is a row of one plane. First its rows of X become one, then that one's places. */
-static void first_chunk(void *arg, int64_t begin, int64_t end, int thread)
-{
-    const pi_call *call = arg;
-    const pool *q = call->state;
-    const pi_window *w = &q->w;
-    void (*combine_row)(size_t, const float *, ptrdiff_t, float *) =
-        q->kind == POOL_MAX ? pi_pool()->row_max_f32 : pi_pool()->row_add_f32;
-    size_t in_bytes = (size_t)w->in[2] * sizeof(float), out_bytes = (size_t)w->out[2] * sizeof(float);
-    int64_t longest = pi_max_i64(w->in[2], w->out[2]);
-    float *sum = (float *)call->scratch + 2 * thread * longest, *none = sum + longest;
-    for (int64_t i = 0; i < longest; i++) none[i] = q->kind == POOL_MAX ? -INFINITY : 0;
-    for (int64_t r = begin; r < end; r++) {
-        int64_t h = r % w->out[1], d = r / w->out[1] % w->out[0], plane = r / w->out[1] / w->out[0];
-        int64_t d0 = d * w->stride[0] - w->pad[0], h0 = h * w->stride[1] - w->pad[1], kd0, kd1, kh0, kh1;
-        const float *x = (const float *)call->in[0]->data + plane * q->x.channel;
-        float *y = (float *)call->out[0]->data + r * w->out[2];
-        taps_inside(w, 0, d0, w->in[0], &kd0, &kd1);
-        taps_inside(w, 1, h0, w->in[1], &kh0, &kh1);
-        memcpy(sum, none, in_bytes);
-        memcpy(y, none, out_bytes);
-        for (int64_t kd = kd0; kd < kd1; kd++)
-            for (int64_t kh = kh0; kh < kh1; kh++)
-                combine_row((size_t)w->in[2],
-                            x + (d0 + kd * w->dilation[0]) * q->x.space[0] + (h0 + kh * w->dilation[1]) * q->x.space[1], 1, sum);
-        for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
-            int64_t offset = kw * w->dilation[2] - w->pad[2], lo, hi;
-            if (offset >= w->in[2]) break;
-            pi_window_range(offset, w->stride[2], w->in[2], w->out[2], &lo, &hi);
-            if (lo < hi)
-                combine_row((size_t)(hi - lo), sum + offset + lo * w->stride[2], (ptrdiff_t)w->stride[2], y + lo);
-        }
-        int64_t rows = count_taps(q, 0, d) * count_taps(q, 1, h), in_row = w->kernel[2];
-        float share = 1 / (float)(rows * in_row);
-        for (int64_t i = 0; q->kind != POOL_MAX && i < w->out[2]; i++) {
-            int64_t start = i * w->stride[2] - w->pad[2];
-            bool inside = start >= 0 && start + (w->kernel[2] - 1) * w->dilation[2] < w->in[2];
-            y[i] = inside && rows ? y[i] * share : y[i] / (float)(rows * count_taps(q, 2, i));
-        }
     }
 }
 
@@ -319,20 +267,15 @@ static void plane_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_call *call = arg;
     const pool *q = call->state;
     size_t n = (size_t)(q->w.in[0] * q->w.in[1] * q->w.in[2]);
-    pi_reduce()->rows_f32(q->kind == POOL_MAX ? PI_REDUCE_MAX : PI_REDUCE_MEAN, (size_t)(end - begin), n, n,
+    pi_reduce()->rows_f32(q->kind == PI_POOL_MAX ? PI_REDUCE_MAX : PI_REDUCE_MEAN, (size_t)(end - begin), n, n,
                           (const float *)call->in[0]->data + begin * (int64_t)n, (float *)call->out[0]->data + begin);
 }
 
 static pi_status fast_prepare(pi_prep *prep, pi_error *err)
 {
-    size_t bytes;
     PI_TRY(pool_prepare(prep, err));
-    const pi_window *w = &((const pool *)prep->state)->w;
-    if (w->nhwc || is_global(prep->node)) return PI_E_OK;
-    if (!pi_mul((size_t)pi_max_i64(w->in[2], w->out[2]), 2 * sizeof(float) * (size_t)prep->threads, &bytes))
-        return pi_fail(err, PI_E_LIMIT, "the row is too long");
-    prep->scratch = bytes;
-    return PI_E_OK;
+    const pool *q = prep->state;
+    return q->w.nhwc || is_global(prep->node) ? PI_E_OK : pi_pool_first_prepare(prep, q, err);
 }
 
 static pi_status fast_run(const pi_call *call, pi_error *err)
@@ -350,9 +293,7 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
         pi_call copy = *call;
         pi_parallel(call->run->threads, w->batch * w->channels, 1 + 32768 / work, plane_chunk, &copy);
     } else {
-        pi_call copy = *call;
-        pi_parallel(call->run->threads, w->batch * w->channels * w->out[0] * w->out[1], 1 + 32768 / (work * w->out[2] + 1),
-                    first_chunk, &copy);
+        pi_pool_first_run(call, q);
     }
     return PI_E_OK;
 }

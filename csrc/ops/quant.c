@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: y = saturate(round(x / scale) + zero), and back. Computed in float. */
+/* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: y = saturate(round(x / scale) + zero), and back. Computed in
+ * float. */
 #include "ops/quant.h"
 
 #include <math.h>
@@ -16,15 +17,32 @@ enum { GRAIN = 16384 };
 bool pi_quant_range(pi_dtype dtype, double *low, double *high)
 {
     switch (dtype) {
-    case PI_DTYPE_U8: *low = 0, *high = 255; return true;
-    case PI_DTYPE_I8: *low = -128, *high = 127; return true;
-    case PI_DTYPE_U16: *low = 0, *high = 65535; return true;
-    case PI_DTYPE_I16: *low = -32768, *high = 32767; return true;
-    case PI_DTYPE_U4: *low = 0, *high = 15; return true;
-    case PI_DTYPE_I4: *low = -8, *high = 7; return true;
-    case PI_DTYPE_U2: *low = 0, *high = 3; return true;
-    case PI_DTYPE_I2: *low = -2, *high = 1; return true;
-    default: return false;
+        case PI_DTYPE_U8:
+            *low = 0, *high = 255;
+            return true;
+        case PI_DTYPE_I8:
+            *low = -128, *high = 127;
+            return true;
+        case PI_DTYPE_U16:
+            *low = 0, *high = 65535;
+            return true;
+        case PI_DTYPE_I16:
+            *low = -32768, *high = 32767;
+            return true;
+        case PI_DTYPE_U4:
+            *low = 0, *high = 15;
+            return true;
+        case PI_DTYPE_I4:
+            *low = -8, *high = 7;
+            return true;
+        case PI_DTYPE_U2:
+            *low = 0, *high = 3;
+            return true;
+        case PI_DTYPE_I2:
+            *low = -2, *high = 1;
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -41,15 +59,16 @@ pi_status pi_quant_open(const pi_node *node, const pi_tensor *x, const pi_tensor
     *grid = (pi_quant_grid){.outer = 1, .n = 1, .inner = pi_tensor_n(x), .blocks = 1};
     if (is_one(scale)) return PI_E_OK;
     int64_t block = node->op->since >= 21 ? pi_attr_int(node, "block_size") : 0;
-    if (node->op->since < 13) return pi_fail(err, PI_E_MODEL, "scale is %s, expected a scalar", pi_tensor_text(scale, a, sizeof a));
+    if (node->op->since < 13)
+        return pi_fail(err, PI_E_MODEL, "scale is %s, expected a scalar", pi_tensor_text(scale, a, sizeof a));
     PI_TRY(pi_axis(pi_attr_int(node, "axis"), x->rank, &axis, err));
     grid->outer = pi_dims_product(x, 0, axis);
     grid->n = grid->blocks = x->dim[axis];
     grid->inner = pi_dims_product(x, axis + 1, x->rank);
     if (block == 0) {
         if (scale->rank != 1 || scale->dim[0] != grid->n)
-            return pi_fail(err, PI_E_MODEL, "scale is %s, axis %d has length %lld", pi_tensor_text(scale, a, sizeof a), axis,
-                           (long long)grid->n);
+            return pi_fail(err, PI_E_MODEL, "scale is %s, axis %d has length %lld", pi_tensor_text(scale, a, sizeof a),
+                           axis, (long long)grid->n);
         return PI_E_OK;
     }
     bool fits = block > 0 && scale->rank == x->rank;
@@ -101,6 +120,14 @@ void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const flo
         int64_t v = (int64_t)(nearest(within(x[i], low, high)) + zero);
         pi_write_i64(dtype, pi_at_mut(data, dtype, at + i), 1, 1, &v);
     }
+}
+
+uint64_t pi_quant_zeros_hash(const pi_tensor *t)
+{
+    uint64_t h = 14695981039346656037u;
+    int64_t n = t ? pi_tensor_n(t) : 0;
+    for (int64_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)t->data)[i]) * 1099511628211u;
+    return h;
 }
 
 static bool is_byte(pi_dtype dtype) { return dtype == PI_DTYPE_U8 || dtype == PI_DTYPE_I8; }
@@ -182,9 +209,11 @@ static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status quantize_run(const pi_call *call, pi_error *err)
 {
     PI_TRY(pi_move_outputs(call, err));
-    quant_job job = {.x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
+    quant_job job = {
+        .x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
     PI_TRY(pi_quant_open(call->node, job.x, job.scale, job.zero, &job.grid, err));
-    job.rounding = call->node->op->since >= 19 && pi_attr_int(call->node, "saturate") == 0 ? PI_ROUND_PLAIN : PI_ROUND_SATURATE;
+    job.rounding =
+        call->node->op->since >= 19 && pi_attr_int(call->node, "saturate") == 0 ? PI_ROUND_PLAIN : PI_ROUND_SATURATE;
     pi_parallel(call->run->threads, pi_tensor_n(job.x), GRAIN, quantize_task, &job);
     return PI_E_OK;
 }
@@ -234,7 +263,8 @@ static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status dequantize_run(const pi_call *call, pi_error *err)
 {
     PI_TRY(pi_move_outputs(call, err));
-    quant_job job = {.x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
+    quant_job job = {
+        .x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
     PI_TRY(pi_quant_open(call->node, job.x, job.scale, job.zero, &job.grid, err));
     pi_parallel(call->run->threads, pi_tensor_n(job.x), GRAIN, dequantize_task, &job);
     return PI_E_OK;
@@ -249,11 +279,27 @@ static pi_status dynamic_infer(const pi_node *node, const pi_tensor *const *in, 
     return PI_E_OK;
 }
 
+enum { PARTS = 32 };
+
 typedef struct {
     const float *x;
     uint8_t *y;
+    int64_t n, part; /* elements of all, of a part */
+    float low[PARTS], high[PARTS];
     float scale, zero;
 } dynamic_job;
+
+/* Units: parts. */
+static void range_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    dynamic_job *job = arg;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t first = i * job->part;
+        pi_quant_linear_select()->range(job->x + first, pi_min_i64(job->part, job->n - first), &job->low[i],
+                                        &job->high[i]);
+    }
+}
 
 static void dynamic_task(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -265,12 +311,14 @@ static void dynamic_task(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status dynamic_run(const pi_call *call, pi_error *err)
 {
     PI_TRY(pi_move_outputs(call, err));
-    const float *x = call->in[0]->data;
     int64_t n = pi_tensor_n(call->in[0]);
+    dynamic_job job = {.x = call->in[0]->data, .n = n, .part = pi_max_i64(GRAIN, (n + PARTS - 1) / PARTS)};
+    int64_t parts = (n + job.part - 1) / job.part;
+    pi_parallel(call->run->threads, parts, 1, range_task, &job);
     float low = 0, high = 0;
-    for (int64_t i = 0; i < n; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
+    for (int64_t i = 0; i < parts; i++) {
+        low = job.low[i] < low ? job.low[i] : low;
+        high = job.high[i] > high ? job.high[i] : high;
     }
     float scale = high > low ? (high - low) / 255 : 1;
     if (!(scale > 0)) scale = 1; /* a range of denormals */
@@ -278,7 +326,7 @@ static pi_status dynamic_run(const pi_call *call, pi_error *err)
     if (pi_move_wants(call, 1)) *(float *)call->out[1]->data = scale;
     if (pi_move_wants(call, 2)) *(uint8_t *)call->out[2]->data = (uint8_t)zero;
     if (!call->out[0]) return PI_E_OK;
-    dynamic_job job = {x, call->out[0]->data, scale, zero};
+    job.y = call->out[0]->data, job.scale = scale, job.zero = zero;
     pi_parallel(call->run->threads, n, GRAIN, dynamic_task, &job);
     return PI_E_OK;
 }
@@ -302,27 +350,89 @@ static const pi_attr_def dequantize_attrs_v23[] = {AXIS, BLOCK, DTYPE, {0}};
 #define FLOATS (PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16))
 #define SCALES (FLOATS | PI_BIT(I32) | PI_BIT(F8E8M0))
 static const pi_op rows[] = {
-    {.name = "QuantizeLinear", .since = 10, .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any", .T = PI_BIT(F32) | PI_BIT(I32),
-     .V = QUANTISED, .infer = quantize_infer, .impls = quantize_impls},
-    {.name = "QuantizeLinear", .since = 13, .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any", .T = PI_BIT(F32) | PI_BIT(I32),
-     .V = QUANTISED, .attrs = attrs_v13, .infer = quantize_infer, .impls = quantize_impls},
-    {.name = "QuantizeLinear", .since = 19, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
-     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v19, .infer = quantize_infer, .impls = quantize_impls},
-    {.name = "QuantizeLinear", .since = 21, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
-     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v21, .infer = quantize_infer, .impls = quantize_impls},
-    {.name = "QuantizeLinear", .since = 23, .signature = "x:T y_scale:U y_zero_point?:V -> y:any", .T = FLOATS | PI_BIT(I32),
-     .U = SCALES, .V = QUANTISED, .attrs = quantize_attrs_v23, .infer = quantize_infer, .impls = quantize_impls},
-    {.name = "DequantizeLinear", .since = 10, .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
-     .infer = dequantize_infer, .impls = dequantize_impls},
-    {.name = "DequantizeLinear", .since = 13, .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
-     .attrs = attrs_v13, .infer = dequantize_infer, .impls = dequantize_impls},
-    {.name = "DequantizeLinear", .since = 19, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
-     .U = SCALES, .attrs = attrs_v13, .infer = dequantize_infer, .impls = dequantize_impls},
-    {.name = "DequantizeLinear", .since = 21, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
-     .U = SCALES, .attrs = dequantize_attrs_v21, .infer = dequantize_infer, .impls = dequantize_impls},
-    {.name = "DequantizeLinear", .since = 23, .signature = "x:T x_scale:U x_zero_point?:T -> y:any", .T = QUANTISED | PI_BIT(I32),
-     .U = SCALES, .attrs = dequantize_attrs_v23, .infer = dequantize_infer, .impls = dequantize_impls},
-    {.name = "DynamicQuantizeLinear", .since = 11, .signature = "x:f32 -> y:u8 y_scale:f32 y_zero_point:u8",
-     .infer = dynamic_infer, .impls = dynamic_impls},
+    {.name = "QuantizeLinear",
+     .since = 10,
+     .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any",
+     .T = PI_BIT(F32) | PI_BIT(I32),
+     .V = QUANTISED,
+     .infer = quantize_infer,
+     .impls = quantize_impls},
+    {.name = "QuantizeLinear",
+     .since = 13,
+     .signature = "x:T y_scale:f32 y_zero_point?:V -> y:any",
+     .T = PI_BIT(F32) | PI_BIT(I32),
+     .V = QUANTISED,
+     .attrs = attrs_v13,
+     .infer = quantize_infer,
+     .impls = quantize_impls},
+    {.name = "QuantizeLinear",
+     .since = 19,
+     .signature = "x:T y_scale:U y_zero_point?:V -> y:any",
+     .T = FLOATS | PI_BIT(I32),
+     .U = SCALES,
+     .V = QUANTISED,
+     .attrs = quantize_attrs_v19,
+     .infer = quantize_infer,
+     .impls = quantize_impls},
+    {.name = "QuantizeLinear",
+     .since = 21,
+     .signature = "x:T y_scale:U y_zero_point?:V -> y:any",
+     .T = FLOATS | PI_BIT(I32),
+     .U = SCALES,
+     .V = QUANTISED,
+     .attrs = quantize_attrs_v21,
+     .infer = quantize_infer,
+     .impls = quantize_impls},
+    {.name = "QuantizeLinear",
+     .since = 23,
+     .signature = "x:T y_scale:U y_zero_point?:V -> y:any",
+     .T = FLOATS | PI_BIT(I32),
+     .U = SCALES,
+     .V = QUANTISED,
+     .attrs = quantize_attrs_v23,
+     .infer = quantize_infer,
+     .impls = quantize_impls},
+    {.name = "DequantizeLinear",
+     .since = 10,
+     .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any",
+     .T = QUANTISED | PI_BIT(I32),
+     .infer = dequantize_infer,
+     .impls = dequantize_impls},
+    {.name = "DequantizeLinear",
+     .since = 13,
+     .signature = "x:T x_scale:f32 x_zero_point?:T -> y:any",
+     .T = QUANTISED | PI_BIT(I32),
+     .attrs = attrs_v13,
+     .infer = dequantize_infer,
+     .impls = dequantize_impls},
+    {.name = "DequantizeLinear",
+     .since = 19,
+     .signature = "x:T x_scale:U x_zero_point?:T -> y:any",
+     .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES,
+     .attrs = attrs_v13,
+     .infer = dequantize_infer,
+     .impls = dequantize_impls},
+    {.name = "DequantizeLinear",
+     .since = 21,
+     .signature = "x:T x_scale:U x_zero_point?:T -> y:any",
+     .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES,
+     .attrs = dequantize_attrs_v21,
+     .infer = dequantize_infer,
+     .impls = dequantize_impls},
+    {.name = "DequantizeLinear",
+     .since = 23,
+     .signature = "x:T x_scale:U x_zero_point?:T -> y:any",
+     .T = QUANTISED | PI_BIT(I32),
+     .U = SCALES,
+     .attrs = dequantize_attrs_v23,
+     .infer = dequantize_infer,
+     .impls = dequantize_impls},
+    {.name = "DynamicQuantizeLinear",
+     .since = 11,
+     .signature = "x:f32 -> y:u8 y_scale:f32 y_zero_point:u8",
+     .infer = dynamic_infer,
+     .impls = dynamic_impls},
 };
 const pi_op_family pi_ops_quant = {rows, PI_COUNT(rows)};

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MatMulInteger and QLinearMatMul. Both operands become 16-bit numbers less their zero points: A in rows, B in panels of 16
- * columns (packed once for all runs if B and its zero point are constant); then each panel meets all rows. */
+/* MatMulInteger and QLinearMatMul. Both operands become 16-bit numbers less their zero points: A in rows, B in panels
+ * of 16 columns (packed once for all runs if B and its zero point are constant); then each panel meets all rows. */
 #include <math.h>
 #include <string.h>
 
 #include "base/threads.h"
 #include "kernels/quant/quant_panel.h"
-#include "onednn/onednn.h"
 #include "ops/block.h"
-#include "ops/matmul.h"
-#include "ops/quant.h"
+#include "ops/quant_product.h"
 
 enum { TILE = 32 }; /* rows of a result that wait for their scale */
 
-typedef struct {
-    const pi_tensor *a, *b, *a_zero, *b_zero, *a_scale, *b_scale, *y_scale, *y_zero;
-} operands;
-
-typedef struct {
-    pi_matmul p;
-    int64_t pairs, panels, a_mats, b_mats, y_mats; /* pairs of k, panels of n, matrices */
-    size_t a_bytes, b_bytes;
-    const int16_t *packed; /* or NULL: B is packed in each run */
-} product;
+typedef pi_quant_operands operands;
+typedef pi_quant_product product;
 
 typedef struct {
     const product *p;
@@ -33,7 +23,7 @@ typedef struct {
     pi_tensor *y;
 } work;
 
-static operands get(const pi_node *node, const pi_tensor *const *in)
+operands pi_quant_operands_of(const pi_node *node, const pi_tensor *const *in)
 {
     operands o = {.a = in[0]};
     if (node->op->name[0] == 'M') {
@@ -58,27 +48,28 @@ static pi_status check_each(const pi_tensor *t, const char *name, int64_t each, 
                    (long long)each);
 }
 
-static int64_t place(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+int64_t pi_quant_place(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
 {
     int64_t n = pi_tensor_n(t);
     return n == 1 ? 0 : n == each ? i : mat * each + i;
 }
 
-static int32_t zero_at(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+int32_t pi_quant_zero(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
 {
-    return t ? (int32_t)pi_tensor_int(t, place(t, mat, i, each)) : 0;
+    return t ? (int32_t)pi_tensor_int(t, pi_quant_place(t, mat, i, each)) : 0;
 }
 
-static float scale_at(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
+float pi_quant_scale(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
 {
     float v;
-    pi_read_f32(t->dtype, pi_at(t->data, t->dtype, place(t, mat, i, each)), 0, 1, &v);
+    pi_read_f32(t->dtype, pi_at(t->data, t->dtype, pi_quant_place(t, mat, i, each)), 0, 1, &v);
     return v;
 }
 
-static pi_status product_open(const pi_node *node, const pi_tensor *const *in, product *p, pi_tensor *y, pi_error *err)
+pi_status pi_quant_product_open(const pi_node *node, const pi_tensor *const *in, product *p, pi_tensor *y,
+                                pi_error *err)
 {
-    operands o = get(node, in);
+    operands o = pi_quant_operands_of(node, in);
     const pi_tensor *pair[4] = {o.a, o.b, NULL, NULL};
     memset(p, 0, sizeof *p);
     PI_TRY(pi_matmul_init(&p->p, node, pair, y, err));
@@ -107,7 +98,7 @@ static pi_status product_open(const pi_node *node, const pi_tensor *const *in, p
 static pi_status product_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
     product p;
-    return product_open(node, in, &p, out, err);
+    return pi_quant_product_open(node, in, &p, out, err);
 }
 
 /* Panel `unit` of B, counted through all its matrices. */
@@ -118,11 +109,11 @@ static void pack_panel(const product *p, const operands *o, int64_t unit, const 
     memset(to, 0, (size_t)p->pairs * 4 * PI_QUANT_COLUMNS);
     const char *b = (const char *)b_data + mat * p->p.k * p->p.n;
     for (int64_t j = 0; j < PI_QUANT_COLUMNS && first + j < p->p.n; j++) {
-        int32_t zero = zero_at(o->b_zero, mat, first + j, p->p.n);
+        int32_t zero = pi_quant_zero(o->b_zero, mat, first + j, p->p.n);
         const char *column = b + (first + j) * p->p.b.col;
         for (int64_t odd = 0; odd < 2 && odd < p->p.k; odd++)
-            pi_quant_widen(column + odd * p->p.b.row, o->b->dtype == PI_DTYPE_I8, 2 * p->p.b.row, zero, to + 2 * j + odd,
-                           2 * PI_QUANT_COLUMNS, (p->p.k - odd + 1) / 2);
+            pi_quant_widen(column + odd * p->p.b.row, o->b->dtype == PI_DTYPE_I8, 2 * p->p.b.row, zero,
+                           to + 2 * j + odd, 2 * PI_QUANT_COLUMNS, (p->p.k - odd + 1) / 2);
     }
 }
 
@@ -139,28 +130,19 @@ static pi_status pack_all(void *arg, const pi_tensor *source, void *out, pi_erro
     return PI_E_OK;
 }
 
-/* FNV-1a of the zero points' bytes. */
-static uint64_t zeros_hash(const pi_tensor *t)
-{
-    uint64_t h = 14695981039346656037u;
-    int64_t n = t ? pi_tensor_n(t) : 0;
-    for (int64_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)t->data)[i]) * 1099511628211u;
-    return h;
-}
-
 static pi_status product_prepare(pi_prep *prep, pi_error *err)
 {
-    operands o = get(prep->node, prep->in);
+    operands o = pi_quant_operands_of(prep->node, prep->in);
     product *p = prep->state = pi_prep_alloc(prep, sizeof *p, err);
     if (!p) return pi_alloc_status(err);
-    PI_TRY(product_open(prep->node, prep->in, p, NULL, err));
+    PI_TRY(pi_quant_product_open(prep->node, prep->in, p, NULL, err));
     uint32_t b = prep->node->op->name[0] == 'M' ? 1 : 3;
     bool constant = pi_prep_is_const(prep, b) && (!o.b_zero || o.b_zero->data) && p->b_bytes > 0;
     if (constant) {
         struct {
             char name[16];
             uint64_t zeros; /* the packed form depends on them */
-        } key = {.name = "quant_b16", .zeros = zeros_hash(o.b_zero)};
+        } key = {.name = "quant_b16", .zeros = pi_quant_zeros_hash(o.b_zero)};
         pack_arg arg = {p, &o};
         const void *packed;
         PI_TRY(pi_prep_pack(prep, b, &key, sizeof key, p->b_bytes, pack_all, &arg, &packed, err));
@@ -181,8 +163,9 @@ static void rows_task(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t r = begin; r < end; r++) {
         int64_t mat = r / p->p.m, i = r % p->p.m;
         int16_t *to = w->rows + r * 2 * p->pairs;
-        pi_quant_widen((const char *)w->o->a->data + mat * p->p.m * p->p.k + i * p->p.a.row, w->o->a->dtype == PI_DTYPE_I8,
-                       p->p.a.col, zero_at(w->o->a_zero, mat, i, p->p.m), to, 1, p->p.k);
+        pi_quant_widen((const char *)w->o->a->data + mat * p->p.m * p->p.k + i * p->p.a.row,
+                       w->o->a->dtype == PI_DTYPE_I8, p->p.a.col, pi_quant_zero(w->o->a_zero, mat, i, p->p.m), to, 1,
+                       p->p.k);
         if (p->p.k % 2) to[p->p.k] = 0;
     }
 }
@@ -195,7 +178,7 @@ static void panels_task(void *arg, int64_t begin, int64_t end, int thread)
 }
 
 /* Matrices of A and B that make matrix `mat` of Y. */
-static void product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b)
+void pi_quant_product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b)
 {
     int64_t ea = 0, eb = 0;
     for (int i = p->p.batch_rank - 1; i >= 0; i--) {
@@ -209,16 +192,19 @@ static void product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b)
 }
 
 /* Sums c of row i of matrix mat (of A and B: a and b), columns from `first` on, become elements of Y. */
-static void store_row(const work *w, int64_t mat, int64_t a, int64_t b, int64_t i, int64_t first, int64_t columns, const int32_t *c)
+static void store_row(const work *w, int64_t mat, int64_t a, int64_t b, int64_t i, int64_t first, int64_t columns,
+                      const int32_t *c)
 {
     int64_t m = w->p->p.m, n = w->p->p.n, at = (mat * m + i) * n + first;
     if (!w->o->y_scale) {
         memcpy((int32_t *)w->y->data + at, c, (size_t)columns * sizeof(int32_t));
         return;
     }
-    float x[PI_QUANT_COLUMNS], of_a = scale_at(w->o->a_scale, a, i, m), of_y = scale_at(w->o->y_scale, 0, 0, 1);
-    for (int64_t j = 0; j < columns; j++) x[j] = (float)c[j] * (of_a * scale_at(w->o->b_scale, b, first + j, n) / of_y);
-    pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)zero_at(w->o->y_zero, 0, 0, 1));
+    float x[PI_QUANT_COLUMNS], of_a = pi_quant_scale(w->o->a_scale, a, i, m),
+                               of_y = pi_quant_scale(w->o->y_scale, 0, 0, 1);
+    for (int64_t j = 0; j < columns; j++)
+        x[j] = (float)c[j] * (of_a * pi_quant_scale(w->o->b_scale, b, first + j, n) / of_y);
+    pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)pi_quant_zero(w->o->y_zero, 0, 0, 1));
 }
 
 static void product_task(void *arg, int64_t begin, int64_t end, int thread)
@@ -230,12 +216,13 @@ static void product_task(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t u = begin; u < end; u++) { /* (matrix, panel) */
         int64_t mat = u / p->panels, panel = u % p->panels, a, b, first = panel * PI_QUANT_COLUMNS;
         int64_t columns = pi_min_i64(PI_QUANT_COLUMNS, n - first);
-        product_mats(p, mat, &a, &b);
+        pi_quant_product_mats(p, mat, &a, &b);
         const int16_t *right = w->panels + (b * p->panels + panel) * p->pairs * 2 * PI_QUANT_COLUMNS;
         for (int64_t i0 = 0; i0 < m; i0 += TILE) {
             int32_t c[TILE][PI_QUANT_COLUMNS];
             int64_t rows = pi_min_i64(TILE, m - i0);
-            w->panel(w->rows + (a * m + i0) * 2 * p->pairs, 2 * p->pairs, right, p->pairs, c[0], PI_QUANT_COLUMNS, rows);
+            w->panel(w->rows + (a * m + i0) * 2 * p->pairs, 2 * p->pairs, right, p->pairs, c[0], PI_QUANT_COLUMNS,
+                     rows);
             for (int64_t i = 0; i < rows; i++) store_row(w, mat, a, b, i0 + i, first, columns, c[i]);
         }
     }
@@ -244,7 +231,7 @@ static void product_task(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status product_run(const pi_call *call, pi_error *err)
 {
     const product *p = call->state;
-    operands o = get(call->node, call->in);
+    operands o = pi_quant_operands_of(call->node, call->in);
     PI_TRY(pi_move_outputs(call, err));
     work w = {.p = p, .o = &o, .panel = pi_quant_panel_select(), .y = call->out[0]};
     if (pi_tensor_n(w.y) == 0) return PI_E_OK;
@@ -263,7 +250,7 @@ static pi_status product_run(const pi_call *call, pi_error *err)
 
 static const char *product_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
-    operands o = get(node, in);
+    operands o = pi_quant_operands_of(node, in);
     const pi_dtypes bytes = PI_BIT(U8) | PI_BIT(I8);
     if (!pi_dtype_in(o.a->dtype, bytes) || !pi_dtype_in(o.b->dtype, bytes)) return "only u8 and i8";
     return o.y_scale && !pi_dtype_in(out[0]->dtype, bytes) ? "only u8 and i8" : NULL;
@@ -274,7 +261,7 @@ static const char *product_refuse(const pi_node *node, const pi_tensor *const *i
 static pi_status ref_prepare(pi_prep *prep, pi_error *err)
 {
     product *p = prep->state = pi_prep_alloc(prep, sizeof *p, err);
-    return p ? product_open(prep->node, prep->in, p, NULL, err) : pi_alloc_status(err);
+    return p ? pi_quant_product_open(prep->node, prep->in, p, NULL, err) : pi_alloc_status(err);
 }
 
 static double real_at(const pi_tensor *t, int64_t i)
@@ -286,7 +273,7 @@ static double real_at(const pi_tensor *t, int64_t i)
 
 static double real_of(const pi_tensor *t, int64_t mat, int64_t i, int64_t each)
 {
-    return t ? real_at(t, place(t, mat, i, each)) : 0;
+    return t ? real_at(t, pi_quant_place(t, mat, i, each)) : 0;
 }
 
 /* Units: rows of Y. */
@@ -301,7 +288,7 @@ static void ref_task(void *arg, int64_t begin, int64_t end, int thread)
     bool integer = pi_quant_range(w->y->dtype, &low, &high);
     for (int64_t u = begin; u < end; u++) {
         int64_t mat = u / m, i = u % m, a, b;
-        product_mats(p, mat, &a, &b);
+        pi_quant_product_mats(p, mat, &a, &b);
         double a_zero = real_of(o->a_zero, a, i, m);
         for (int64_t j = 0; j < n; j++) {
             double b_zero = real_of(o->b_zero, b, j, n), sum = 0;
@@ -320,7 +307,7 @@ static void ref_task(void *arg, int64_t begin, int64_t end, int thread)
 static pi_status ref_run(const pi_call *call, pi_error *err)
 {
     const product *p = call->state;
-    operands o = get(call->node, call->in);
+    operands o = pi_quant_operands_of(call->node, call->in);
     PI_TRY(pi_move_outputs(call, err));
     work w = {.p = p, .o = &o, .y = call->out[0]};
     if (pi_tensor_n(w.y) == 0) return PI_E_OK;
@@ -328,85 +315,8 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
-/* ---- oneDNN: sums of u8 (or i8) by i8 whose B has no zero point; for MatMulInteger ---- */
-
-typedef struct {
-    pi_dnnl *object;
-    const void *b; /* packed; NULL: B as it is */
-} sums_state;
-
-static const char *sums_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
-{
-    const char *why;
-    operands o = get(node, in);
-    if (o.y_scale) return "only sums";
-    if (!pi_dnnl_available(&why)) return why;
-    if (o.b->dtype != PI_DTYPE_I8) return "only i8 on the right";
-    if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(o.a) == 0) return "no elements";
-    if (o.a_zero && pi_tensor_n(o.a_zero) != 1) return "more than one zero point on the left";
-    return NULL;
-}
-
-/* Known to be nothing but zeros. */
-static bool all_zero(const pi_tensor *t)
-{
-    int64_t n = t ? pi_tensor_n(t) : 0;
-    for (int64_t i = 0; i < n; i++)
-        if (!t->data || pi_tensor_int(t, i) != 0) return false;
-    return true;
-}
-
-static pi_status pack_dnnl(void *arg, const pi_tensor *source, void *out, pi_error *err)
-{
-    return pi_dnnl_pack(arg, source->data, out, err);
-}
-
-static pi_status sums_prepare(pi_prep *prep, pi_error *err)
-{
-    operands o = get(prep->node, prep->in);
-    product shape;
-    sums_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
-    if (!s) return pi_alloc_status(err);
-    PI_TRY(product_open(prep->node, prep->in, &shape, NULL, err));
-    const pi_matmul *p = &shape.p;
-    if (!all_zero(o.b_zero) || p->batch_rank > PI_DNNL_MAX_RANK)
-        return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: a zero point of B, or the rank");
-    pi_dnnl_matmul d = {.batch_rank = p->batch_rank, .m = p->m, .n = p->n, .k = p->k, .a_type = o.a->dtype,
-                        .b_type = o.b->dtype, .c_type = PI_DTYPE_I32, .b_const = pi_prep_is_const(prep, 1), .alpha = 1,
-                        .quant = {.src_zero = o.a_zero != NULL}};
-    for (int i = 0; i < p->batch_rank; i++) {
-        d.batch[i] = p->batch[i];
-        d.a.batch[i] = p->a.batch[i];
-        d.b.batch[i] = p->b.batch[i];
-        d.c.batch[i] = p->y.batch[i];
-    }
-    d.a.row = p->a.row, d.a.col = p->a.col, d.b.row = p->b.row, d.b.col = p->b.col, d.c.row = p->y.row, d.c.col = p->y.col;
-    double flops = 2.0 * (double)shape.y_mats * (double)p->m * (double)p->n * (double)p->k;
-    PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops / 4), err));
-    prep->flops = flops;
-    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
-    pi_dnnl_weights_info info;
-    pi_dnnl_weights(s->object, &info);
-    if (d.b_const && !info.as_is) {
-        PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack_dnnl, s->object, &s->b, err));
-        pi_prep_drop(prep, 1);
-    }
-    prep->scratch = pi_dnnl_scratch(s->object);
-    return PI_E_OK;
-}
-
-static pi_status sums_run(const pi_call *call, pi_error *err)
-{
-    const sums_state *s = call->state;
-    operands o = get(call->node, call->in);
-    int32_t zero = o.a_zero ? (int32_t)pi_tensor_int(o.a_zero, 0) : 0;
-    pi_dnnl_args args = {.src = o.a->data, .weights = s->b ? s->b : o.b->data, .src_zero = &zero,
-                         .dst = call->out[0]->data, .scratch = call->scratch};
-    return pi_dnnl_run(s->object, &args, err);
-}
-
 static const pi_impl impls[] = {
-    {"onednn", sums_refuse, sums_prepare, sums_run, 0},
+    {"onednn", pi_quant_sums_refuse, pi_quant_sums_prepare, pi_quant_sums_run, 0},
     {"panels", product_refuse, product_prepare, product_run, 0},
     {"ref", NULL, ref_prepare, ref_run, 0},
     {0},
@@ -415,13 +325,28 @@ static const pi_impl impls[] = {
 #define BYTES (PI_BIT(U8) | PI_BIT(I8))
 #define BYTES_F8 (BYTES | PI_BIT(F8E4M3FN) | PI_BIT(F8E4M3FNUZ) | PI_BIT(F8E5M2) | PI_BIT(F8E5M2FNUZ))
 static const pi_op rows[] = {
-    {.name = "MatMulInteger", .since = 10, .signature = "A:T B:U a_zero_point?:T b_zero_point?:U -> Y:i32", .T = BYTES,
-     .U = BYTES, .infer = product_infer, .impls = impls},
-    {.name = "QLinearMatMul", .since = 10,
+    {.name = "MatMulInteger",
+     .since = 10,
+     .signature = "A:T B:U a_zero_point?:T b_zero_point?:U -> Y:i32",
+     .T = BYTES,
+     .U = BYTES,
+     .infer = product_infer,
+     .impls = impls},
+    {.name = "QLinearMatMul",
+     .since = 10,
      .signature = "a:T a_scale:f32 a_zero_point:T b:U b_scale:f32 b_zero_point:U y_scale:f32 y_zero_point:V -> y:V",
-     .T = BYTES, .U = BYTES, .V = BYTES, .infer = product_infer, .impls = impls},
-    {.name = "QLinearMatMul", .since = 21,
+     .T = BYTES,
+     .U = BYTES,
+     .V = BYTES,
+     .infer = product_infer,
+     .impls = impls},
+    {.name = "QLinearMatMul",
+     .since = 21,
      .signature = "a:T a_scale:any a_zero_point:T b:U b_scale:any b_zero_point:U y_scale:any y_zero_point:V -> y:V",
-     .T = BYTES_F8, .U = BYTES_F8, .V = BYTES_F8, .infer = product_infer, .impls = impls},
+     .T = BYTES_F8,
+     .U = BYTES_F8,
+     .V = BYTES_F8,
+     .infer = product_infer,
+     .impls = impls},
 };
 const pi_op_family pi_ops_quant_matmul = {rows, PI_COUNT(rows)};

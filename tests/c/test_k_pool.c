@@ -43,17 +43,49 @@ static void windows(const pi_pool_kernels *k, size_t c)
     CHECK(good);
 }
 
-static void rows(const pi_pool_kernels *k, size_t n, ptrdiff_t stride)
+static float join(bool max, float a, float b) { return !max ? a + b : a != a || a > b ? a : b; }
+
+static void stack(const pi_pool_kernels *k, size_t m, size_t n, size_t taps)
 {
-    float *x = guarded(((n - 1) * (size_t)stride + 1) * sizeof *x), *y = guarded(n * sizeof *y);
+    const float *rows[5];
+    size_t x_step = n + 2, y_step = n + 1;
+    float *y = guarded(((m - 1) * y_step + n) * sizeof *y);
     bool good = true;
-    for (size_t i = 0; i < (n - 1) * (size_t)stride + 1; i++) x[i] = (float)((i * 29) % 53) - 20;
-    for (size_t i = 0; i < n; i++) y[i] = 3;
-    k->row_max_f32(n, x, stride, y);
-    for (size_t i = 0; i < n; i++) good = good && y[i] == (x[i * (size_t)stride] > 3 ? x[i * (size_t)stride] : 3);
-    k->row_add_f32(n, x, stride, y);
-    for (size_t i = 0; i < n; i++)
-        good = good && y[i] == (x[i * (size_t)stride] > 3 ? x[i * (size_t)stride] : 3) + x[i * (size_t)stride];
+    for (size_t t = 0; t < taps; t++) {
+        float *row = guarded(((m - 1) * x_step + n) * sizeof *row);
+        for (size_t i = 0; i < (m - 1) * x_step + n; i++) row[i] = (float)((i * 29 + t * 17) % 53) - 20;
+        row[(m - 1) * x_step + (n / 2 + t) % n] = NAN;
+        rows[t] = row;
+    }
+    for (int max = 0; max < 2; max++) {
+        for (size_t i = 0; i + 1 < m; i++) y[i * y_step + n] = 77;
+        k->stack_f32(max, m, n, taps, rows, x_step, y, y_step);
+        for (size_t i = 0; i < m * n; i++) {
+            size_t at = i / n * x_step + i % n;
+            float want = rows[0][at];
+            for (size_t t = 1; t < taps; t++) want = join(max, want, rows[t][at]);
+            good = good && same(y[i / n * y_step + i % n], want);
+        }
+        for (size_t i = 0; i + 1 < m; i++) good = good && y[i * y_step + n] == 77;
+    }
+    CHECK(good);
+}
+
+static void slide(const pi_pool_kernels *k, size_t n, size_t taps, size_t apart, size_t stride)
+{
+    size_t m = (n - 1) * stride + (taps - 1) * apart + 1;
+    float *x = guarded(m * sizeof *x), *y = guarded(n * sizeof *y);
+    bool good = true;
+    for (size_t i = 0; i < m; i++) x[i] = (float)((i * 29) % 53) - 20;
+    x[m / 2] = NAN;
+    for (int max = 0; max < 2; max++) {
+        k->slide_f32(max, n, taps, x, apart, stride, 0.5f, y);
+        for (size_t i = 0; i < n; i++) {
+            float want = x[i * stride];
+            for (size_t t = 1; t < taps; t++) want = join(max, want, x[i * stride + t * apart]);
+            good = good && same(y[i], max ? want : want * 0.5f);
+        }
+    }
     CHECK(good);
 }
 
@@ -63,9 +95,10 @@ int main(void)
         if (!pi_cpu_has(tables[t].isa)) continue;
         for (size_t u = 1; u < UGLY_COUNT; u++) {
             windows(tables[t].k, ugly[u]);
-            rows(tables[t].k, ugly[u], 1);
-            rows(tables[t].k, ugly[u], 2);
-            rows(tables[t].k, ugly[u], 3);
+            for (size_t taps = 1; taps <= 5; taps++) {
+                stack(tables[t].k, 1 + u % 3, ugly[u], taps);
+                for (size_t stride = 1; stride <= 3; stride++) slide(tables[t].k, ugly[u], taps, 1 + u % 3, stride);
+            }
         }
     }
     return CHECK_DONE();

@@ -30,7 +30,8 @@ static void panels(void)
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < 20; j++) {
                     int32_t sum = 0;
-                    for (int k = 0; k < 2 * pairs; k++) sum += a[i * 128 + k] * (j < 16 ? b[k / 2 * 32 + 2 * j + k % 2] : 0);
+                    for (int k = 0; k < 2 * pairs; k++)
+                        sum += a[i * 128 + k] * (j < 16 ? b[k / 2 * 32 + 2 * j + k % 2] : 0);
                     bad += c[i * 20 + j] != (j < 16 ? sum : 0x5A5A5A5A);
                 }
             CHECK(bad == 0);
@@ -64,7 +65,8 @@ static void conversions(void)
                 x[3] = NAN, x[40] = INFINITY, x[41] = -INFINITY, x[42] = -0.0f;
                 y[n] = 77;
                 k->to_bytes(y, x, n, scales[s], zero, is_signed);
-                for (int i = 0; i < n; i++) bad += (is_signed ? (int8_t)y[i] : y[i]) != quantised(x[i], scales[s], zero, is_signed);
+                for (int i = 0; i < n; i++)
+                    bad += (is_signed ? (int8_t)y[i] : y[i]) != quantised(x[i], scales[s], zero, is_signed);
                 CHECK(bad == 0 && y[n] == 77);
                 back[n] = 77;
                 k->to_floats(back, y, n, scales[s], zero, is_signed);
@@ -74,12 +76,65 @@ static void conversions(void)
             }
 }
 
+static void requantized(void)
+{
+    static int32_t c[5 * 80], add[70];
+    static float scale[70];
+    static uint8_t y[5 * 75];
+    const pi_quant_linear *k = pi_quant_linear_select();
+    for (int n = 1; n <= 70; n += n < 20 ? 1 : 7)
+        for (int form = 0; form < 4; form++) {
+            bool is_signed = form & 1;
+            float zero = (float)(is_signed ? any(256) - 128 : any(256));
+            int bad = 0;
+            for (int i = 0; i < 5 * 80; i++) c[i] = any(3000) - 1500;
+            for (int j = 0; j < 70; j++)
+                add[j] = any(100) - 50, scale[j] = j % 5 == 0 ? 0.5f : (float)any(1000) * 1e-4f;
+            c[0] = INT32_MAX, c[1] = INT32_MIN, add[0] = add[1] = any(2); /* the sum wraps */
+            memset(y, 77, sizeof y);
+            k->requantize(y, 75, c, 80, 5, n, form & 2 ? add : NULL, scale, zero, is_signed);
+            for (int i = 0; i < 5; i++)
+                for (int j = 0; j < 75; j++) {
+                    uint8_t got = y[i * 75 + j];
+                    if (j >= n) {
+                        bad += got != 77;
+                        continue;
+                    }
+                    float v = (float)(int32_t)((uint32_t)c[i * 80 + j] + (form & 2 ? (uint32_t)add[j] : 0)) * scale[j];
+                    bad += (is_signed ? (int8_t)got : got) != quantised(v, 1, zero, is_signed);
+                }
+            CHECK(bad == 0);
+        }
+}
+
+static void ranges_and_sums(void)
+{
+    static float x[200];
+    static int8_t bytes[200];
+    const pi_quant_linear *k = pi_quant_linear_select();
+    for (int n = 0; n < 200; n++) {
+        float low = 0, high = 0, least = 0, most = 0;
+        int64_t signed_sum = 0, sum = 0;
+        for (int i = 0; i < n; i++) {
+            x[i] = any(9) ? (float)(any(2000) - 1000) : NAN;
+            bytes[i] = (int8_t)(any(4) ? any(256) - 128 : any(2) ? 127 : -128);
+            least = x[i] < least ? x[i] : least, most = x[i] > most ? x[i] : most;
+            signed_sum += bytes[i], sum += (uint8_t)bytes[i];
+        }
+        k->range(x, n, &low, &high);
+        CHECK(low <= least && low >= least && high <= most && high >= most);
+        CHECK(k->sum(bytes, n, true) == signed_sum && k->sum(bytes, n, false) == sum);
+    }
+}
+
 int main(void)
 {
     for (int isa = PI_CPU_AVX512_VNNI; isa >= PI_CPU_ANY; isa--) {
         pi_cpu_limit((pi_isa)isa);
         panels();
         conversions();
+        requantized();
+        ranges_and_sums();
     }
     return CHECK_DONE();
 }

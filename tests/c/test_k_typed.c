@@ -15,32 +15,33 @@ static uint64_t number(void)
 }
 
 /* One tile of `type`; values that wrap if `mask` lets them. */
-#define CHECK_TYPE(type, label, mask)                                                                              \
-    static void check_##label(const pi_typed_gemm *g, size_t m, size_t n, size_t k, size_t b_row, bool add)        \
-    {                                                                                                              \
-        static type a[M][K], b[K * (N + 5)], c[M * (N + 3)];                                                       \
-        const void *rows[M];                                                                                       \
-        for (size_t i = 0; i < M; i++)                                                                             \
-            for (size_t l = 0; l < K; l++) a[i][l] = (type)(number() & (mask));                                    \
-        for (size_t i = 0; i < K * (N + 5); i++) b[i] = (type)(number() & (mask));                                 \
-        for (size_t i = 0; i < M * (N + 3); i++) c[i] = 77;                                                        \
-        for (size_t i = 0; i < m; i++) rows[i] = a[i];                                                             \
-        g->tile(m, n, k, rows, b, b_row, c, N + 3, add);                                                           \
-        int bad = 0;                                                                                               \
-        for (size_t i = 0; i < M; i++)                                                                             \
-            for (size_t j = 0; j < N + 3; j++) {                                                                   \
-                bool in = i < m && j < n;                                                                          \
-                type want = in && !add ? 0 : 77;                                                                   \
-                for (size_t l = 0; in && l < k; l++) want += a[i][l] * b[l * b_row + j];                           \
-                bad += !(c[i * (N + 3) + j] >= want && c[i * (N + 3) + j] <= want);                                \
-            }                                                                                                      \
-        CHECK(bad == 0);                                                                                           \
+#define CHECK_TYPE(type, label, mask)                                                                       \
+    static void check_##label(const pi_typed_gemm *g, size_t m, size_t n, size_t k, size_t b_row, bool add) \
+    {                                                                                                       \
+        static type a[M][K], b[K * (N + 5)], c[M * (N + 3)];                                                \
+        const void *rows[M];                                                                                \
+        for (size_t i = 0; i < M; i++)                                                                      \
+            for (size_t l = 0; l < K; l++) a[i][l] = (type)(number() & (mask));                             \
+        for (size_t i = 0; i < K * (N + 5); i++) b[i] = (type)(number() & (mask));                          \
+        for (size_t i = 0; i < M * (N + 3); i++) c[i] = 77;                                                 \
+        for (size_t i = 0; i < m; i++) rows[i] = a[i];                                                      \
+        g->tile(m, n, k, rows, b, b_row, c, N + 3, add);                                                    \
+        int bad = 0;                                                                                        \
+        for (size_t i = 0; i < M; i++)                                                                      \
+            for (size_t j = 0; j < N + 3; j++) {                                                            \
+                bool in = i < m && j < n;                                                                   \
+                type want = in && !add ? 0 : 77;                                                            \
+                for (size_t l = 0; in && l < k; l++) want += a[i][l] * b[l * b_row + j];                    \
+                bad += !(c[i * (N + 3) + j] >= want && c[i * (N + 3) + j] <= want);                         \
+            }                                                                                               \
+        CHECK(bad == 0);                                                                                    \
     }
 CHECK_TYPE(double, f64, 0xFFFF)
 CHECK_TYPE(uint32_t, i32, UINT64_MAX)
 CHECK_TYPE(uint64_t, i64, UINT64_MAX)
 
-static void check_all(const pi_typed_gemm *g, void (*check)(const pi_typed_gemm *, size_t, size_t, size_t, size_t, bool))
+static void check_all(const pi_typed_gemm *g,
+                      void (*check)(const pi_typed_gemm *, size_t, size_t, size_t, size_t, bool))
 {
     CHECK(g->mr <= M && g->nr <= N);
     for (size_t m = 1; m <= g->mr; m++)
@@ -50,11 +51,11 @@ static void check_all(const pi_typed_gemm *g, void (*check)(const pi_typed_gemm 
 
 int main(void)
 {
-#define X(isa, name)                        \
-    if (pi_cpu_has(PI_CPU_##isa)) {         \
-        check_all(&name.f64, check_f64);    \
-        check_all(&name.i32, check_i32);    \
-        check_all(&name.i64, check_i64);    \
+#define X(isa, name)                     \
+    if (pi_cpu_has(PI_CPU_##isa)) {      \
+        check_all(&name.f64, check_f64); \
+        check_all(&name.i32, check_i32); \
+        check_all(&name.i64, check_i64); \
     }
 #include "kernels/igemm/typed.inc"
 #undef X

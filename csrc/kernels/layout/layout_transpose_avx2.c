@@ -49,29 +49,39 @@ static inline void store(char *p, __m128i v) { _mm_storeu_si128((__m128i *)(void
 static inline void tile_2(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
 {
     __m128i x[8], y[8];
+#pragma GCC unroll 16
     for (int i = 0; i < 8; i++) x[i] = load(s + i * sr);
     /* log2(8) rounds of interleaving row i with row i + 4 */
+#pragma GCC unroll 4
     for (int round = 0; round < 3; round++) {
+#pragma GCC unroll 16
         for (int i = 0; i < 4; i++) {
             y[2 * i] = _mm_unpacklo_epi16(x[i], x[i + 4]);
             y[2 * i + 1] = _mm_unpackhi_epi16(x[i], x[i + 4]);
         }
+#pragma GCC unroll 16
         for (int i = 0; i < 8; i++) x[i] = y[i];
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 8; i++) store(d + i * dr, x[i]);
 }
 
 static inline void tile_1(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
 {
     __m128i x[16], y[16];
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) x[i] = load(s + i * sr);
+#pragma GCC unroll 4
     for (int round = 0; round < 4; round++) {
+#pragma GCC unroll 16
         for (int i = 0; i < 8; i++) {
             y[2 * i] = _mm_unpacklo_epi8(x[i], x[i + 8]);
             y[2 * i + 1] = _mm_unpackhi_epi8(x[i], x[i + 8]);
         }
+#pragma GCC unroll 16
         for (int i = 0; i < 16; i++) x[i] = y[i];
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) store(d + i * dr, x[i]);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 8-bit numbers from floats and back. Each row of the table gives the same bits. Any alignment; x and y do not overlap. */
+/* 8-bit numbers from floats and back. Each row of the table gives the same bits. Any alignment; x and y do not overlap.
+ */
 #ifndef PI_KERNELS_QUANT_LINEAR_H
 #define PI_KERNELS_QUANT_LINEAR_H
 #include <stdbool.h>
@@ -10,6 +11,14 @@ typedef struct {
     void (*to_bytes)(void *y, const float *x, int64_t n, float scale, float zero, bool is_signed);
     /* y[i] = (x[i] - zero) * scale */
     void (*to_floats)(float *y, const void *x, int64_t n, float scale, float zero, bool is_signed);
+    /* y[i][j] = saturate(round((float)(c[i][j] + add[j]) * scale[j]) + zero), rounded as in to_bytes; the sum wraps;
+     * add NULL: 0. Rows of y are y_row bytes apart, rows of c c_row elements. */
+    void (*requantize)(void *y, int64_t y_row, const int32_t *c, int64_t c_row, int64_t rows, int64_t n,
+                       const int32_t *add, const float *scale, float zero, bool is_signed);
+    /* *low becomes the least of itself and all x, *high the greatest; NaN counts for nothing */
+    void (*range)(const float *x, int64_t n, float *low, float *high);
+    /* the sum of n bytes */
+    int64_t (*sum)(const void *x, int64_t n, bool is_signed);
 } pi_quant_linear;
 
 const pi_quant_linear *pi_quant_linear_select(void);

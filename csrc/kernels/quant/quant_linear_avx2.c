@@ -43,7 +43,74 @@ static void to_floats(float *y, const void *x, int64_t n, float scale, float zer
     if (i < n) pi_quant_linear_ref.to_floats(y + i, (const char *)x + i, n - i, scale, zero, is_signed);
 }
 
-const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats};
+/* Eight sums as rounded integers, without the zero point. */
+static inline __m256i scaled(const int32_t *c, __m256i add, __m256 scale, __m256 low, __m256 high)
+{
+    __m256 v = _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(const void *)c), add));
+    v = _mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(v, scale), low), high);
+    return _mm256_cvtps_epi32(v);
+}
+
+/* Columns by 16: their scales stay in registers for all rows. */
+static void requantize(void *y, int64_t y_row, const int32_t *c, int64_t c_row, int64_t rows, int64_t n,
+                       const int32_t *add, const float *scale, float zero, bool is_signed)
+{
+    __m256 low = _mm256_set1_ps((is_signed ? -128.0f : 0.0f) - zero),
+           high = _mm256_set1_ps((is_signed ? 127.0f : 255.0f) - zero);
+    __m256i z = _mm256_set1_epi16((short)zero), a0 = _mm256_setzero_si256(), a1 = a0;
+    int64_t j = 0;
+    for (; j + 16 <= n; j += 16) {
+        __m256 s0 = _mm256_loadu_ps(scale + j), s1 = _mm256_loadu_ps(scale + j + 8);
+        if (add) {
+            a0 = _mm256_loadu_si256((const __m256i *)(const void *)(add + j));
+            a1 = _mm256_loadu_si256((const __m256i *)(const void *)(add + j + 8));
+        }
+        for (int64_t i = 0; i < rows; i++) {
+            const int32_t *from = c + i * c_row + j;
+            __m256i q = _mm256_packs_epi32(scaled(from, a0, s0, low, high), scaled(from + 8, a1, s1, low, high));
+            q = _mm256_add_epi16(_mm256_permute4x64_epi64(q, 0xD8), z);
+            q = is_signed ? _mm256_packs_epi16(q, q) : _mm256_packus_epi16(q, q);
+            q = _mm256_permute4x64_epi64(q, 0x08);
+            _mm_storeu_si128((__m128i *)(void *)((char *)y + i * y_row + j), _mm256_castsi256_si128(q));
+        }
+    }
+    if (j < n)
+        pi_quant_linear_ref.requantize((char *)y + j, y_row, c + j, c_row, rows, n - j, add ? add + j : NULL, scale + j,
+                                       zero, is_signed);
+}
+
+static void range(const float *x, int64_t n, float *low, float *high)
+{
+    __m256 l[4], h[4];
+    int64_t i = 0;
+    for (int v = 0; v < 4; v++) l[v] = _mm256_set1_ps(*low), h[v] = _mm256_set1_ps(*high);
+    for (; i + 32 <= n; i += 32)
+        for (int v = 0; v < 4; v++) { /* minps and maxps give their second operand for a NaN */
+            __m256 a = _mm256_loadu_ps(x + i + 8 * v);
+            l[v] = _mm256_min_ps(a, l[v]);
+            h[v] = _mm256_max_ps(a, h[v]);
+        }
+    float each[16];
+    _mm256_storeu_ps(each, _mm256_min_ps(_mm256_min_ps(l[0], l[1]), _mm256_min_ps(l[2], l[3])));
+    _mm256_storeu_ps(each + 8, _mm256_max_ps(_mm256_max_ps(h[0], h[1]), _mm256_max_ps(h[2], h[3])));
+    pi_quant_linear_ref.range(each, 16, low, high);
+    if (i < n) pi_quant_linear_ref.range(x + i, n - i, low, high);
+}
+
+static int64_t sum(const void *x, int64_t n, bool is_signed)
+{
+    __m256i total = _mm256_setzero_si256(), flip = _mm256_set1_epi8(is_signed ? -128 : 0);
+    int64_t i = 0, each[4];
+    for (; i + 32 <= n; i += 32) {
+        __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)((const char *)x + i)), flip);
+        total = _mm256_add_epi64(total, _mm256_sad_epu8(v, _mm256_setzero_si256()));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)each, total);
+    int64_t bytes = each[0] + each[1] + each[2] + each[3] - (is_signed ? 128 * i : 0);
+    return i < n ? bytes + pi_quant_linear_ref.sum((const char *)x + i, n - i, is_signed) : bytes;
+}
+
+const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats, requantize, range, sum};
 #else
 typedef int quant_linear_avx2_empty;
 #endif

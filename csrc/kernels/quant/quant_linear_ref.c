@@ -28,4 +28,29 @@ static void to_floats(float *y, const void *x, int64_t n, float scale, float zer
         for (int64_t i = 0; i < n; i++) y[i] = ((float)((const uint8_t *)x)[i] - zero) * scale;
 }
 
-const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats};
+static void requantize(void *y, int64_t y_row, const int32_t *c, int64_t c_row, int64_t rows, int64_t n,
+                       const int32_t *add, const float *scale, float zero, bool is_signed)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float v = (float)(int32_t)((uint32_t)c[i * c_row + j] + (add ? (uint32_t)add[j] : 0)) * scale[j];
+            to_bytes((char *)y + i * y_row + j, &v, 1, 1, zero, is_signed);
+        }
+}
+
+static void range(const float *x, int64_t n, float *low, float *high)
+{
+    for (int64_t i = 0; i < n; i++) {
+        *low = x[i] < *low ? x[i] : *low;
+        *high = x[i] > *high ? x[i] : *high;
+    }
+}
+
+static int64_t sum(const void *x, int64_t n, bool is_signed)
+{
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += is_signed ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
+    return total;
+}
+
+const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats, requantize, range, sum};

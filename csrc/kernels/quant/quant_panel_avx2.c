@@ -20,7 +20,8 @@ static inline void store(int32_t *c, __m256i low, __m256i high)
     _mm256_storeu_si256((__m256i *)(void *)(c + 8), high);
 }
 
-void pi_quant_panel_avx2(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc, int64_t m)
+void pi_quant_panel_avx2(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc,
+                         int64_t m)
 {
     int64_t i = 0;
     for (; i + 4 <= m; i += 4) {
@@ -41,7 +42,8 @@ void pi_quant_panel_avx2(const int16_t *a, int64_t lda, const int16_t *panel, in
         __m256i low = _mm256_setzero_si256(), high = low;
         for (int64_t p = 0; p < pairs; p++) {
             __m256i x = pair_of(a + i * lda + 2 * p);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(panel + 32 * p)), x));
+            low = _mm256_add_epi32(
+                low, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(panel + 32 * p)), x));
             high = _mm256_add_epi32(
                 high, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(panel + 32 * p + 16)), x));
         }

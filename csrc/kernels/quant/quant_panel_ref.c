@@ -4,14 +4,16 @@
 
 #include "kernels/quant/quant_panel.h"
 
-void pi_quant_panel_ref(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc, int64_t m)
+void pi_quant_panel_ref(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc,
+                        int64_t m)
 {
     for (int64_t i = 0; i < m; i++) {
         uint32_t sum[PI_QUANT_COLUMNS] = {0}; /* unsigned: wraps */
         for (int64_t p = 0; p < pairs; p++) {
             int32_t a0 = a[i * lda + 2 * p], a1 = a[i * lda + 2 * p + 1];
             const int16_t *b = panel + p * 2 * PI_QUANT_COLUMNS;
-            for (int j = 0; j < PI_QUANT_COLUMNS; j++) sum[j] += (uint32_t)(a0 * b[2 * j]) + (uint32_t)(a1 * b[2 * j + 1]);
+            for (int j = 0; j < PI_QUANT_COLUMNS; j++)
+                sum[j] += (uint32_t)(a0 * b[2 * j]) + (uint32_t)(a1 * b[2 * j + 1]);
         }
         memcpy(c + i * ldc, sum, sizeof sum);
     }

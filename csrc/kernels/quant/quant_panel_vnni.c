@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
-/* Eight rows by 16 columns: vpdpwssd multiplies pairs and adds them to the sum in one instruction, one or two a cycle. */
+/* Eight rows by 16 columns: vpdpwssd multiplies pairs and adds them to the sum in one instruction, one or two a cycle.
+ */
 #include <immintrin.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static inline __m512i pair_of(const int16_t *a)
     return _mm512_set1_epi32(both);
 }
 
-void pi_quant_panel_vnni(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc, int64_t m)
+void pi_quant_panel_vnni(const int16_t *a, int64_t lda, const int16_t *panel, int64_t pairs, int32_t *c, int64_t ldc,
+                         int64_t m)
 {
     int64_t i = 0;
     for (; i + 8 <= m; i += 8) {

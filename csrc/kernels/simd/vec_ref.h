@@ -111,6 +111,7 @@ static inline vm v_ge(vf a, vf b) { return a >= b; }
 static inline vm v_eq(vf a, vf b) { return a == b; }
 static inline vm v_ne(vf a, vf b) { return a != b; }
 static inline vm v_isnan(vf a) { return a != a; }
+static inline vm v_unord(vf a, vf b) { return (a != a) | (b != b); } /* one of them is NaN */
 static inline vf v_select(vm m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
 static inline vi vi_select(vm m, vi a, vi b) { return (m & a) | (~m & b); }
 
