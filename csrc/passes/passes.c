@@ -26,6 +26,7 @@ static const pass pipeline[] = {
 pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *err)
 {
     PI_TRY(pi_graph_sort(g, err));
+    if (options->level >= 2) PI_TRY(pi_pass_qdq(g, err));
     PI_TRY(pi_graph_infer(g, options->level > 0 ? pi_op_fold : NULL, err));
     pi_graph_sweep(g); /* always: implementations expect that somebody wants a result */
     for (const pass *p = pipeline; p->name; p++) {
