@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pyinfer.QuantAdd and QuantMul: DequantizeLinear of two byte tensors, the sum or product in f32, QuantizeLinear, in
  * blocks that stay in the cache; the same bits as the operators one by one. Made by the pass qdq. */
+#include <string.h>
+
 #include "base/threads.h"
-#include "kernels/eltwise/eltwise.h"
 #include "kernels/quant/quant_linear.h"
 #include "ops/bcast.h"
 #include "ops/block.h"
@@ -28,33 +29,40 @@ static pi_status binary_infer(const pi_node *node, const pi_tensor *const *in, p
     return pi_broadcast(in[A], in[B], out, err);
 }
 
-/* n floats of operand `first`, from `offset` on, `step` (0 or 1) apart. */
-static void read_operand(const pi_call *call, int first, int64_t offset, int64_t step, int64_t n, float *x)
+static pi_quant_pair pair_of(const pi_call *call)
 {
-    const pi_tensor *t = call->in[first];
-    float scale = *(const float *)call->in[first + 1]->data, zero = (float)pi_tensor_int(call->in[first + 2], 0);
-    pi_quant_linear_select()->to_floats(x, (const char *)t->data + offset, step ? n : 1, scale, zero,
-                                        t->dtype == PI_DTYPE_I8);
-    for (int64_t i = 1; step == 0 && i < n; i++) x[i] = x[0];
+    const pi_tensor *const *in = call->in;
+    return (pi_quant_pair){.a_scale = *(const float *)in[A + 1]->data,
+                           .a_zero = (float)pi_tensor_int(in[A + 2], 0),
+                           .b_scale = *(const float *)in[B + 1]->data,
+                           .b_zero = (float)pi_tensor_int(in[B + 2], 0),
+                           .y_scale = *(const float *)in[Y]->data,
+                           .y_zero = (float)pi_tensor_int(in[Y + 1], 0),
+                           .a_signed = in[A]->dtype == PI_DTYPE_I8,
+                           .b_signed = in[B]->dtype == PI_DTYPE_I8,
+                           .y_signed = call->out[0]->dtype == PI_DTYPE_I8,
+                           .product = call->node->op->name[5] == 'M'};
 }
 
 static void binary_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const work *w = arg;
-    const pi_call *call = w->call;
-    const pi_tensor *y = call->out[0];
-    bool add = call->node->op->name[5] == 'A';
-    float scale = *(const float *)call->in[Y]->data, zero = (float)pi_tensor_int(call->in[Y + 1], 0);
+    const char *a = w->call->in[A]->data, *b = w->call->in[B]->data;
+    char *y = w->call->out[0]->data;
+    pi_quant_pair p = pair_of(w->call);
     for (int64_t at = begin, n; at < end; at += n) {
-        float a[BLOCK], b[BLOCK];
         int64_t offset[PI_BCAST_INPUTS];
-        n = pi_min_i64(pi_min_i64(pi_bcast_at(&w->b, at, offset), end - at), BLOCK);
-        read_operand(call, A, offset[0], pi_bcast_step(&w->b, 0), n, a);
-        read_operand(call, B, offset[1], pi_bcast_step(&w->b, 1), n, b);
-        pi_eltwise()->binary_f32(add ? PI_BINARY_ADD : PI_BINARY_MUL, 1, (size_t)n, (pi_in){a, 0, 1}, (pi_in){b, 0, 1},
-                                 a);
-        pi_quant_linear_select()->to_bytes((char *)y->data + at, a, n, scale, zero, y->dtype == PI_DTYPE_I8);
+        char repeated[2][BLOCK];
+        n = pi_min_i64(pi_bcast_at(&w->b, at, offset), end - at);
+        const char *from[2] = {a + offset[0], b + offset[1]};
+        for (int k = 0; k < 2; k++) {
+            if (pi_bcast_step(&w->b, k) == 1) continue;
+            n = pi_min_i64(n, BLOCK);
+            memset(repeated[k], *from[k], (size_t)n);
+            from[k] = repeated[k];
+        }
+        pi_quant_linear_select()->pair(y + at, from[0], from[1], n, &p);
     }
 }
 
@@ -79,6 +87,7 @@ static const pi_impl impls[] = {{.name = "ref", .run = binary_run}, {0}};
      .T = BYTES,                                                                                   \
      .U = BYTES,                                                                                   \
      .V = BYTES,                                                                                   \
+     .flags = PI_OP_ELEMENTWISE,                                                                   \
      .infer = binary_infer,                                                                        \
      .impls = impls}
 static const pi_op rows[] = {ROW("QuantAdd"), ROW("QuantMul")};

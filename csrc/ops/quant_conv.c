@@ -100,10 +100,13 @@ void pi_quant_conv_store(const pi_quant_conv *p, const operands *o, pi_tensor *y
 {
     int64_t oc = p->c.out_channels, elem = o->y_scale ? 1 : (int64_t)sizeof(int32_t), row = o->y_scale ? oc : sums_row;
     char *to = (char *)y->data + (b * oc * p->places + first) * elem;
+    if (p->c.w.nhwc) bytes = (char *)y->data + (b * p->places + first) * oc;
     if (o->y_scale)
         pi_quant_linear_select()->requantize(bytes, oc, sums, sums_row, n, oc, o->bias ? o->bias->data : NULL, scale,
                                              (float)pi_tensor_int(o->y_zero, 0), y->dtype == PI_DTYPE_I8);
-    pi_transpose_select((size_t)elem)(o->y_scale ? bytes : (const void *)sums, row * elem, to, p->places * elem, n, oc);
+    if (!p->c.w.nhwc)
+        pi_transpose_select((size_t)elem)(o->y_scale ? bytes : (const void *)sums, row * elem, to, p->places * elem, n,
+                                          oc);
 }
 
 static pi_status conv_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
@@ -220,6 +223,11 @@ static void widen_task(void *arg, int64_t begin, int64_t end, int thread)
     pi_transpose_fn transpose = pi_transpose_select(2);
     for (int64_t u = begin; u < end; u++) {
         int64_t b = u / pieces, first = u % pieces * WIDEN, n = pi_min_i64(WIDEN, q->in_places - first);
+        if (q->c.w.nhwc) {
+            int64_t at = (b * q->in_places + first) * channels;
+            pi_quant_widen((const char *)w->o->x->data + at, is_signed, 1, zero, w->x + at, 1, n * channels);
+            continue;
+        }
         int16_t wide[8 * WIDEN];
         for (int64_t c = 0, some; c < channels; c += some) {
             some = pi_min_i64(8, channels - c);
@@ -342,15 +350,18 @@ static const pi_impl impls[] = {
     {0},
 };
 
-static const pi_attr_def attrs[] = {{.name = "auto_pad", .kind = PI_ATTR_STRING, .s = "NOTSET"},
-                                    {.name = "dilations", .kind = PI_ATTR_INTS},
-                                    {.name = "group", .kind = PI_ATTR_INT, .i = 1},
-                                    {.name = "kernel_shape", .kind = PI_ATTR_INTS},
-                                    {.name = "pads", .kind = PI_ATTR_INTS},
-                                    {.name = "strides", .kind = PI_ATTR_INTS},
-                                    {0}};
+#define CONV_ATTRS                                                                                            \
+    {.name = "auto_pad", .kind = PI_ATTR_STRING, .s = "NOTSET"}, {.name = "dilations", .kind = PI_ATTR_INTS}, \
+        {.name = "group", .kind = PI_ATTR_INT, .i = 1}, {.name = "kernel_shape", .kind = PI_ATTR_INTS},       \
+        {.name = "pads", .kind = PI_ATTR_INTS},                                                               \
+    {                                                                                                         \
+        .name = "strides", .kind = PI_ATTR_INTS                                                               \
+    }
+static const pi_attr_def attrs[] = {CONV_ATTRS, {0}};
+static const pi_attr_def last_attrs[] = {CONV_ATTRS, {.name = "nhwc", .kind = PI_ATTR_INT}, {0}};
 
 #define BYTES (PI_BIT(U8) | PI_BIT(I8))
+#define SCALED "x:T x_scale:f32 x_zero_point:T w:U w_scale:f32 w_zero_point:U y_scale:f32 y_zero_point:V B?:i32 -> y:V"
 static const pi_op rows[] = {
     {.name = "ConvInteger",
      .since = 10,
@@ -362,12 +373,21 @@ static const pi_op rows[] = {
      .impls = impls},
     {.name = "QLinearConv",
      .since = 10,
-     .signature =
-         "x:T x_scale:f32 x_zero_point:T w:U w_scale:f32 w_zero_point:U y_scale:f32 y_zero_point:V B?:i32 -> y:V",
+     .signature = SCALED,
      .T = BYTES,
      .U = BYTES,
      .V = BYTES,
      .attrs = attrs,
+     .infer = conv_infer,
+     .impls = impls},
+    {.domain = "pyinfer",
+     .name = "QLinearConv",
+     .since = 1,
+     .signature = SCALED,
+     .T = BYTES,
+     .U = BYTES,
+     .V = BYTES,
+     .attrs = last_attrs,
      .infer = conv_infer,
      .impls = impls},
 };

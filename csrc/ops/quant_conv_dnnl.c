@@ -83,7 +83,7 @@ pi_status pi_quant_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     const pi_quant_conv *q = &s->q;
     bool constant = pi_prep_is_const(prep, o.w_index);
     s->flip = o.w->dtype == PI_DTYPE_U8;
-    s->x_last = q->c.w.channels == 1 || q->in_places == 1;
+    s->x_last = q->c.w.nhwc || q->c.w.channels == 1 || q->in_places == 1;
     PI_TRY(make_object(prep, s, &o, err));
     pi_dnnl_weights_info info;
     pi_dnnl_weights(s->object, &info);
@@ -94,7 +94,8 @@ pi_status pi_quant_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     size_t total = 0, own;
     bool fits = place(&total, 1, pi_dnnl_scratch(s->object), &own) &&
                 place(&total, s->x_last ? 0 : pi_tensor_n(o.x), 1, &s->x_at) &&
-                place(&total, n, sizeof(int32_t), &s->sums_at) && place(&total, o.y_scale ? n : 0, 1, &s->bytes_at) &&
+                place(&total, n, sizeof(int32_t), &s->sums_at) &&
+                place(&total, o.y_scale && !q->c.w.nhwc ? n : 0, 1, &s->bytes_at) &&
                 place(&total, q->c.out_channels, sizeof(float), &s->scales_at) &&
                 place(&total, q->c.out_channels, sizeof(int32_t), &s->zeros_at) &&
                 place(&total, s->flip && !constant ? pi_tensor_n(o.w) : 0, 1, &s->flipped_at) &&
@@ -203,7 +204,7 @@ static void finish_task(void *arg, int64_t begin, int64_t end, int thread)
                 at = b * q->places + first;
         int32_t *sums = w->sums + at * oc;
         if (w->windows) take_zeros(q, sums, w->windows + at * groups, w->zeros, n);
-        pi_quant_conv_store(q, w->o, w->y, b, first, n, sums, oc, w->scales, w->bytes + at * oc);
+        pi_quant_conv_store(q, w->o, w->y, b, first, n, sums, oc, w->scales, q->c.w.nhwc ? NULL : w->bytes + at * oc);
     }
 }
 

@@ -105,6 +105,37 @@ static pi_status take_conv(pi_layout *l, pi_node *node, pi_error *err)
     return pi_layout_emit(l, node, 0, err);
 }
 
+/* A quantised convolution among others; alone it turns its data itself. */
+static pi_status take_quant_conv(pi_layout *l, pi_node *node, pi_error *err)
+{
+    pi_attr attr[8];
+    uint32_t n = node->n_attrs, n_in = node->n_in;
+    if (node->in[0]->t.rank < 3 || n > PI_COUNT(attr)) return PI_E_OK;
+    if (n) memcpy(attr, node->attr, n * sizeof *attr);
+    pi_node *conv = pi_rewrite(l->g, node, pi_op_internal("QLinearConv"), node->in, n_in, err);
+    if (!conv) return pi_alloc_status(err);
+    for (uint32_t i = 0; i < n; i++) PI_TRY(pi_attr_set(l->g, conv, &attr[i], err));
+    PI_TRY(pi_attr_set_int(l->g, conv, "nhwc", 1, err));
+    pi_value *last = pi_layout_last(l, conv, conv->in[0], err);
+    if (!last) return pi_alloc_status(err);
+    PI_TRY(pi_node_set_in(l->g, conv, 0, last, err));
+    return pi_layout_emit(l, conv, 0, err);
+}
+
+static bool all_ones(const pi_tensor *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i] != 1) return false;
+    return true;
+}
+
+/* Is every element of X treated alike? */
+static bool one_scale(const pi_node *node)
+{
+    return (pi_is(node, "QuantizeLinear") || pi_is(node, "DequantizeLinear")) && pi_tensor_known(&node->in[1]->t) &&
+           all_ones(&node->in[1]->t);
+}
+
 /* A value of lower rank that is broadcast against tensors of `rank` dims: the same with leading ones. */
 static pi_value *broadened(pi_layout *l, const pi_node *like, pi_value *v, int rank, pi_error *err)
 {
@@ -118,13 +149,6 @@ static pi_value *broadened(pi_layout *l, const pi_node *like, pi_value *v, int r
     node->out[0]->t.data = NULL;
     pi_tensor_set_shape(&node->out[0]->t, rank, dim);
     return node->out[0];
-}
-
-static bool all_ones(const pi_tensor *t)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (t->dim[i] != 1) return false;
-    return true;
 }
 
 /* At least one input comes out of a transpose to "first", and not more than as many would need a new transpose. */
@@ -204,7 +228,8 @@ static pi_status take_node(pi_layout *l, pi_node *node, pi_error *err)
         if (node->out[i] && !pi_tensor_known(&node->out[i]->t)) return PI_E_OK;
     if (!node->n_in || !node->in[0] || !node->n_out || !node->out[0]) return PI_E_OK;
     if (pi_is_internal(node, "Conv") || pi_is_internal(node, "ConvTranspose")) return take_conv(l, node, err);
-    if (node->op->flags & PI_OP_ELEMENTWISE) return take_elementwise(l, node, err);
+    if (l->quantised > 1 && pi_is(node, "QLinearConv")) return take_quant_conv(l, node, err);
+    if ((node->op->flags & PI_OP_ELEMENTWISE) || one_scale(node)) return take_elementwise(l, node, err);
     if (pi_is(node, "Concat")) return take_concat(l, node, err);
     if (pi_is(node, "Transpose") && is_perm(node, node->out[0]->t.rank, false)) {
         pi_value *last = pi_layout_undone(node->in[0]);
@@ -217,6 +242,7 @@ pi_status pi_pass_layout(pi_graph *g, pi_error *err)
 {
     pi_layout l = {.g = g};
     uint32_t n = g->n_nodes;
+    for (uint32_t i = 0; i < n; i++) l.quantised += pi_is(g->node[i], "QLinearConv") || pi_is_internal(g->node[i], "QLinearConv");
     for (uint32_t i = 0; i < n; i++)
         if (g->node[i]->op) PI_TRY(take_node(&l, g->node[i], err));
     n = g->n_nodes;

@@ -6,6 +6,7 @@
 
 typedef struct {
     pi_graph *g;
+    uint32_t quantised; /* convolutions of bytes */
 } pi_layout;
 
 int pi_layout_source(int rank, int i, bool first);

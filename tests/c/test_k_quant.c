@@ -107,6 +107,35 @@ static void requantized(void)
         }
 }
 
+static void pairs(void)
+{
+    static uint8_t a[90], b[90], y[91];
+    static float u[90], v[90];
+    const pi_quant_linear *k = pi_quant_linear_select();
+    for (int n = 0; n <= 90; n += 3)
+        for (int form = 0; form < 16; form++) {
+            pi_quant_pair p = {.a_scale = 0.03f,
+                               .a_zero = (float)any(100),
+                               .b_scale = 0.5f,
+                               .b_zero = (float)any(100),
+                               .y_scale = form & 8 ? 0.25f : 0.07f,
+                               .y_zero = (float)any(100),
+                               .a_signed = form & 1,
+                               .b_signed = form & 2,
+                               .y_signed = form & 4,
+                               .product = any(2)};
+            uint8_t want[90];
+            for (int i = 0; i < 90; i++) a[i] = (uint8_t)any(256), b[i] = (uint8_t)any(256);
+            y[n] = 77;
+            pi_quant_linear_ref.to_floats(u, a, n, p.a_scale, p.a_zero, p.a_signed);
+            pi_quant_linear_ref.to_floats(v, b, n, p.b_scale, p.b_zero, p.b_signed);
+            for (int i = 0; i < n; i++) u[i] = p.product ? u[i] * v[i] : u[i] + v[i];
+            pi_quant_linear_ref.to_bytes(want, u, n, p.y_scale, p.y_zero, p.y_signed);
+            k->pair(y, a, b, n, &p);
+            CHECK(memcmp(y, want, (size_t)n) == 0 && y[n] == 77);
+        }
+}
+
 static void ranges_and_sums(void)
 {
     static float x[200];
@@ -134,6 +163,7 @@ int main(void)
         panels();
         conversions();
         requantized();
+        pairs();
         ranges_and_sums();
     }
     return CHECK_DONE();

@@ -140,12 +140,14 @@ def test_block_of_a_network() -> None:
     steps = net.check(IMAGE, y, 0.1, 0.6)
     assert steps == [
         "QuantizeLinear",
+        "Transpose",
         "QLinearConv",
         "QLinearConv",
         "QuantAdd",
         "DequantizeLinear",
         "MaxPool",
         "QuantizeLinear",
+        "Transpose",
         "QLinearConv",
         "DequantizeLinear",
     ]

@@ -79,6 +79,48 @@ static void requantize(void *y, int64_t y_row, const int32_t *c, int64_t c_row, 
                                        zero, is_signed);
 }
 
+/* Eight bytes as floats. */
+static inline __m256 floats(const char *x, __m256 zero, __m256 scale, bool is_signed)
+{
+    __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)x);
+    __m256 v = _mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(b) : _mm256_cvtepu8_epi32(b));
+    return _mm256_mul_ps(_mm256_sub_ps(v, zero), scale);
+}
+
+/* The flags are constants at each call. Returns how many are done. Bound by the division. */
+static inline __attribute__((always_inline)) int64_t pairs(char *y, const char *a, const char *b, int64_t n,
+                                                           const pi_quant_pair *p, bool a_signed, bool b_signed,
+                                                           bool y_signed, bool product)
+{
+    __m256 sa = _mm256_set1_ps(p->a_scale), za = _mm256_set1_ps(p->a_zero), sb = _mm256_set1_ps(p->b_scale);
+    __m256 zb = _mm256_set1_ps(p->b_zero), sy = _mm256_set1_ps(p->y_scale);
+    __m256 low = _mm256_set1_ps((y_signed ? -128.0f : 0.0f) - p->y_zero);
+    __m256 high = _mm256_set1_ps((y_signed ? 127.0f : 255.0f) - p->y_zero);
+    __m256i z = _mm256_set1_epi16((short)p->y_zero);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m256i q[2];
+        for (int half = 0; half < 2; half++) {
+            __m256 u = floats(a + i + 8 * half, za, sa, a_signed);
+            __m256 v = floats(b + i + 8 * half, zb, sb, b_signed);
+            u = _mm256_div_ps(product ? _mm256_mul_ps(u, v) : _mm256_add_ps(u, v), sy);
+            q[half] = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(u, low), high));
+        }
+        __m256i r = _mm256_add_epi16(_mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xD8), z);
+        r = y_signed ? _mm256_packs_epi16(r, r) : _mm256_packus_epi16(r, r);
+        _mm_storeu_si128((__m128i *)(void *)(y + i), _mm256_castsi256_si128(_mm256_permute4x64_epi64(r, 0x08)));
+    }
+    return i;
+}
+
+static void pair(void *y, const void *a, const void *b, int64_t n, const pi_quant_pair *p)
+{
+    bool plain = !p->a_signed && !p->b_signed && !p->y_signed && !p->product;
+    int64_t i = plain ? pairs(y, a, b, n, p, false, false, false, false)
+                      : pairs(y, a, b, n, p, p->a_signed, p->b_signed, p->y_signed, p->product);
+    if (i < n) pi_quant_linear_ref.pair((char *)y + i, (const char *)a + i, (const char *)b + i, n - i, p);
+}
+
 static void range(const float *x, int64_t n, float *low, float *high)
 {
     __m256 l[4], h[4];
@@ -110,7 +152,7 @@ static int64_t sum(const void *x, int64_t n, bool is_signed)
     return i < n ? bytes + pi_quant_linear_ref.sum((const char *)x + i, n - i, is_signed) : bytes;
 }
 
-const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats, requantize, range, sum};
+const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats, requantize, pair, range, sum};
 #else
 typedef int quant_linear_avx2_empty;
 #endif

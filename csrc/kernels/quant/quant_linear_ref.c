@@ -38,6 +38,17 @@ static void requantize(void *y, int64_t y_row, const int32_t *c, int64_t c_row, 
         }
 }
 
+static void pair(void *y, const void *a, const void *b, int64_t n, const pi_quant_pair *p)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float u, v;
+        to_floats(&u, (const char *)a + i, 1, p->a_scale, p->a_zero, p->a_signed);
+        to_floats(&v, (const char *)b + i, 1, p->b_scale, p->b_zero, p->b_signed);
+        u = p->product ? u * v : u + v;
+        to_bytes((char *)y + i, &u, 1, p->y_scale, p->y_zero, p->y_signed);
+    }
+}
+
 static void range(const float *x, int64_t n, float *low, float *high)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -53,4 +64,4 @@ static int64_t sum(const void *x, int64_t n, bool is_signed)
     return total;
 }
 
-const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats, requantize, range, sum};
+const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats, requantize, pair, range, sum};
