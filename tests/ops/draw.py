@@ -71,6 +71,7 @@ class Node:
     excuse: str = ""  # why ONNX's reference evaluator may be wrong about it
     least: float = 0  # errors of so much, relative to the largest output, are rounding
     opset: int = 0  # one of the row's versions if 0
+    like: Node | None = None  # of a later version, with the same meaning: what the evaluator gets
     narrow: bool = False  # 16-bit floats go through the evaluator as they are
     equal: Callable[[int, Array, Array, str], None] | None = (
         None  # compares output i, got with wanted

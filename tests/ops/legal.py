@@ -28,6 +28,12 @@ def unary(**numbers: tuple[float, float]) -> Maker:
 
 def binary(d: Draw, row: Row, kinds: list[str] | None = None, **attrs: Any) -> Node:
     kind, shape = d.of(kinds or row.types), d.dims()
+    if row.since < 7 and shape and d.flag():  # the second has some successive axes of the first
+        axis = d.int(0, len(shape) - 1)
+        a, b = d.array(kind, shape), d.array(kind, shape[axis : axis + d.int(0, 3)])
+        rest = [1] * (len(shape) - axis - b.ndim)
+        like = Node([a, b.reshape([*b.shape, *rest])], opset=7)
+        return Node([a, b], {"broadcast": 1, "axis": axis}, like=like)
     old = row.since < 7 or row.name == "SwiGLU"
     return Node(
         [
@@ -164,6 +170,8 @@ def erf(d: Draw, row: Row) -> Node:
 def matmul(d: Draw, row: Row) -> Node:
     kind = d.type(row)
     m, k, n = (d.of([1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 0]) for _ in range(3))
+    if d.int(0, 3) == 0:
+        m, k, n = d.of([(1, 128, 129), (127, 9, 31), (17, 129, 64), (129, 1, 127), (63, 127, 16)])
     batch = d.dims(0, 2, empty=False, cap=4)
     a, b = [*d.part(batch), m, k], [*d.part(batch), k, n]
     if d.int(0, 4) == 0:

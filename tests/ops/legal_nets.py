@@ -161,10 +161,10 @@ def global_pool(d: Draw, row: Row) -> Node:
     if "Lp" in row.name:
         p = 2.0 if row.since < 2 else d.of([1, 2, 3])
         return Node([x], {"p": p}, terms=terms, truth=define.global_lp_pool(float(p)))
-    node = Node([x], {}, terms=terms)
-    if "Max" in row.name and x.ndim != 4:
-        node.excuse = "GlobalMaxPool drops an axis of images that are not two-dimensional"
-    return node
+    if "Max" in row.name:
+        axes = tuple(range(2, x.ndim))
+        return Node([x], truth=lambda inputs: [x.max(axes, keepdims=True)])
+    return Node([x], {}, terms=terms)
 
 
 def unpool(d: Draw, row: Row) -> Node:
@@ -291,7 +291,11 @@ def grid_sample(d: Draw, row: Row) -> Node:
         "padding_mode": d.of(["zeros", "border", "reflection"]),
         "align_corners": int(d.flag()),
     }
-    return Node([x, grid], attrs, least=1e-4, terms=64)
+    node = Node([x, grid], attrs, least=1e-4, terms=64)
+    if row.since < 20:
+        new_name = {"bilinear": "linear", "bicubic": "cubic"}.get(str(attrs["mode"]), "nearest")
+        node.like = Node([x, grid], attrs | {"mode": new_name}, opset=20)
+    return node
 
 
 def roi_align(d: Draw, row: Row) -> Node:
@@ -361,7 +365,10 @@ def suppression(d: Draw, row: Row) -> Node:
     rest += [np.array([d.of([0.0, 0.3, 0.5, 1.0])], np.float32) if d.flag() else None]
     rest += [np.array([d.of([0.0, 0.4])], np.float32) if d.flag() else None]
     attrs = {"center_point_box": int(centre)} if centre or d.flag() else {}
-    return Node([every.astype(np.float32), scores, *rest], attrs)
+    all_given = [np.zeros([1], np.float32) if t is None else t for t in rest]
+    every = every.astype(np.float32)
+    like = Node([every, scores, *all_given], attrs, opset=11)
+    return Node([every, scores, *rest], attrs, like=like)
 
 
 def topk(d: Draw, row: Row) -> Node:
