@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention on f32 with kernels/igemm: keys and values of a head are packed once, then each block of queries makes its tile
- * of scores, turns it into weights in place, and multiplies it with the values. Scores live in a block of each thread. */
+ * of scores, turns it into weights in place, and multiplies it with the values. Scores live in a block of each thread.
+ * Few queries of a head, as in generation: packing would cost more than it saves, keys and values are read where they lie. */
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/igemm/igemm.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/softmax/softmax.h"
 #include "ops/attention.h"
 #include "ops/move.h"
 #include "ops/ops.h"
 
-enum { MASK = 3, TILES = 4, MOST_ROWS = 16 };
+enum { MASK = 3, TILES = 4, MOST_ROWS = 16, FEW = 6 };
 
 typedef struct {
     pi_attention a;
     const pi_igemm_kernels *gemm;
     int threads;
+    bool few; /* queries: nothing is packed, a block is one query */
     int64_t nr, rows, blocks; /* queries in a block, blocks of a head */
     int64_t k_panels, v_panels;
     int64_t k_floats, v_floats, score_row, score_floats; /* packed keys, values of a head; scores of a thread */
@@ -42,11 +45,13 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     s->gemm = pi_igemm();
     s->threads = prep->threads;
     s->nr = (int64_t)s->gemm->nr;
-    s->rows = TILES * (int64_t)s->gemm->mr;
+    s->few = a->queries * (a->heads / a->kv_heads) <= FEW;
+    s->rows = s->few ? 1 : TILES * (int64_t)s->gemm->mr;
     s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
-    s->k_panels = a->total / s->nr + (a->total % s->nr != 0);
-    s->v_panels = a->v_size / s->nr + (a->v_size % s->nr != 0);
-    if (!pi_mul_i64(s->k_panels, s->nr, &s->score_row) || !pi_mul_i64(s->score_row, a->size, &s->k_floats) ||
+    s->k_panels = s->few ? 0 : a->total / s->nr + (a->total % s->nr != 0);
+    s->v_panels = s->few ? 0 : a->v_size / s->nr + (a->v_size % s->nr != 0);
+    int64_t wide = s->few ? a->total / s->nr + 1 : s->k_panels;
+    if (!pi_mul_i64(wide, s->nr, &s->score_row) || !pi_mul_i64(s->k_panels * s->nr, a->size, &s->k_floats) ||
         !pi_mul_i64(s->v_panels * s->nr, a->total, &s->v_floats) || !pi_mul_i64(s->score_row, s->rows, &s->score_floats) ||
         !pi_mul_i64(s->k_floats, a->batch * a->kv_heads, &all_k) || !pi_mul_i64(s->v_floats, a->batch * a->kv_heads, &all_v) ||
         !pi_mul_i64(s->score_floats, s->threads, &all_scores) || !pi_add_i64(all_k, all_v, &floats) ||
@@ -159,6 +164,36 @@ static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t
     for (int64_t j = to; j < high; j++) x[j] = 0;
 }
 
+/* Keys (values) [from, *to) of a head that lie in one piece, *to at most `end`: the past ones, or this call's. */
+static const float *stretch(const pi_attention *a, const pi_call *call, bool values, int64_t b, int64_t kv, int64_t from, int64_t end,
+                            int64_t *to, size_t *row)
+{
+    bool past = from < a->past;
+    *to = past ? pi_min_i64(a->past, end) : end;
+    *row = (size_t)(past ? values ? &a->past_v : &a->past_k : values ? &a->v : &a->k)->row;
+    return pi_attention_row(a, call, values, b, kv, from);
+}
+
+static void one_query(const fast_state *s, const pi_call *call, int64_t b, int64_t h, int64_t i, float *x)
+{
+    const pi_attention *a = &s->a;
+    int64_t from, to, end, kv = h / (a->heads / a->kv_heads);
+    size_t row;
+    const float *q = (const float *)call->in[0]->data + b * a->q.batch + h * a->q.head + i * a->q.row;
+    float *y = (float *)call->out[0]->data + b * a->y.batch + h * a->y.head + i * a->y.row;
+    pi_attention_range(a, call, b, i, &from, &to);
+    for (int64_t j = from; j < to; j = end) {
+        const float *k = stretch(a, call, false, b, kv, j, to, &end, &row);
+        pi_reduce()->dot_rows_f32((size_t)(end - j), row, (size_t)a->size, k, q, x + j);
+    }
+    weigh(a, call, b, h, i, from, to, from, to, x);
+    memset(y, 0, (size_t)a->v_size * sizeof *y);
+    for (int64_t j = from; j < to; j = end) {
+        const float *v = stretch(a, call, true, b, kv, j, to, &end, &row);
+        pi_reduce()->add_rows_f32((size_t)(end - j), row, (size_t)a->v_size, v, x + j, y);
+    }
+}
+
 /* A piece is a block of queries of one head. */
 static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -169,6 +204,10 @@ static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
         int64_t b = u / s->blocks / a->heads, h = u / s->blocks % a->heads, i = u % s->blocks * s->rows;
         int64_t rows = pi_min_i64(s->rows, a->queries - i), kv = b * a->kv_heads + h / (a->heads / a->kv_heads);
+        if (s->few) {
+            one_query(s, call, b, h, i, x);
+            continue;
+        }
         int64_t low, high, from, to;
         pi_attention_range(a, call, b, i, &low, &to);            /* both ends only grow with the query */
         pi_attention_range(a, call, b, i + rows - 1, &from, &high);
@@ -197,7 +236,8 @@ pi_status pi_attention_fast_run(const pi_call *call, pi_error *err)
     int threads = (int)pi_min_i64(s->threads, call->run->threads);
     pi_attention_present(a, call);
     if (!pi_move_wants(call, 0)) return PI_E_OK;
-    pi_parallel(threads, a->batch * a->kv_heads * (s->k_panels + s->v_panels), 1 + 65536 / (s->nr * (a->size + a->total)),
+    if (!s->few)
+        pi_parallel(threads, a->batch * a->kv_heads * (s->k_panels + s->v_panels), 1 + 65536 / (s->nr * (a->size + a->total)),
                 pack_chunk, &copy);
     int64_t work = pi_min_i64(s->rows, a->queries) * a->total * (a->size + a->v_size);
     pi_parallel(threads, a->batch * a->heads * s->blocks, 1 + 131072 / work, block_chunk, &copy);

@@ -17,6 +17,7 @@ typedef struct {
     /* the element-wise forms */
     int rank, axis;
     int64_t dim[PI_MAX_RANK], stride[PI_MAX_RANK];
+    bool bad; /* some index was out of range (and read as 0): set by any thread */
 } gather_job;
 
 /* ---- Gather: rows ---- */
@@ -76,22 +77,28 @@ static pi_status elements_infer(const pi_node *node, const pi_tensor *const *in,
     return pi_move_shape(out, in[1]->rank, in[1]->dim, err);
 }
 
-static inline void elements_row(const gather_job *job, bool wide, const char *src, char *dst, int64_t from, int64_t n, size_t elem)
+/* Whether all indices were in range. */
+static inline __attribute__((always_inline)) bool elements_row(const gather_job *job, const void *index, bool wide, const char *src,
+                                                               char *dst, int64_t n, size_t elem, bool last)
 {
-    int64_t along = job->stride[job->axis], step = job->axis == job->rank - 1 ? 0 : 1, limit = job->limit;
-    const void *index = job->index->data;
+    int64_t along = last ? 1 : job->stride[job->axis], step = !last, limit = job->limit, bad = 0;
     for (int64_t j = 0; j < n; j++) {
-        int64_t k = pi_gather_index(index, wide, from + j, limit);
+        int64_t k = wide ? ((const int64_t *)index)[j] : ((const int32_t *)index)[j];
+        k += k >> 63 & limit;
+        int64_t wrong = -(int64_t)((uint64_t)k >= (uint64_t)limit);
+        bad |= wrong;
+        k &= ~wrong;
         memcpy(dst + (size_t)j * elem, src + (size_t)(k * along + j * step) * elem, elem);
     }
+    return !bad;
 }
 
 static void elements_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
-    const gather_job *job = arg;
+    gather_job *job = arg;
     int64_t n = job->dim[job->rank - 1];
-    bool wide = job->index->dtype == PI_DTYPE_I64;
+    bool wide = job->index->dtype == PI_DTYPE_I64, last = job->axis == job->rank - 1, good = true;
     for (int64_t row = begin; row < end; row++) {
         int64_t rest = row, at = 0;
         for (int i = job->rank - 2; i >= 0; i--) {
@@ -99,14 +106,18 @@ static void elements_task(void *arg, int64_t begin, int64_t end, int thread)
             rest /= job->dim[i];
         }
         const char *src = job->src + (size_t)at * job->row;
+        const void *index = (const char *)job->index->data + (size_t)(row * n) * pi_dtype_size(job->index->dtype);
         char *dst = job->dst + (size_t)(row * n) * job->row;
-        if (wide && job->row == 4) /* the usual ones, with constants for the compiler */
-            elements_row(job, true, src, dst, row * n, n, 4);
+        if (wide && last && job->row == 4) /* the usual ones, with constants for the compiler */
+            good &= elements_row(job, index, true, src, dst, n, 4, true);
+        else if (wide && job->row == 4)
+            good &= elements_row(job, index, true, src, dst, n, 4, false);
         else if (wide && job->row == 8)
-            elements_row(job, true, src, dst, row * n, n, 8);
+            good &= elements_row(job, index, true, src, dst, n, 8, last);
         else
-            elements_row(job, wide, src, dst, row * n, n, job->row);
+            good &= elements_row(job, index, wide, src, dst, n, job->row, last);
     }
+    if (!good) __atomic_store_n(&job->bad, true, __ATOMIC_RELAXED);
 }
 
 static pi_status elements_run(const pi_call *call, pi_error *err)
@@ -115,8 +126,8 @@ static pi_status elements_run(const pi_call *call, pi_error *err)
     gather_job job = {.index = index, .src = data->data, .rank = data->rank, .row = pi_dtype_size(data->dtype)};
     PI_TRY(pi_axis(pi_attr_int(call->node, "axis"), data->rank, &job.axis, err));
     PI_TRY(pi_move_outputs(call, err));
-    PI_TRY(pi_index_check(index, data->dim[job.axis], job.axis, err));
     if (pi_tensor_n(index) == 0) return PI_E_OK;
+    if (data->dim[job.axis] == 0) return pi_index_check(index, 0, job.axis, err);
     job.dst = call->out[0]->data;
     job.limit = data->dim[job.axis];
     memcpy(job.dim, index->dim, sizeof job.dim);
@@ -124,7 +135,7 @@ static pi_status elements_run(const pi_call *call, pi_error *err)
     int64_t n = job.dim[job.rank - 1];
     pi_parallel(call->run->threads, pi_dims_product(index, 0, job.rank - 1), pi_max_i64(1, GRAIN / 8 / n), elements_task,
                 &job);
-    return PI_E_OK;
+    return job.bad ? pi_index_check(index, job.limit, job.axis, err) : PI_E_OK;
 }
 
 /* ---- GatherND: out[b, i] = data[b, index[b, i]], a row of what the tuple leaves ---- */

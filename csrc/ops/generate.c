@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/threads.h"
 #include "ops/element.h"
 #include "ops/move.h"
 
@@ -124,6 +125,40 @@ static pi_status range_infer(const pi_node *node, const pi_tensor *const *in, pi
     return pi_move_shape(out, 1, &n, err);
 }
 
+typedef struct {
+    pi_tensor *out;
+    int64_t first, step; /* of integers */
+    double start, delta;
+} range_job;
+
+#define RANGE(type, value) \
+    for (int64_t i = begin; i < end; i++) ((type *)data)[i] = (type)(value); \
+    return
+
+static void range_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const range_job *job = arg;
+    pi_tensor *out = job->out;
+    void *data = out->data;
+    double start = job->start, delta = job->delta;
+    uint32_t low = (uint32_t)job->first, by = (uint32_t)job->step; /* all values lie between start and limit: low bits are right */
+    switch (out->dtype) {
+    case PI_DTYPE_I64: {
+        uint64_t step = (uint64_t)job->step, v = (uint64_t)job->first + (uint64_t)begin * step, *y = data;
+        for (int64_t i = begin; i < end; i++, v += step) y[i] = v; /* a product of 64 bits would be slow */
+        return;
+    }
+    case PI_DTYPE_I32: RANGE(uint32_t, low + (uint32_t)i * by);
+    case PI_DTYPE_I16: RANGE(uint16_t, low + (uint32_t)i * by);
+    case PI_DTYPE_F32: RANGE(float, start + (double)i * delta);
+    case PI_DTYPE_F64: RANGE(double, start + (double)i * delta);
+    default:
+        for (int64_t i = begin; i < end; i++) pi_element_put(out->dtype, out->data, i, start + (double)i * delta);
+    }
+}
+#undef RANGE
+
 static pi_status range_run(const pi_call *call, pi_error *err)
 {
     const pi_tensor *const *in = call->in;
@@ -132,19 +167,15 @@ static pi_status range_run(const pi_call *call, pi_error *err)
     PI_TRY(pi_move_outputs(call, err));
     pi_tensor *out = call->out[0];
     if (n > out->dim[0]) return pi_fail(err, PI_E_INTERNAL, "planned for another range");
+    range_job job = {.out = out};
     if (pi_dtype_in(out->dtype, PI_INTS)) {
-        /* all values lie between start and limit: no overflow */
-        int64_t v = pi_tensor_int(in[0], 0), delta = pi_tensor_int(in[2], 0);
-        size_t size = pi_dtype_size(out->dtype);
-        for (int64_t i = 0; size == 8 && i < n; i++) ((uint64_t *)out->data)[i] = (uint64_t)v + (uint64_t)i * (uint64_t)delta;
-        for (int64_t i = 0; size != 8 && i < n; i++) {
-            memcpy((char *)out->data + (size_t)i * size, &v, size); /* little-endian: the low bytes */
-            if (i + 1 < n) v += delta;
-        }
-        return PI_E_OK;
+        job.first = pi_tensor_int(in[0], 0);
+        job.step = pi_tensor_int(in[2], 0);
+    } else {
+        job.start = pi_element_get(out->dtype, in[0]->data, 0);
+        job.delta = pi_element_get(out->dtype, in[2]->data, 0);
     }
-    double start = pi_element_get(out->dtype, in[0]->data, 0), delta = pi_element_get(out->dtype, in[2]->data, 0);
-    for (int64_t i = 0; i < n; i++) pi_element_put(out->dtype, out->data, i, start + (double)i * delta);
+    pi_parallel(call->run->threads, n, 32768, range_task, &job);
     return PI_E_OK;
 }
 

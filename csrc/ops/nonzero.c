@@ -158,6 +158,14 @@ static bool unique_before(const void *arg, int64_t a, int64_t b)
     return c ? c < 0 : a < b;
 }
 
+/* order[] = the items as pi_order_sort would have them; items are single numbers. Shares scratch with what comes later. */
+static void unique_sort_numbers(const unique_items *u, int64_t *order, pi_order_item *item)
+{
+    for (int64_t i = 0; i < u->n; i++) item[i] = (pi_order_item){pi_order_key(u->in->dtype, u->in->data, i), i};
+    pi_order_radix(item, item + u->n, u->n);
+    for (int64_t i = 0; i < u->n; i++) order[i] = item[i].index;
+}
+
 static bool unique_first_before(const void *arg, int64_t a, int64_t b)
 {
     const unique_items *u = arg;
@@ -195,7 +203,10 @@ static pi_status unique_run(const pi_call *call, pi_error *err)
     int64_t *order = call->scratch, *first = order + u.n, *group = first + u.n, *count = group + u.n, *rank = count + u.n;
     int64_t groups = 0;
     for (int64_t i = 0; i < u.n; i++) order[i] = i;
-    pi_order_sort(order, u.n, unique_before, &u);
+    if (u.outer * u.inner == 1 && pi_dtype_in(call->in[0]->dtype, PI_NUMBERS | PI_BIT(BOOL)))
+        unique_sort_numbers(&u, order, (pi_order_item *)(void *)(order + u.n)); /* 4 n words: first, group, count, rank */
+    else
+        pi_order_sort(order, u.n, unique_before, &u);
     for (int64_t i = 0; i < u.n; i++) { /* equal items are neighbours, the first of them leads */
         if (i == 0 || unique_compare(&u, order[i - 1], order[i]) != 0) {
             first[groups] = order[i];

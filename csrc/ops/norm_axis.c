@@ -2,9 +2,13 @@
 /* LpNormalization, MeanVarianceNormalization (over axes) and LRN (over neighbouring channels). */
 #include <math.h>
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
+#include "kernels/norm/norm.h"
+#include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/ops.h"
 #include "ops/reduction.h"
+#include "ops/widen.h"
 
 /* ---- LpNormalization and MeanVarianceNormalization: x is reduced over axes, each element then shifted and scaled ---- */
 
@@ -91,6 +95,104 @@ static void axis_norm_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
+/* f32: rows that lie in one piece, or columns of one reduced axis. */
+
+enum { COLUMNS = 128 };
+
+static const char *axis_norm_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    axis_norm s;
+    (void)out;
+    if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (axis_norm_init(&s, node, in[0], NULL) != PI_E_OK) return "attributes";
+    if (s.r.count == 0 || s.r.outputs == 0) return "no elements";
+    if (pi_reduction_step(&s.r) == 1) return pi_reduction_row(&s.r) >= 8 ? NULL : "short rows";
+    return s.moments ? "rows that are not in one piece" : NULL;
+}
+
+/* Squares of these have neither overflowed nor vanished; others are left to the reference, which computes in double. */
+static bool norm_is_safe(float size) { return size > 1e-15f && size < 1e18f; }
+
+/* Each unit is the elements of one output. */
+static void norm_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const pi_call *call = arg;
+    const axis_norm *s = call->state;
+    const pi_reduction *r = &s->r;
+    const float *x = call->in[0]->data;
+    float *y = call->out[0]->data;
+    int64_t row = pi_reduction_row(r);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t start = pi_reduction_start(r, i);
+        float scale, size;
+        if (!s->moments) { /* one axis: one row */
+            pi_reduce()->rows_f32(s->p == 1 ? PI_REDUCE_L1 : PI_REDUCE_L2, 1, 0, (size_t)row, x + start, &size);
+            if (!norm_is_safe(size)) {
+                axis_norm_chunk(arg, i, i + 1, thread);
+                continue;
+            }
+            scale = 1 / size;
+            pi_eltwise()->affine_f32(&(pi_affine){.scale = &scale}, 1, (size_t)row, x + start, y + start);
+            continue;
+        }
+        pi_moments all = {0}, one;
+        for (int64_t k = 0; k < r->count / row; k++) {
+            pi_norm()->moments_f32((size_t)row, x + start + pi_reduction_at(r, k), &one);
+            all = pi_moments_add(all, one);
+        }
+        if (!isfinite(all.m2)) {
+            axis_norm_chunk(arg, i, i + 1, thread);
+            continue;
+        }
+        float mean = (float)all.mean;
+        scale = (float)(1 / (sqrt(all.m2 / all.n) + 1e-9));
+        for (int64_t k = 0; k < r->count / row; k++) {
+            int64_t at = start + pi_reduction_at(r, k);
+            for (int64_t j = 0; j < row; j++) y[at + j] = (x[at + j] - mean) * scale;
+        }
+    }
+}
+
+/* Each unit is a block of columns between two steps of the outer axes. */
+static void norm_columns(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const pi_call *call = arg;
+    const axis_norm *s = call->state;
+    int64_t inner = pi_reduction_step(&s->r), blocks = (inner + COLUMNS - 1) / COLUMNS;
+    for (int64_t u = begin; u < end; u++) {
+        float scale[COLUMNS];
+        int64_t column = u % blocks * COLUMNS, at = u / blocks * s->r.count * inner + column;
+        int64_t n = pi_min_i64(COLUMNS, inner - column);
+        const float *x = (const float *)call->in[0]->data + at;
+        float *y = (float *)call->out[0]->data + at;
+        pi_reduce()->columns_f32(s->p == 1 ? PI_REDUCE_L1 : PI_REDUCE_L2, (size_t)s->r.count, (size_t)inner, (size_t)n, x, scale);
+        bool safe = true;
+        for (int64_t j = 0; j < n; j++) {
+            safe &= norm_is_safe(scale[j]);
+            scale[j] = 1 / scale[j];
+        }
+        if (!safe) {
+            axis_norm_chunk(arg, u / blocks * inner + column, u / blocks * inner + column + n, thread);
+            continue;
+        }
+        for (int64_t k = 0; k < s->r.count; k++)
+            pi_eltwise()->affine_f32(&(pi_affine){.scale = scale, .elem = 1}, 1, (size_t)n, x + k * inner, y + k * inner);
+    }
+}
+
+static pi_status axis_norm_fast_run(const pi_call *call, pi_error *err)
+{
+    (void)err;
+    const axis_norm *s = call->state;
+    pi_call copy = *call;
+    int64_t inner = pi_reduction_step(&s->r), blocks = (inner + COLUMNS - 1) / COLUMNS;
+    if (inner == 1)
+        pi_parallel(call->run->threads, s->r.outputs, 1 + 16384 / s->r.count, norm_rows, &copy);
+    else
+        pi_parallel(call->run->threads, s->r.outputs / inner * blocks, 1 + 16384 / COLUMNS / s->r.count, norm_columns, &copy);
+    return PI_E_OK;
+}
+
 static pi_status axis_norm_run(const pi_call *call, pi_error *err)
 {
     (void)err;
@@ -150,7 +252,9 @@ static pi_status lrn_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl axis_norm_impls[] = {{"ref", NULL, axis_norm_prepare, axis_norm_run, 1}, {0}};
+static const pi_impl axis_norm_impls[] = {{"simd", axis_norm_refuse, axis_norm_prepare, axis_norm_fast_run, 1},
+                                          {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
+                                          {"ref", NULL, axis_norm_prepare, axis_norm_run, 1}, {0}};
 static const pi_impl lrn_impls[] = {{"ref", NULL, NULL, lrn_run, 0}, {0}};
 
 static const pi_attr_def lp_attrs[] = {{"axis", PI_ATTR_INT, false, -1, 0, NULL}, {"p", PI_ATTR_INT, false, 2, 0, NULL}, {0}};

@@ -2,6 +2,8 @@
 /* See order.h. */
 #include "ops/order.h"
 
+#include <string.h>
+
 #include "ops/element.h"
 
 /* IEEE numbers of `bits` bits, sign at the top: negative ones count down. */
@@ -72,4 +74,26 @@ void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *ar
 {
     pi_order_heap(index, n, before, arg);
     for (; n > 0; n--) index[n - 1] = pi_order_pop(index, n, before, arg);
+}
+
+void pi_order_radix(pi_order_item *item, pi_order_item *spare, int64_t n)
+{
+    uint64_t differ = 0;
+    for (int64_t i = 1; i < n; i++) differ |= item[i].key ^ item[0].key;
+    pi_order_item *from = item, *to = spare;
+    for (int shift = 0; shift < 64; shift += 8) {
+        if (!(differ >> shift & 255)) continue;
+        int64_t place[256] = {0}, sum = 0;
+        for (int64_t i = 0; i < n; i++) place[from[i].key >> shift & 255]++;
+        for (int b = 0; b < 256; b++) {
+            int64_t count = place[b];
+            place[b] = sum;
+            sum += count;
+        }
+        for (int64_t i = 0; i < n; i++) to[place[from[i].key >> shift & 255]++] = from[i];
+        pi_order_item *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != item) memcpy(item, from, (size_t)n * sizeof *item);
 }

@@ -17,4 +17,12 @@ void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *ar
  * leaves n - 1 in front and a free place behind them. */
 void pi_order_heap(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
 int64_t pi_order_pop(int64_t *index, int64_t n, pi_order_fn before, const void *arg);
+
+typedef struct {
+    uint64_t key;
+    int64_t index;
+} pi_order_item;
+/* Sorts by rising key, equal ones stay in their order: radix sort by the bytes in which the keys differ. `spare` has room for
+ * n as well. */
+void pi_order_radix(pi_order_item *item, pi_order_item *spare, int64_t n);
 #endif

@@ -87,20 +87,49 @@ typedef struct {
     pi_reduction r;
 } reduce_task;
 
-static double step_f64(reduce_kind kind, double acc, double largest, double v)
+static inline __attribute__((always_inline)) double step_f64(reduce_kind kind, double acc, double largest, double v)
 {
     switch (kind) {
     case MAX: return v > acc || v != v ? v : acc;
     case MIN: return v < acc || v != v ? v : acc;
     case PROD: return acc * v;
-    case L1: return acc + fabs(v);
-    case L2:
-    case SUM_SQUARE: return acc + v * v;
     case LOG_SUM_EXP: return acc + exp(v - largest);
+    default: return acc + v;
+    }
+}
+
+/* Sums that do not wait for each other, in an order that depends on n alone. */
+static inline __attribute__((always_inline)) double sum_f64(reduce_kind kind, const double *v, int64_t n)
+{
+    enum { SUMS = 8 };
+    double part[SUMS] = {0};
+    int64_t i = 0;
+    for (; i + SUMS <= n; i += SUMS)
+#pragma GCC unroll 8
+        for (int j = 0; j < SUMS; j++) part[j] += kind == L1 ? fabs(v[i + j]) : kind == SUM ? v[i + j] : v[i + j] * v[i + j];
+    for (; i < n; i++) part[0] += kind == L1 ? fabs(v[i]) : kind == SUM ? v[i] : v[i] * v[i];
+    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
+/* acc with n values taken in; one loop for each kind. */
+static double steps_f64(reduce_kind kind, double acc, double largest, const double *v, int64_t n)
+{
+#define STEPS(one)                                                               \
+    for (int64_t i = 0; i < n; i++) acc = step_f64(one, acc, largest, v[i]); \
+    return acc
+    switch (kind) {
+    case MAX: STEPS(MAX);
+    case MIN: STEPS(MIN);
+    case PROD: STEPS(PROD);
+    case LOG_SUM_EXP: STEPS(LOG_SUM_EXP);
+    case L1: return acc + sum_f64(L1, v, n);
+    case L2:
+    case SUM_SQUARE: return acc + sum_f64(SUM_SQUARE, v, n);
     case SUM:
     case MEAN:
-    case LOG_SUM: return acc + v;
+    case LOG_SUM: return acc + sum_f64(SUM, v, n);
     }
+#undef STEPS
     return acc;
 }
 
@@ -115,8 +144,10 @@ static double gather_f64(const reduce_task *t, reduce_kind kind, int64_t start, 
         int64_t at = start + pi_reduction_at(r, k);
         for (int64_t i = 0; i < row; i += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, row - i);
-            pi_read_f64(x->dtype, pi_at(x->data, x->dtype, at + i * step), step, n, v);
-            for (int64_t j = 0; j < n; j++) acc = step_f64(kind, acc, largest, v[j]);
+            const void *from = pi_at(x->data, x->dtype, at + i * step);
+            bool there = x->dtype == PI_DTYPE_F64 && step == 1;
+            if (!there) pi_read_f64(x->dtype, from, step, n, v);
+            acc = steps_f64(kind, acc, largest, there ? from : v, n);
         }
     }
     return acc;

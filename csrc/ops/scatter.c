@@ -3,35 +3,51 @@
  * depend on the number of threads). */
 #include <string.h>
 
+#include "base/threads.h"
 #include "ops/block.h"
 #include "ops/element.h"
 #include "ops/index.h"
 
-/* dst[i] = f(dst[i], src[i]), i in [0, n) */
-typedef void (*scatter_fn)(pi_dtype dtype, char *dst, const char *src, int64_t n);
+/* dst[at[i]] = f(dst[at[i]], src[i]), i in [0, n), in order; at NULL: i itself */
+typedef void (*scatter_fn)(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n);
 
-static void scatter_set(pi_dtype dtype, char *dst, const char *src, int64_t n)
+#define SET(bytes)                                                                                             \
+    for (int64_t i = 0; i < n; i++) memcpy(dst + (size_t)at[i] * (bytes), src + (size_t)i * (bytes), bytes); \
+    return
+static void scatter_set(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n)
 {
-    memcpy(dst, src, (size_t)n * pi_dtype_size(dtype));
+    size_t size = pi_dtype_size(dtype);
+    if (!at) {
+        memcpy(dst, src, (size_t)n * size);
+        return;
+    }
+    switch (size) { /* a constant size makes memcpy one move */
+    case 1: SET(1);
+    case 2: SET(2);
+    case 4: SET(4);
+    case 8: SET(8);
+    default: SET(size);
+    }
 }
+#undef SET
 
 /* Sums and products of integers wrap; a NaN wins against every number. */
-#define LOOP(type, wide, expr)                                                        \
-    for (int64_t i = 0; i < n; i++) {                                                 \
-        wide a = (wide)((const type *)(const void *)dst)[i];                          \
-        wide b = (wide)((const type *)(const void *)src)[i];                          \
-        ((type *)(void *)dst)[i] = (type)(expr);                                      \
-    }                                                                                 \
+#define LOOP(type, wide, expr)                                          \
+    for (int64_t i = 0; i < n; i++) {                                   \
+        type *to = (type *)(void *)dst + (at ? at[i] : i);              \
+        wide a = (wide)*to, b = (wide)((const type *)(const void *)src)[i]; \
+        *to = (type)(expr);                                             \
+    }                                                                   \
     return
-#define HALVES(get, put, expr)                                                        \
-    for (int64_t i = 0; i < n; i++) {                                                 \
-        float a = get(((const uint16_t *)(const void *)dst)[i]);                      \
-        float b = get(((const uint16_t *)(const void *)src)[i]);                      \
-        ((uint16_t *)(void *)dst)[i] = put(expr);                                     \
-    }                                                                                 \
+#define HALVES(get, put, expr)                                          \
+    for (int64_t i = 0; i < n; i++) {                                   \
+        uint16_t *to = (uint16_t *)(void *)dst + (at ? at[i] : i);      \
+        float a = get(*to), b = get(((const uint16_t *)(const void *)src)[i]); \
+        *to = put(expr);                                                \
+    }                                                                   \
     return
 #define REDUCE(name, signed_wide, int_expr, float_expr)                               \
-    static void name(pi_dtype dtype, char *dst, const char *src, int64_t n)           \
+    static void name(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n) \
     {                                                                                 \
         switch (dtype) {                                                              \
         case PI_DTYPE_F32: LOOP(float, float, float_expr);                            \
@@ -58,29 +74,38 @@ REDUCE(scatter_max, int64_t, a > b ? a : b, a > b || a != a ? a : b)
 #undef LOOP
 
 /* Truth values: sum and largest are or, product and smallest are and. */
-static void scatter_or(pi_dtype dtype, char *dst, const char *src, int64_t n)
+static void scatter_or(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n)
 {
     (void)dtype;
-    for (int64_t i = 0; i < n; i++) dst[i] = dst[i] || src[i];
+    for (int64_t i = 0; i < n; i++) {
+        char *to = dst + (at ? at[i] : i);
+        *to = *to || src[i];
+    }
 }
-static void scatter_and(pi_dtype dtype, char *dst, const char *src, int64_t n)
+static void scatter_and(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n)
 {
     (void)dtype;
-    for (int64_t i = 0; i < n; i++) dst[i] = dst[i] && src[i];
+    for (int64_t i = 0; i < n; i++) {
+        char *to = dst + (at ? at[i] : i);
+        *to = *to && src[i];
+    }
 }
 
-static void complex_add(pi_dtype dtype, char *dst, const char *src, int64_t n)
+static void complex_add(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n)
 {
-    scatter_add(pi_dtype_part(dtype), dst, src, 2 * n);
+    size_t size = pi_dtype_size(dtype);
+    for (int64_t i = 0; i < n; i++)
+        scatter_add(pi_dtype_part(dtype), dst + (size_t)(at ? at[i] : i) * size, NULL, src + (size_t)i * size, 2);
 }
-static void complex_mul(pi_dtype dtype, char *dst, const char *src, int64_t n)
+static void complex_mul(pi_dtype dtype, char *dst, const int64_t *at, const char *src, int64_t n)
 {
     pi_dtype part = pi_dtype_part(dtype);
     for (int64_t i = 0; i < n; i++) {
-        double a = pi_element_get(part, dst, 2 * i), b = pi_element_get(part, dst, 2 * i + 1);
+        int64_t to = 2 * (at ? at[i] : i);
+        double a = pi_element_get(part, dst, to), b = pi_element_get(part, dst, to + 1);
         double c = pi_element_get(part, src, 2 * i), d = pi_element_get(part, src, 2 * i + 1);
-        pi_element_put(part, dst, 2 * i, a * c - b * d);
-        pi_element_put(part, dst, 2 * i + 1, a * d + b * c);
+        pi_element_put(part, dst, to, a * c - b * d);
+        pi_element_put(part, dst, to + 1, a * d + b * c);
     }
 }
 
@@ -135,6 +160,46 @@ static pi_status elements_infer(const pi_node *node, const pi_tensor *const *in,
     return pi_infer_same(node, in, out, err);
 }
 
+typedef struct {
+    const pi_call *call;
+    scatter_fn fn;
+    int axis;
+    int64_t stride[PI_MAX_RANK];
+} elements_job;
+
+/* A row of indices: their last axis. Rows of different places before the axis meet nowhere. */
+static void elements_rows(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const elements_job *job = arg;
+    const pi_tensor *data = job->call->in[0], *index = job->call->in[1];
+    int last = data->rank - 1, axis = job->axis;
+    int64_t n = index->dim[last], limit = data->dim[axis], along = job->stride[axis], step = axis == last ? 0 : 1;
+    int64_t at[PI_BLOCK];
+    size_t elem = pi_dtype_size(data->dtype);
+    for (int64_t row = begin; row < end; row++) {
+        int64_t rest = row, base = 0;
+        for (int k = last - 1; k >= 0; k--) {
+            if (k != axis) base += rest % index->dim[k] * job->stride[k];
+            rest /= index->dim[k];
+        }
+        for (int64_t i = 0; i < n; i += PI_BLOCK) {
+            int64_t m = pi_min_i64(PI_BLOCK, n - i), from = row * n + i;
+            for (int64_t j = 0; j < m; j++) at[j] = base + pi_index_at(index, from + j, limit) * along + (i + j) * step;
+            job->fn(data->dtype, job->call->out[0]->data, at, (const char *)job->call->in[2]->data + (size_t)from * elem, m);
+        }
+    }
+}
+
+static void elements_outer(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const elements_job *job = arg;
+    const pi_tensor *index = job->call->in[1];
+    int last = index->rank - 1;
+    int64_t each = job->axis >= last ? 1 : pi_dims_product(index, job->axis, last);
+    elements_rows(arg, begin * each, end * each, thread);
+}
+
 static pi_status elements_run(const pi_call *call, pi_error *err)
 {
     const pi_tensor *data = call->in[0], *index = call->in[1];
@@ -145,22 +210,11 @@ static pi_status elements_run(const pi_call *call, pi_error *err)
     PI_TRY(pi_move_outputs(call, err));
     PI_TRY(pi_index_check(index, data->dim[axis], axis, err));
     scatter_start(call);
-    int64_t total = pi_tensor_n(index), stride[PI_MAX_RANK], at[PI_MAX_RANK] = {0}, base = 0;
-    size_t elem = pi_dtype_size(data->dtype);
-    char *dst = call->out[0]->data;
-    const char *src = call->in[2]->data;
-    pi_move_strides(data->rank, data->dim, stride);
-    for (int64_t i = 0; i < total; i++) {
-        int64_t to = base + pi_index_at(index, i, data->dim[axis]) * stride[axis];
-        fn(data->dtype, dst + (size_t)to * elem, src + (size_t)i * elem, 1);
-        for (int k = data->rank - 1; k >= 0; k--) { /* the place in indices, without its axis */
-            int64_t step = k == axis ? 0 : stride[k];
-            base += step;
-            if (++at[k] < index->dim[k]) break;
-            base -= step * at[k];
-            at[k] = 0;
-        }
-    }
+    int64_t total = pi_tensor_n(index), outer = pi_dims_product(index, 0, axis);
+    if (total == 0) return PI_E_OK;
+    elements_job job = {.call = call, .fn = fn, .axis = axis};
+    pi_move_strides(data->rank, data->dim, job.stride);
+    pi_parallel(call->run->threads, outer, 1 + 16384 / (total / outer), elements_outer, &job);
     return PI_E_OK;
 }
 
@@ -202,7 +256,8 @@ static pi_status nd_run(const pi_call *call, pi_error *err)
     for (int64_t i = 0; i < n && row; i++) {
         int64_t to = 0;
         for (int k = 0; k < tuple; k++) to += pi_index_at(index, i * tuple + k, data->dim[k]) * stride[k];
-        fn(data->dtype, (char *)call->out[0]->data + (size_t)to * bytes, (const char *)call->in[2]->data + (size_t)i * bytes, row);
+        fn(data->dtype, (char *)call->out[0]->data + (size_t)to * bytes, NULL, (const char *)call->in[2]->data + (size_t)i * bytes,
+           row);
     }
     return PI_E_OK;
 }

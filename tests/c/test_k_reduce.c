@@ -130,6 +130,30 @@ static void args(const pi_reduce_kernels *k, size_t rows, size_t n, int odd)
     }
 }
 
+static void products(const pi_reduce_kernels *k, size_t rows, size_t n)
+{
+    size_t row = n + rows % 2, all = rows ? (rows - 1) * row + n : 0;
+    float *x = guarded(all * 4), *v = guarded(n * 4), *w = guarded(rows * 4), *y = guarded(rows * 4), *z = guarded(n * 4);
+    fill(x, all, 1, 5);
+    fill(v, n, 1, 6);
+    fill(w, rows, 1, 7);
+    for (size_t i = 0; i < n; i++) z[i] = 1;
+    k->dot_rows_f32(rows, row, n, x, v, y);
+    k->add_rows_f32(rows, row, n, x, w, z);
+    int bad = 0;
+    for (size_t r = 0; r < rows; r++) {
+        double sum = 0, size = 0;
+        for (size_t i = 0; i < n; i++) sum += (double)x[r * row + i] * (double)v[i], size += fabs((double)x[r * row + i]);
+        bad += !(fabs((double)y[r] - sum) <= 1e-5 * (size + 1));
+    }
+    for (size_t i = 0; i < n; i++) {
+        double sum = 1, size = 0;
+        for (size_t r = 0; r < rows; r++) sum += (double)x[r * row + i] * (double)w[r], size += fabs((double)x[r * row + i]);
+        bad += !(fabs((double)z[i] - sum) <= 1e-5 * (size + 1));
+    }
+    CHECK(bad == 0);
+}
+
 static void long_ones(const pi_reduce_kernels *k)
 {
     enum { N = 3000017, PART = 65536 };
@@ -159,9 +183,11 @@ int main(void)
         for (size_t s = 0; s < UGLY_COUNT; s++) {
             for (size_t rows = 0; rows <= 4; rows++) {
                 sizes(k, rows, ugly[s], 0);
+                products(k, rows, ugly[s]);
                 for (int odd = 0; odd < 3; odd++) args(k, rows, ugly[s], odd);
             }
             sizes(k, 300, ugly[s], 0.5f);
+            products(k, 301, ugly[s]);
             for (int odd = 0; odd < 3; odd++) args(k, 129, ugly[s], odd);
         }
         specials(k);

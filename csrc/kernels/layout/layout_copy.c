@@ -100,25 +100,32 @@ void pi_copy_plan(pi_copy *c, size_t elem, int rank, const int64_t *dim, const i
     c->unit_bytes = each * c->step;
 }
 
+/* Lines of 64 bytes; the last one overlaps the one before it. */
+#define FILL(bytes)                                                                           \
+    {                                                                                         \
+        char line[64], *d = dst, *end = d + (size_t)n * (bytes);                              \
+        if (n < 64 / (bytes)) {                                                               \
+            for (; d < end; d += (bytes)) memcpy(d, value, bytes);                            \
+            return;                                                                           \
+        }                                                                                     \
+        for (size_t i = 0; i < sizeof line; i += (bytes)) memcpy(line + i, value, bytes);     \
+        for (; end - d > 64; d += sizeof line) memcpy(d, line, sizeof line);                  \
+        memcpy(end - 64, line, sizeof line);                                                  \
+        return;                                                                               \
+    }
+
 void pi_fill(void *dst, const void *value, size_t elem, int64_t n)
 {
     if (n <= 0) return;
-    size_t count = (size_t)n;
-    if (elem == 1) {
-        memset(dst, *(const unsigned char *)value, count);
-        return;
-    }
-    /* doubling: each round copies what is there behind itself, up to a piece that stays in the L1 cache */
-    char *d = dst;
-    size_t total = count * elem, done = elem;
-    memcpy(d, value, elem);
-    while (done < total) {
-        size_t piece = done < 8192 ? done : 8192 / elem * elem;
-        if (piece > total - done) piece = total - done;
-        memcpy(d + done, d, piece);
-        done += piece;
+    switch (elem) {
+    case 2: FILL(2)
+    case 4: FILL(4)
+    case 8: FILL(8)
+    case 16: FILL(16)
+    default: memset(dst, *(const unsigned char *)value, (size_t)n);
     }
 }
+#undef FILL
 
 static inline void strided_row(const char *s, ptrdiff_t ss, char *d, ptrdiff_t ds, size_t elem, int64_t n)
 {

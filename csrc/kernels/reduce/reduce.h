@@ -29,6 +29,9 @@ typedef struct {
     /* The same two for indices; what is reduced may not be empty (0 is written) nor longer than INT32_MAX. */
     void (*arg_rows_f32)(pi_arg arg, size_t rows, size_t row, size_t n, const float *x, int64_t *y);
     void (*arg_columns_f32)(pi_arg arg, size_t rows, size_t row, size_t n, const float *x, int64_t *y);
+    /* Products of a matrix with one vector, in float: y[r] = sum of x[r][i] * v[i], and y[i] += sum of w[r] * x[r][i]. */
+    void (*dot_rows_f32)(size_t rows, size_t row, size_t n, const float *x, const float *v, float *y);
+    void (*add_rows_f32)(size_t rows, size_t row, size_t n, const float *x, const float *w, float *y);
 } pi_reduce_kernels;
 
 #define X(isa, name) extern const pi_reduce_kernels name;
