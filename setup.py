@@ -5,6 +5,7 @@ Environment:
   PYINFER_ONEDNN=0         leave oneDNN out: the engine then runs on its own kernels
   PYINFER_SANITIZE=LIST    e.g. address,undefined
   PYINFER_PARANOID=1       slow self-checks
+  PYINFER_COVERAGE=1       count the lines of C that run
   CMAKE_ARGS               more arguments for cmake
 """
 
@@ -28,8 +29,9 @@ class CMakeBuild(build_ext):
         package = (ROOT if self.inplace else Path(self.build_lib).resolve()) / "pyinfer"
         sanitize = os.environ.get("PYINFER_SANITIZE", "")
         paranoid = os.environ.get("PYINFER_PARANOID", "0") not in ("", "0")
-        flavour = sanitize.replace(",", "-") + ("-paranoid" if paranoid else "")
-        build = ROOT / "build" / "-".join(filter(None, (sys.implementation.cache_tag, flavour)))
+        coverage = os.environ.get("PYINFER_COVERAGE", "0") not in ("", "0")
+        flavour = (sanitize.replace(",", "-"), "paranoid" * paranoid, "coverage" * coverage)
+        build = ROOT / "build" / "-".join(filter(None, (sys.implementation.cache_tag, *flavour)))
         onednn = {"": "AUTO", "0": "OFF", "1": "ON"}[os.environ.get("PYINFER_ONEDNN", "")]
         cmake, ninja = shutil.which("cmake"), shutil.which("ninja")
         if not cmake or not ninja:
@@ -44,6 +46,7 @@ class CMakeBuild(build_ext):
             f"-DPython3_EXECUTABLE={sys.executable}",
             f"-DPYINFER_SANITIZE={sanitize}",
             f"-DPYINFER_PARANOID={'ON' if paranoid else 'OFF'}",
+            f"-DPYINFER_COVERAGE={'ON' if coverage else 'OFF'}",
             f"-DPYINFER_ONEDNN={onednn}",
             "-DPYINFER_PYTHON=ON",
             *shlex.split(os.environ.get("CMAKE_ARGS", "")),

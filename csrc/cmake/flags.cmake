@@ -18,3 +18,8 @@ if(PYINFER_SANITIZE)
 else()  # a sanitizer's frames are larger
   target_compile_options(pyinfer_flags INTERFACE -Wframe-larger-than=8192)
 endif()
+
+if(PYINFER_COVERAGE)  # -O1 keeps the lines apart; counters of several threads are exact only if they are atomic
+  target_compile_options(pyinfer_flags INTERFACE --coverage -O1 -fprofile-abs-path -fprofile-update=prefer-atomic)
+  target_link_options(pyinfer_flags INTERFACE --coverage)
+endif()
