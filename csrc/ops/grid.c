@@ -10,7 +10,7 @@
 #include "ops/element.h"
 #include "ops/move.h"
 
-enum { AXES = 3, TAPS = 4, CORNERS = 64 };
+enum { AXES = 3, TAPS = 4, PLACES = 64, ROOM = 256 }; /* places done at once at most, and elements that make them up */
 typedef enum { GRID_LINEAR, GRID_NEAREST, GRID_CUBIC } grid_mode;
 typedef enum { GRID_ZEROS, GRID_BORDER, GRID_REFLECTION } grid_padding;
 
@@ -92,8 +92,10 @@ static int axis_taps(const grid_job *job, int axis, float at, int64_t *index, do
         if (job->padding == GRID_REFLECTION) x = (float)reflect((double)x, low, high);
     }
     int taps = job->mode == GRID_NEAREST ? 1 : job->mode == GRID_LINEAR ? 2 : 4;
-    int64_t first = taps == 1 ? (int64_t)x : (int64_t)floorf(x) - (taps == 4);
-    double t = (double)x - floor((double)x);
+    int64_t whole = (int64_t)x; /* without SSE 4.1 floor is a call */
+    whole -= (float)whole > x;
+    int64_t first = whole - (taps == 4);
+    double t = (double)x - (double)whole;
     if (taps == 1) weight[0] = 1;
     if (taps == 2) {
         weight[0] = 1 - t;
@@ -121,15 +123,42 @@ static int axis_taps(const grid_job *job, int axis, float at, int64_t *index, do
     return taps;
 }
 
-/* Offsets into a channel and weights of the elements that make up one place; returns their number. */
-static int corners(const grid_job *job, int64_t place, int64_t *offset, double *weight)
+/* What makes up a place: n elements, where they stand in a channel, and their weights. */
+typedef float grid_four __attribute__((vector_size(16)));
+typedef double grid_two __attribute__((vector_size(16)));
+typedef struct {
+    int n;
+    bool square;     /* n is 4, and elements 0, 1 and 2, 3 are neighbours */
+    grid_four four;  /* then the weights once more */
+    int64_t *offset; /* both with room for all corners */
+    double *weight;
+} grid_place;
+
+static void add_corner(grid_place *p, bool inside, int64_t offset, double weight)
+{
+    if (!inside || weight == 0) return;
+    p->offset[p->n] = offset;
+    p->weight[p->n++] = weight;
+}
+
+static void corners(const grid_job *job, int64_t place, grid_place *p)
 {
     int64_t index[AXES][TAPS];
     double w[AXES][TAPS];
-    int taps[AXES], count = 0, k[AXES] = {0}, a;
+    int taps[AXES], k[AXES] = {0}, a;
+    p->n = 0;
+    p->square = false;
     for (a = 0; a < job->axes; a++) /* the grid lists x before y before z */
         taps[a] = axis_taps(job, a, (float)pi_element_get(job->grid->dtype, job->grid->data, (place + 1) * job->axes - 1 - a),
                             index[a], w[a]);
+    if (job->axes == 2) { /* the same as below, quicker */
+        for (int i = 0; i < taps[0]; i++)
+            for (int j = 0; j < taps[1]; j++)
+                add_corner(p, index[0][i] >= 0 && index[1][j] >= 0, index[0][i] * job->dim[1] + index[1][j], w[0][i] * w[1][j]);
+        p->square = p->n == 4 && p->offset[1] == p->offset[0] + 1 && p->offset[3] == p->offset[2] + 1;
+        for (int i = 0; p->square && i < 4; i++) p->four[i] = (float)p->weight[i];
+        return;
+    }
     do {
         int64_t at = 0;
         double product = 1;
@@ -139,45 +168,70 @@ static int corners(const grid_job *job, int64_t place, int64_t *offset, double *
             at = at * job->dim[a] + index[a][k[a]];
             product *= w[a][k[a]];
         }
-        if (inside && product != 0) {
-            offset[count] = at;
-            weight[count++] = product;
-        }
+        add_corner(p, inside, at, product);
         for (a = job->axes - 1; a >= 0 && ++k[a] == taps[a]; a--) k[a] = 0;
     } while (a >= 0);
-    return count;
 }
 
+/* One channel of f32 at n places. */
+static void sample_f32(const float *x, const grid_place *at, int64_t n, float *y)
+{
+    for (int64_t p = 0; p < n; p++, at++) {
+        if (at->square) {
+            double a, b; /* their bits are two floats: put together in a register, not in memory */
+            memcpy(&a, x + at->offset[0], sizeof a);
+            memcpy(&b, x + at->offset[2], sizeof b);
+            grid_four v = (grid_four)(grid_two){a, b} * at->four;
+            y[p] = (v[0] + v[1]) + (v[2] + v[3]);
+            continue;
+        }
+        double sum = 0;
+        for (int i = 0; i < at->n; i++) sum += (double)x[at->offset[i]] * at->weight[i];
+        y[p] = (float)sum;
+    }
+}
+
+/* The same for any type: `from` and `to` are the channel's first elements. */
+static void sample(const grid_job *job, int64_t from, const grid_place *at, int64_t n, int64_t to)
+{
+    int64_t parts = pi_dtype_parts(job->x->dtype);
+    pi_dtype part = pi_dtype_part(job->x->dtype);
+    for (int64_t p = 0; p < n; p++, at++, to++) {
+        if (job->x->dtype == PI_DTYPE_STRING) { /* nearest: one or none */
+            ((const pi_str **)job->y->data)[to] = at->n ? ((const pi_str *const *)job->x->data)[from + at->offset[0]] : NULL;
+            continue;
+        }
+        for (int64_t k = 0; k < parts; k++) {
+            double sum = 0;
+            for (int i = 0; i < at->n; i++)
+                sum += pi_element_get(part, job->x->data, (from + at->offset[i]) * parts + k) * at->weight[i];
+            pi_element_put(part, job->y->data, to * parts + k, sum);
+        }
+    }
+}
+
+/* Places [begin, end), a few at once: channel after channel, so that a plane stays in the cache. */
 static void grid_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const grid_job *job = arg;
-    int64_t channels = job->x->dim[1];
-    for (int64_t place = begin; place < end; place++) {
-        int64_t offset[CORNERS], b = place / job->places, p = place % job->places;
-        double weight[CORNERS];
-        int n = corners(job, place, offset, weight);
-        for (int64_t c = 0; c < channels; c++) {
-            int64_t from = (b * channels + c) * job->plane, to = (b * channels + c) * job->places + p;
-            double sum = 0;
-            if (job->x->dtype == PI_DTYPE_F32) {
-                const float *x = (const float *)job->x->data + from;
-                for (int i = 0; i < n; i++) sum += (double)x[offset[i]] * weight[i];
-                ((float *)job->y->data)[to] = (float)sum;
-                continue;
-            }
-            if (job->x->dtype == PI_DTYPE_STRING) { /* nearest: one or none */
-                ((const pi_str **)job->y->data)[to] = n ? ((const pi_str *const *)job->x->data)[from + offset[0]] : NULL;
-                continue;
-            }
-            int64_t parts = pi_dtype_parts(job->x->dtype);
-            pi_dtype part = pi_dtype_part(job->x->dtype);
-            for (int64_t k = 0; k < parts; k++) {
-                sum = 0;
-                for (int i = 0; i < n; i++)
-                    sum += pi_element_get(part, job->x->data, (from + offset[i]) * parts + k) * weight[i];
-                pi_element_put(part, job->y->data, to * parts + k, sum);
-            }
+    int64_t channels = job->x->dim[1], offset[ROOM];
+    double weight[ROOM];
+    grid_place at[PLACES];
+    int each = 1, most;
+    for (int a = 0; a < job->axes; a++) each *= job->mode == GRID_NEAREST ? 1 : job->mode == GRID_LINEAR ? 2 : TAPS;
+    most = ROOM / each < PLACES ? ROOM / each : PLACES;
+    for (int i = 0; i < most; i++) at[i] = (grid_place){.offset = offset + i * each, .weight = weight + i * each};
+    for (int64_t first = begin, n; first < end; first += n) {
+        int64_t b = first / job->places, p = first % job->places;
+        n = pi_min_i64(pi_min_i64(end - first, job->places - p), most);
+        for (int64_t i = 0; i < n; i++) corners(job, first + i, &at[i]);
+        for (int64_t c = b * channels; c < (b + 1) * channels; c++) {
+            int64_t from = c * job->plane, to = c * job->places + p;
+            if (job->x->dtype == PI_DTYPE_F32)
+                sample_f32((const float *)job->x->data + from, at, n, (float *)job->y->data + to);
+            else
+                sample(job, from, at, n, to);
         }
     }
 }

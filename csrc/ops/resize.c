@@ -130,17 +130,27 @@ static pi_status job_open(const pi_call *call, resize_job *job, bool *empty, pi_
     return PI_E_OK;
 }
 
-/* Coordinates of a row (all axes before the last resized one); true if the row lies outside of the region. */
-static bool row_place(const resize_job *job, int64_t row, int64_t *at)
+/* Coordinates of a row: on all axes before the last resized one. */
+static void row_place(const resize_job *job, int64_t row, int64_t *at)
 {
-    bool outside = false;
     for (int i = job->last - 1; i >= 0; i--) {
-        const resize_axis *a = &job->spec.axis[i];
-        at[i] = row % a->out;
-        row /= a->out;
-        if (a->outside && a->outside[at[i]]) outside = true;
+        at[i] = row % job->spec.axis[i].out;
+        row /= job->spec.axis[i].out;
     }
-    return outside;
+}
+
+/* Those of the next row: a division an axis and row would cost more than short rows do. */
+static void row_next(const resize_job *job, int64_t *at)
+{
+    for (int i = job->last - 1; i >= 0 && ++at[i] == job->spec.axis[i].out; i--) at[i] = 0;
+}
+
+/* The row lies outside of the region. */
+static bool is_outside(const resize_job *job, const int64_t *at)
+{
+    for (int i = 0; i < job->last; i++)
+        if (job->spec.axis[i].outside && job->spec.axis[i].outside[at[i]]) return true;
+    return false;
 }
 
 static void row_outside(const resize_job *job, char *dst)
@@ -166,16 +176,27 @@ static void nearest_task(void *arg, int64_t begin, int64_t end, int thread)
     const resize_job *job = arg;
     const resize_axis *a = &job->spec.axis[job->last];
     size_t block = (size_t)job->inner * job->elem, row_bytes = (size_t)a->out * block;
-    int64_t before = -1;
-    for (int64_t row = begin; row < end; row++) {
-        int64_t at[PI_MAX_RANK], from = 0;
+    bool bounded = false; /* places may lie outside */
+    for (int i = 0; i < job->last; i++) bounded = bounded || job->spec.axis[i].outside;
+    int64_t before = -1, at[PI_MAX_RANK], base = 0, none = 0, k = 0, n = job->last > 0 ? a[-1].out : 1;
+    const int64_t *index = job->last > 0 ? a[-1].index : &none; /* of the axis before the last */
+    int64_t stride = job->last > 0 ? job->in_stride[job->last - 1] : 0;
+    row_place(job, begin, at);
+    for (int64_t row = begin; row < end; row++, k++) {
         char *dst = job->dst + (size_t)row * row_bytes;
-        if (row_place(job, row, at)) {
+        if (k == n || row == begin) { /* other axes have moved */
+            if (row > begin) row_next(job, at);
+            k = job->last > 0 ? at[job->last - 1] : 0;
+            base = 0;
+            for (int i = 0; i < job->last - 1; i++) base += job->spec.axis[i].index[at[i]] * job->in_stride[i];
+        }
+        if (job->last > 0) at[job->last - 1] = k;
+        if (bounded && is_outside(job, at)) {
             pi_fill(dst, job->fill, job->elem, a->out * job->inner);
             before = -1;
             continue;
         }
-        for (int i = 0; i < job->last; i++) from += job->spec.axis[i].index[at[i]] * job->in_stride[i];
+        int64_t from = base + index[k] * stride;
         const char *src = job->src + (size_t)from * job->elem;
         if (from == before) {
             memcpy(dst, dst - row_bytes, row_bytes);
@@ -276,10 +297,11 @@ static void separable_task(void *arg, int64_t begin, int64_t end, int thread)
     float *buffer = job->buffer + (size_t)thread * job->buffer_floats;
     int64_t n = a->out * job->inner;
     float *result = buffer + (size_t)(a->in * job->inner) * (job->dtype == PI_DTYPE_F32 ? 1 : ROWS + 1);
-    for (int64_t row = begin; row < end; row++) {
-        int64_t at[PI_MAX_RANK];
+    int64_t at[PI_MAX_RANK];
+    row_place(job, begin, at);
+    for (int64_t row = begin; row < end; row++, row_next(job, at)) {
         char *dst = job->dst + (size_t)(row * n) * job->elem;
-        if (row_place(job, row, at)) {
+        if (is_outside(job, at)) {
             pi_fill(dst, job->fill, job->elem, n);
             continue;
         }
