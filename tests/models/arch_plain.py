@@ -427,6 +427,12 @@ class Branches(nn.Module):
         return torch.cond(x.sum() > 0, lambda y: self.a(y).relu(), lambda y: self.b(y).tanh() - 1, (x,))
 
 
+def scan(x: Tensor, cell: nn.Module) -> Any:
+    from torch._higher_order_ops.scan import scan as loop
+
+    return loop(lambda h, v: (torch.tanh(cell(h) + v), h.clone()), x[:, 0] * 0.0 + torch.zeros(6), x, dim=1)
+
+
 class ScriptLoop(nn.Module):
     """Loops and branches that only torch.jit.script can express."""
 
@@ -733,6 +739,7 @@ PLAIN: dict[str, Arch] = {
     "pooling": fn(pools, floats((3, 9, 8))),
     "cumsum": fn(sums, floats((5, 7))),
     "reductions": fn(reductions, floats((5, 7))),
+    "scan": fn(scan, floats((5, 6)), lambda: {"cell": nn.Linear(6, 6)}, fails={"script": "dynamo-optimized function"}),
     "scatter": fn(
         scatters,
         and_then(
