@@ -97,7 +97,8 @@ def test_reduce_wide(op: str, dtype: type) -> None:
             continue
         got = run(op, [x, np.array(axes, I64)], opset=18, keepdims=0)[0]
         want = numpy_of[op](x, axes)
-        np.testing.assert_allclose(got, want, rtol=1e-5 if dtype is np.float32 else 1e-12, atol=1e-5 if dtype is np.float32 else 1e-12)  # fmt: skip
+        tolerance = 1e-5 if dtype is np.float32 else 1e-12
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
     if dtype is np.float64:
         x[3, 4, 5] = np.nan
         assert np.isnan(run(op, [x, np.array([0, 1, 2], I64)], opset=18, keepdims=0)[0])
