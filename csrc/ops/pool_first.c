@@ -130,7 +130,8 @@ static void do_band(const first_task *t, const float *x, int64_t d, int64_t h, i
         m = at_once(w, h + i, n - i);
         rows[i] = stack_rows(t, x, d, h + i, m, row);
         for (int64_t k = 1; k < m; k++) rows[i + k] = rows[i];
-        for (int64_t k = 0; rows[i] == 0 && k < w->in[2]; k++) row[k] = max ? -INFINITY : 0;
+        for (int64_t j = 0; rows[i] == 0 && j < m; j++)
+            for (int64_t k = 0; k < w->in[2]; k++) row[j * t->b.pitch + k] = max ? -INFINITY : 0;
     }
     slide(t, n, stacked, w->kernel[0] * w->kernel[1] * w->kernel[2], slid);
     for (int64_t i = 0; i < n; i++) {

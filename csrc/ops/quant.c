@@ -144,6 +144,7 @@ typedef struct {
     pi_tensor *y;
     pi_quant_grid grid;
     unsigned rounding;
+    pi_dtype divide; /* x / scale is rounded to it: F16, BF16, or else F32 */
 } quant_job;
 
 /* ---- QuantizeLinear ---- */
@@ -169,6 +170,22 @@ static pi_status quantize_infer(const pi_node *node, const pi_tensor *const *in,
     return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
 }
 
+/* The standard divides in the type of `precision`, without it in that of x and scale. */
+static pi_dtype quantize_division(const pi_node *node, const pi_tensor *x, const pi_tensor *scale)
+{
+    int64_t given = node->op->since >= 23 ? pi_attr_int(node, "precision") : 0;
+    pi_dtype type = given ? pi_dtype_from_id(given) : x->dtype == scale->dtype ? x->dtype : PI_DTYPE_F32;
+    return type == PI_DTYPE_F16 || type == PI_DTYPE_BF16 ? type : PI_DTYPE_F32;
+}
+
+static void round_to(pi_dtype dtype, float *x, int64_t n)
+{
+    if (dtype == PI_DTYPE_F16)
+        for (int64_t i = 0; i < n; i++) x[i] = pi_f16_to_float(pi_float_to_f16(x[i]));
+    if (dtype == PI_DTYPE_BF16)
+        for (int64_t i = 0; i < n; i++) x[i] = pi_bf16_to_float(pi_float_to_bf16(x[i]));
+}
+
 static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -180,7 +197,7 @@ static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t index, step, zero = 0;
         n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), end - at);
-        if (step == 0 && job->x->dtype == PI_DTYPE_F32 && is_byte(dtype)) {
+        if (step == 0 && job->x->dtype == PI_DTYPE_F32 && job->divide == PI_DTYPE_F32 && is_byte(dtype)) {
             pi_quant_linear_select()->to_bytes((char *)job->y->data + at, (const float *)job->x->data + at, n,
                                                one_f32(job->scale, index), job->zero ? one_f32(job->zero, index) : 0,
                                                dtype == PI_DTYPE_I8);
@@ -189,9 +206,10 @@ static void quantize_task(void *arg, int64_t begin, int64_t end, int thread)
         n = pi_min_i64(n, PI_BLOCK);
         pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, x);
         pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
+        round_to(job->divide, x, n);
+        round_to(job->divide, scale, n);
         for (int64_t i = 0; i < n; i++) x[i] /= scale[i];
-        if (job->x->dtype == PI_DTYPE_F16 && job->scale->dtype == PI_DTYPE_F16) /* the standard divides in f16 */
-            for (int64_t i = 0; i < n; i++) x[i] = pi_f16_to_float(pi_float_to_f16(x[i]));
+        round_to(job->divide, x, n);
         if (!integer) {
             double wide[PI_BLOCK];
             for (int64_t i = 0; i < n; i++) wide[i] = (double)x[i];
@@ -212,6 +230,7 @@ static pi_status quantize_run(const pi_call *call, pi_error *err)
     quant_job job = {
         .x = call->in[0], .scale = call->in[1], .zero = pi_move_in(call->node, call->in, 2), .y = call->out[0]};
     PI_TRY(pi_quant_open(call->node, job.x, job.scale, job.zero, &job.grid, err));
+    job.divide = quantize_division(call->node, job.x, job.scale);
     job.rounding =
         call->node->op->since >= 19 && pi_attr_int(call->node, "saturate") == 0 ? PI_ROUND_PLAIN : PI_ROUND_SATURATE;
     pi_parallel(call->run->threads, pi_tensor_n(job.x), GRAIN, quantize_task, &job);

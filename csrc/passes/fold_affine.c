@@ -172,7 +172,7 @@ static pi_status fold_into_conv(pi_graph *g, pi_node *conv, bool transposed, pi_
 static pi_status spell_out(pi_graph *g, pi_node *bn, pi_error *err)
 {
     int rank = bn->in[0]->t.rank;
-    if (rank < 2) return PI_E_OK;
+    if (rank < 2 || bn->in[0]->t.dtype != PI_DTYPE_F32) return PI_E_OK; /* Mul takes one type */
     int64_t dim[PI_MAX_RANK], n = bn->in[1]->t.dim[0];
     for (int i = 0; i < rank - 1; i++) dim[i] = i ? 1 : n;
     affine a;

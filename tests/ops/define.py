@@ -84,7 +84,7 @@ def pool(name: str, attrs: dict[str, Any], indices: bool = False) -> Truth:
                 where[to] = np.take_along_axis(all_at, part.argmax(-1)[..., None], -1)[..., 0]
             elif name == "AveragePool":
                 n = room if attrs.get("count_include_pad") else part.shape[-1]
-                y[to] = part.sum(-1) / n if n else 0
+                y[to] = part.sum(-1) / n if n else np.nan
             else:
                 p = float(attrs.get("p", 2))
                 y[to] = (np.abs(part) ** p).sum(-1) ** (1 / p)
@@ -128,7 +128,8 @@ def conv_transpose(attrs: dict[str, Any]) -> Truth:
                 cut.append(slice(a, a + n))
             else:
                 cut.append(slice(pads[i], full[i] - pads[rank + i]))
-        y = y[(slice(None), slice(None), *cut)]
+        more = [max(c.stop - n, 0) for c, n in zip(cut, full, strict=True)]
+        y = np.pad(y, [(0, 0), (0, 0), *((0, m) for m in more)])[(slice(None), slice(None), *cut)]
         if b is not None:
             y = y + b.astype(np.float64).reshape(-1, *[1] * rank)
         return [y.astype(x.dtype)]

@@ -21,7 +21,10 @@ def unary(**numbers: tuple[float, float]) -> Maker:
     def make(d: Draw, row: Row) -> Node:
         x = d.array(d.type(row), d.dims())
         given = {k: d.int(0, 8) / 8 * (b - a) + a for k, (a, b) in numbers.items() if d.flag()}
-        return Node([x], given)
+        node = Node([x], given)
+        if row.name == "Selu" and row.since < 6 and len(given) < 2:
+            node.excuse = "seldom: its defaults are those of version 6"
+        return node
 
     return make
 
@@ -34,7 +37,7 @@ def binary(d: Draw, row: Row, kinds: list[str] | None = None, **attrs: Any) -> N
         rest = [1] * (len(shape) - axis - b.ndim)
         like = Node([a, b.reshape([*b.shape, *rest])], opset=7)
         return Node([a, b], {"broadcast": 1, "axis": axis}, like=like)
-    old = row.since < 7 or row.name == "SwiGLU"
+    old = row.since < 7
     return Node(
         [
             d.array(kind, shape if old else d.part(shape)),
@@ -42,6 +45,15 @@ def binary(d: Draw, row: Row, kinds: list[str] | None = None, **attrs: Any) -> N
         ],
         attrs,
     )
+
+
+def swiglu(d: Draw, row: Row) -> Node:
+    kind, shape = d.type(row), d.dims()
+    a, b = d.array(kind, shape), d.array(kind, shape)
+    a[np.abs(a) < 1e-30] = (
+        0  # half of the least normal number is 0 for the engine, and times infinity NaN
+    )
+    return Node([a, b])
 
 
 def divide(d: Draw, row: Row) -> Node:
@@ -135,8 +147,13 @@ def reduction(d: Draw, row: Row) -> Node:
     if by_input:
         attrs["noop_with_empty_axes"] = int(d.flag())
         node = Node([x, d.whole(axes) if axes or d.flag() else None], attrs, terms=terms)
-        return node
-    return Node([x], attrs | ({"axes": axes} if axes else {}), terms=terms)
+    else:
+        node = Node([x], attrs | ({"axes": axes} if axes else {}), terms=terms)
+    if row.name == "ReduceMean" and kind not in FLOATS:
+        node.excuse = "it sums integers in their type"
+    elif kind == "bool" and 0 in shape:
+        node.excuse = "it takes True for the largest of no booleans"
+    return node
 
 
 def arg(d: Draw, row: Row) -> Node:
@@ -155,7 +172,7 @@ def softmax(d: Draw, row: Row) -> Node:
     node = Node([d.array(d.type(row), shape)], {"axis": axis})
     if row.since < 13:
         node.truth = define.flat_softmax(row.name, axis)
-    elif 0 in shape:
+    elif shape[axis] == 0:
         node.excuse = "it takes the maximum of no elements"
     return node
 
@@ -231,7 +248,7 @@ MAKERS: dict[str, Maker] = {
         "Add Sub Mul And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual".split(), binary
     ),
     **dict.fromkeys("BitwiseAnd BitwiseOr BitwiseXor".split(), binary),
-    "SwiGLU": binary,
+    "SwiGLU": swiglu,
     "Div": divide,
     "Mod": modulo,
     "Pow": power,

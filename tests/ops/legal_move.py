@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ops.draw import Draw, Maker, Node, Row
 
 
@@ -45,7 +47,11 @@ def gather(d: Draw, row: Row) -> Node:
 
 def expand(d: Draw, row: Row) -> Node:
     shape = d.dims()
-    return Node([d.array(d.type(row), d.part(shape)), d.whole(shape)])
+    x = d.array(d.type(row), d.part(shape))
+    bad = x.dtype.kind == "c" and not np.isfinite(x).all()
+    return Node(
+        [x, d.whole(shape)], excuse="it multiplies by 1: an infinite part spoils both" * bad
+    )
 
 
 def tile(d: Draw, row: Row) -> Node:
@@ -86,7 +92,9 @@ def slices(d: Draw, row: Row) -> Node:
 
 def trilu(d: Draw, row: Row) -> Node:
     x = d.array(d.type(row), d.dims(2, 4))
-    return Node([x, d.whole(d.int(-9, 9)) if d.flag() else None], {"upper": int(d.flag())})
+    excuse = "it fills with 0" * (x.dtype == object)
+    k = d.whole(d.int(-9, 9)) if d.flag() else None
+    return Node([x, k], {"upper": int(d.flag())}, excuse=excuse)
 
 
 def shuffle(d: Draw, row: Row) -> Node:

@@ -249,14 +249,16 @@ def resize(d: Draw, row: Row) -> Node:
         [x, None, None if by_size else np.array(scales, np.float32), second], attrs, least=1e-5
     )
     node.terms = 16
-    whole = by_size or all(
-        float(n * s).is_integer() for s, n in zip(scales, size[-len(scales) :], strict=True)
+    rates = (
+        [m / n for m, n in zip(wanted, size[-len(wanted) :], strict=True)] if by_size else scales
     )
-    if not whole and attrs["coordinate_transformation_mode"] in (
-        "pytorch_half_pixel",
-        "align_corners",
-    ):
+    odd = any(
+        not float(n * s).is_integer() for s, n in zip(rates, size[-len(rates) :], strict=True)
+    )
+    if odd and attrs["coordinate_transformation_mode"] in ("pytorch_half_pixel", "align_corners"):
         node.excuse = "it takes a size times a scale for the output's length, not rounded"
+    elif by_size and any(not float(64 * r).is_integer() for r in rates):
+        node.excuse = "seldom: at a place that is nearly a whole number it takes the neighbour"
     return node
 
 
@@ -295,6 +297,8 @@ def grid_sample(d: Draw, row: Row) -> Node:
     if row.since < 20:
         new_name = {"bilinear": "linear", "bicubic": "cubic"}.get(str(attrs["mode"]), "nearest")
         node.like = Node([x, grid], attrs | {"mode": new_name}, opset=20)
+    if "cubic" in str(attrs["mode"]) and attrs["padding_mode"] != "zeros":
+        node.excuse = "seldom: it moves the place into the image, PyTorch each of its 16 neighbours"
     return node
 
 

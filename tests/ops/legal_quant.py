@@ -73,9 +73,11 @@ def quantize(d: Draw, row: Row) -> Node:
         attrs["output_dtype"] = NUMBER[to]
     else:
         to = "u8"
+    if row.since >= 23 and d.int(0, 3) == 0:
+        attrs["precision"] = d.of([1, 10, 16])  # f32, f16, bf16
     if to[0] == "f" and row.since >= 19 and d.flag():
         attrs["saturate"] = int(d.flag())
-    node = Node([x, scale, zero], attrs)
+    node = Node([x, scale, zero], attrs, narrow=True)
     if to[0] != "f":
         node.equal = near
     return node
@@ -120,12 +122,22 @@ def matrices(d: Draw, kinds: tuple[str, str]) -> tuple[Any, Any]:
 def matmul_integer(d: Draw, row: Row) -> Node:
     kinds = d.type(row), d.of(["u8", "i8"])
     a, b = matrices(d, kinds)
-    za = full(d, kinds[0], d.of([[], [1]]), 0, 7) if d.flag() else None
+    za = (
+        full(d, kinds[0], [a.shape[-2]] if d.flag() and a.ndim == 2 else [], 0, 7)
+        if d.flag()
+        else None
+    )
     zb = full(d, kinds[1], d.of([[], [b.shape[-1]]]), -3, 7) if d.flag() else None
-    node = Node([a, b, za, zb])
-    if za is not None and a.ndim == 2 and d.int(0, 3) == 0:
-        node.inputs[2] = full(d, kinds[0], [a.shape[0]], 0, 7)
-    return node
+
+    def truth(inputs: list[Any]) -> list[Any]:
+        rows = None if za is None else za.reshape(-1, 1) if za.ndim else za
+        parts = [
+            x.astype(np.int64) - (0 if z is None else z.astype(np.int64))
+            for x, z in ((a, rows), (b, zb))
+        ]
+        return [np.matmul(*parts).astype(np.int32)]
+
+    return Node([a, b, za, zb], truth=truth)
 
 
 def scalar(d: Draw, low: float, high: float, shape: list[int] | None = None) -> Any:

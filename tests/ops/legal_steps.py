@@ -182,6 +182,8 @@ def attention(d: Draw, row: Row) -> Node:
     if row.since >= 24 and not past and d.int(0, 3) == 0:
         inputs.append(d.array("i64", [batch], special=False, low=1, high=k_len))
     node = Node(inputs, attrs, outputs=outputs, terms=size + total)
+    if outputs == 4 and attrs["qk_matmul_output_mode"] == 0 and "softcap" in attrs:
+        node.excuse = "the product that it shows is capped already"
     return node
 
 
@@ -319,9 +321,12 @@ def loss(d: Draw, row: Row) -> Node:
     target = target.astype(d.of([np.int32, np.int64]))
     weight = per_channel(d, kind, classes, 0.25, 2) if d.flag() else None
     two = row.name.startswith("Softmax") and d.flag()
-    return Node(
+    node = Node(
         [scores, target, weight], attrs, outputs=1 + two, terms=max(classes, target.size) + 3
     )
+    if not two and attrs.get("ignore_index") == -1 and weight is None:
+        node.excuse = "a target of -1 counts in its means"
+    return node
 
 
 def training(d: Draw, row: Row) -> Node:

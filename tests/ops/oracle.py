@@ -36,6 +36,7 @@ CANNOT: dict[tuple[str, str, str], str] = {
     ("ReduceLogSumExp", "TypeError", "does not support integer input"): "refuses integers",
     ("GatherElements", "ValueError", "at most 64 array objects"): "takes np.choose",
     ("GatherElements", "ValueError", "cannot reshape array of size"): "takes np.choose",
+    ("GatherElements", "IndexError", "out of bounds"): "takes np.choose",
     ("GatherElements", "ValueError", "Except for dimension"): "wants equal sizes",
     ("BatchNormalization", "TypeError", "is a tuple"): "versions 6 to 8 give a tuple",
     ("InstanceNormalization", "TypeError", "consumed_inputs"): "knows no version 1",
