@@ -14,6 +14,7 @@ from ops.node import run
 
 N = 40_000
 TYPES = [np.float16, np.float32, np.float64]
+INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 
 
 def draw(op: str, inputs: list[np.ndarray], **attrs: Any) -> np.ndarray:
@@ -50,7 +51,7 @@ def test_normal_and_uniform(dtype: Any, like: bool) -> None:
     assert x.min() >= -1 and x.max() <= 5
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_])
+@pytest.mark.parametrize("dtype", [*TYPES, *INTEGERS, np.bool_])
 def test_bernoulli(dtype: Any) -> None:
     p = np.repeat(np.float32([0, 0.2, 0.7, 1]), N)
     x = draw("Bernoulli", [p], dtype=number(dtype), seed=1.0)
