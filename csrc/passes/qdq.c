@@ -87,14 +87,37 @@ static double scale_at(const grid *d, int64_t i)
     return (double)((const float *)d->scale->constant->t.data)[d->one ? 0 : i];
 }
 
-/* What is quantised in q: made by `name`, maybe through a Relu, with no other reader. */
-static pi_node *operator_before(const pi_node *q, const char *name, bool *relu)
+/* Where `bound` lies among the bytes of y: at or beyond an end it changes nothing. */
+static double step_of(const grid *y, double bound) { return nearbyint(bound / scale_at(y, 0)) + (double)zero_of(y); }
+
+/* Relu, or a Clip whose bounds change no byte of y, except that the lower one may be 0 as Relu's. *relu: bytes below 0
+ * go. */
+static bool is_bound(const pi_node *node, const grid *y, bool *relu)
+{
+    double low = -INFINITY, high = INFINITY, least = y->dtype == PI_DTYPE_I8 ? -128 : 0;
+    if (pi_is(node, "Relu")) {
+        low = 0;
+    } else if (!pi_is(node, "Clip") || node->op->since < 11) {
+        return false;
+    } else if ((node->n_in > 1 && node->in[1] && !pi_scalar(node->in[1], &low)) ||
+               (node->n_in > 2 && node->in[2] && !pi_scalar(node->in[2], &high))) {
+        return false;
+    }
+    *relu = !(step_of(y, low) <= least);
+    return step_of(y, high) >= least + 255 && low <= high && (!*relu || (low >= 0 && low <= 0));
+}
+
+/* What is quantised in q: made by `name`, maybe through a bound (*relu: one that bytes need), with no other reader. */
+static pi_node *operator_before(const pi_node *q, const grid *y, const char *name, bool *relu)
 {
     const pi_value *v = q->in[0];
-    const pi_node *between = pi_made_by(v, "Relu");
-    *relu = between && pi_only_reader(v) == q;
-    const pi_node *reader = *relu ? between : q;
-    if (*relu) v = between->in[0];
+    const pi_node *reader = q, *between = v->producer;
+    *relu = false;
+    if (between && between->op && between->out[0] == v && is_bound(between, y, relu)) {
+        if (pi_only_reader(v) != q) return NULL;
+        reader = between;
+        v = between->in[0];
+    }
     pi_node *node = pi_made_by(v, name);
     return node && pi_only_reader(v) == reader ? node : NULL;
 }
@@ -141,7 +164,7 @@ static pi_status replace(pi_graph *g, pi_node *q, const pi_node *like, const pi_
 {
     const char *name = like->name, *source = like->source;
     uint32_t number = like->number;
-    if (relu && zero_of(y) != (y->dtype == PI_DTYPE_I8 ? -128 : 0)) {
+    if (relu) {
         pi_value *zero = zero_value(g, y, err);
         *made = zero ? pi_insert(g, like, op, in, n_in, err) : NULL;
         if (!*made || !pi_rewrite(g, q, pi_op_find(NULL, "Max", 13), (pi_value *[]){(*made)->out[0], zero}, 2, err))
@@ -160,7 +183,7 @@ static pi_status take_conv(pi_graph *g, pi_node *q, const grid *y, pi_error *err
     bool relu, ok;
     grid x, w;
     pi_attr attr[8];
-    pi_node *conv = operator_before(q, "Conv", &relu), *made;
+    pi_node *conv = operator_before(q, y, "Conv", &relu), *made;
     if (!conv || conv->n_attrs > 8) return PI_E_OK;
     if (!read_dequantize(conv->in[0], BYTES, &x) || !x.one || !read_dequantize(conv->in[1], BYTES, &w)) return PI_E_OK;
     if (!is_constant(w.x) || w.x->t.rank < 3) return PI_E_OK;
@@ -184,7 +207,7 @@ static pi_status take_matmul(pi_graph *g, pi_node *q, const grid *y, pi_error *e
 {
     bool relu;
     grid a, b;
-    pi_node *mm = operator_before(q, "MatMul", &relu), *made;
+    pi_node *mm = operator_before(q, y, "MatMul", &relu), *made;
     if (!mm || !read_dequantize(mm->in[0], BYTES, &a) || !a.one || !read_dequantize(mm->in[1], BYTES, &b))
         return PI_E_OK;
     if (!b.one && (b.x->t.rank != 2 || b.axis != 1 || b.scale->constant->t.dim[0] != b.x->t.dim[1])) return PI_E_OK;
@@ -207,7 +230,7 @@ static pi_status take_gemm(pi_graph *g, pi_node *q, const grid *y, pi_error *err
 {
     bool relu, ok;
     grid x, w;
-    pi_node *gemm = operator_before(q, "Gemm", &relu), *made;
+    pi_node *gemm = operator_before(q, y, "Gemm", &relu), *made;
     if (!gemm || !read_dequantize(gemm->in[0], BYTES, &x) || !x.one || !read_dequantize(gemm->in[1], BYTES, &w))
         return PI_E_OK;
     if (!is_constant(w.x) || w.x->t.rank != 2 || pi_attr_int(gemm, "transA") || pi_attr_float(gemm, "alpha") != 1)
@@ -248,7 +271,7 @@ static pi_status take_binary(pi_graph *g, pi_node *q, const grid *y, const char 
 {
     bool relu;
     grid a, b;
-    pi_node *node = operator_before(q, name, &relu), *made;
+    pi_node *node = operator_before(q, y, name, &relu), *made;
     if (!node || node->op->since < 7 || !read_dequantize(node->in[0], BYTES, &a) ||
         !read_dequantize(node->in[1], BYTES, &b))
         return PI_E_OK;

@@ -119,6 +119,25 @@ def test_relu_that_the_bytes_do_not_bound() -> None:
     assert net.check(IMAGE, y, 0.05) == ["QuantizeLinear", "QLinearConv", "Max", "DequantizeLinear"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "steps"),
+    [
+        (0.0, 6.0, ["QLinearConv"]),
+        (-3.0, None, ["QLinearConv"]),
+        (None, 3.0, None),
+        (0.5, 6.0, None),
+    ],
+)
+def test_clip(low: float | None, high: float | None, steps: list[str] | None) -> None:
+    """One that the bytes imply goes: they reach from 0 to 6."""
+    net = Net(4)
+    w, _ = net.weights(6, 8, 3, 3)
+    bounds = ["" if v is None else net.constant(np.float32(v)) for v in (low, high)]
+    y = net.add("Clip", net.add("Conv", net.qdq("x", 0.03, 120), w), *bounds)
+    got = net.check(IMAGE, net.qdq(y, 6 / 255, 0), 6 / 255)
+    assert got[1:-1] == steps if steps else "QLinearConv" not in got
+
+
 def test_block_of_a_network() -> None:
     """Convolutions, a residual, a pool, a flatten, a classifier."""
     net = Net(5)
