@@ -11,12 +11,17 @@
 #include "ops/block.h"
 #include "ops/quant_conv.h"
 
-enum { PLACES = 64 }; /* in a block of work */
+enum {
+    PLACES = 64,     /* in a unit of work */
+    SUMS = 1 << 16,  /* of a thread that stay in its cache */
+    FEW_PLACES = 48, /* too few for a block */
+};
 
 typedef struct {
     pi_quant_conv q;
     pi_dnnl *object;
-    const void *weights;     /* packed; NULL: as they are, or packed in each run */
+    const void *weights; /* packed; NULL: as they are, or packed in each run */
+    int64_t block; /* a window is one place: the places of X are multiplied in blocks of so many; 0: all at once */
     bool flip, x_last, pack; /* w is u8; X has its channels last as it is; w is packed in each run */
     /* In the scratch, behind oneDNN's: X channels-last, sums, bytes of Y channels-last, scales, zero points, w flipped
      * and packed, X less its zero point summed over the channels of a group, and that over windows. */
@@ -26,6 +31,8 @@ typedef struct {
 typedef struct {
     const conv_state *s;
     const pi_quant_conv_operands *o;
+    int64_t image, first,
+        places; /* whose sums are there: of this image from here on so many; or all, and of all images */
     const char *x;
     char *x_out, *bytes;
     int32_t *sums, *plane, *windows, *zeros; /* windows NULL: w has no zero point */
@@ -42,9 +49,25 @@ const char *pi_quant_conv_dnnl_refuse(const pi_node *node, const pi_tensor *cons
     return NULL;
 }
 
-static pi_status make_object(pi_prep *prep, conv_state *s, const pi_quant_conv_operands *o, pi_error *err)
+/* The largest part of an image whose sums stay in the cache until they are scaled, where windows are single places. */
+static int64_t block_of(const pi_quant_conv *q, int threads)
+{
+    const pi_window *w = &q->c.w;
+    int64_t most = (int64_t)SUMS * threads / q->c.out_channels;
+    if (q->c.group != 1 || q->k != w->channels || q->places != q->in_places || q->places <= 2 * most) return 0;
+    for (int i = 0; i < 3; i++)
+        if (w->stride[i] != 1 || w->pad[i] || w->pad_end[i]) return 0;
+    for (int64_t n = most; n >= FEW_PLACES; n--)
+        if (q->places % n == 0) return n;
+    return 0;
+}
+
+static pi_status make_object(pi_prep *prep, conv_state *s, const pi_quant_conv_operands *o, bool zeros, pi_error *err)
 {
     const pi_window *w = &s->q.c.w;
+    double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->q.k;
+    int threads = pi_prep_threads(prep, flops / 4);
+    prep->flops = flops;
     pi_dnnl_conv d = {.spatial = w->spatial,
                       .src_type = o->x->dtype,
                       .weights_type = PI_DTYPE_I8,
@@ -61,9 +84,12 @@ static pi_status make_object(pi_prep *prep, conv_state *s, const pi_quant_conv_o
         d.in[i] = w->in[j], d.out[i] = w->out[j], d.kernel[i] = w->kernel[j], d.stride[i] = w->stride[j];
         d.dilation[i] = w->dilation[j], d.pad_begin[i] = w->pad[j], d.pad_end[i] = w->pad_end[j];
     }
-    double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->q.k;
-    PI_TRY(pi_dnnl_conv_new(&s->object, &d, pi_prep_threads(prep, flops / 4), err));
-    prep->flops = flops;
+    s->block = zeros ? 0 : block_of(&s->q, threads);
+    if (s->block) {
+        d.n = 1;
+        for (int i = 0; i < w->spatial; i++) d.in[i] = d.out[i] = i + 1 == w->spatial ? s->block : 1;
+    }
+    PI_TRY(pi_dnnl_conv_new(&s->object, &d, threads, err));
     return pi_prep_own(prep, pi_dnnl_free, s->object, err);
 }
 
@@ -84,17 +110,17 @@ pi_status pi_quant_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     bool constant = pi_prep_is_const(prep, o.w_index);
     s->flip = o.w->dtype == PI_DTYPE_U8;
     s->x_last = q->c.w.nhwc || q->c.w.channels == 1 || q->in_places == 1;
-    PI_TRY(make_object(prep, s, &o, err));
+    bool zeros = s->flip || !pi_quant_known_zero(o.w_zero);
+    PI_TRY(make_object(prep, s, &o, zeros, err));
     pi_dnnl_weights_info info;
     pi_dnnl_weights(s->object, &info);
     if (constant) PI_TRY(pi_quant_pack(prep, o.w_index, s->object, s->flip, &s->weights, err));
     s->pack = !constant && !info.as_is;
-    bool zeros = s->flip || !pi_quant_known_zero(o.w_zero);
     int64_t n = pi_tensor_n(prep->out[0]), groups = q->c.w.batch * q->c.group;
     size_t total = 0, own;
     bool fits = place(&total, 1, pi_dnnl_scratch(s->object), &own) &&
                 place(&total, s->x_last ? 0 : pi_tensor_n(o.x), 1, &s->x_at) &&
-                place(&total, n, sizeof(int32_t), &s->sums_at) &&
+                place(&total, s->block ? s->block * q->c.out_channels : n, sizeof(int32_t), &s->sums_at) &&
                 place(&total, o.y_scale && !q->c.w.nhwc ? n : 0, 1, &s->bytes_at) &&
                 place(&total, q->c.out_channels, sizeof(float), &s->scales_at) &&
                 place(&total, q->c.out_channels, sizeof(int32_t), &s->zeros_at) &&
@@ -192,17 +218,17 @@ static void take_zeros(const pi_quant_conv *q, int32_t *sums, const int32_t *win
     }
 }
 
-/* Units: blocks of PLACES of an image of Y. */
+/* Units: PLACES of an image of Y. */
 static void finish_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const work *w = arg;
     const pi_quant_conv *q = &w->s->q;
-    int64_t oc = q->c.out_channels, groups = q->c.group, blocks = (q->places + PLACES - 1) / PLACES;
+    int64_t oc = q->c.out_channels, groups = q->c.group, units = (w->places + PLACES - 1) / PLACES;
     for (int64_t u = begin; u < end; u++) {
-        int64_t b = u / blocks, first = u % blocks * PLACES, n = pi_min_i64(PLACES, q->places - first),
-                at = b * q->places + first;
-        int32_t *sums = w->sums + at * oc;
+        int64_t b = w->image + u / units, offset = u % units * PLACES, n = pi_min_i64(PLACES, w->places - offset);
+        int64_t first = w->first + offset, at = b * q->places + first;
+        int32_t *sums = w->sums + (u / units * q->places + offset) * oc;
         if (w->windows) take_zeros(q, sums, w->windows + at * groups, w->zeros, n);
         pi_quant_conv_store(q, w->o, w->y, b, first, n, sums, oc, w->scales, q->c.w.nhwc ? NULL : w->bytes + at * oc);
     }
@@ -243,6 +269,16 @@ pi_status pi_quant_conv_dnnl_run(const pi_call *call, pi_error *err)
     int32_t zero = o.x_zero ? (int32_t)pi_tensor_int(o.x_zero, 0) : 0;
     pi_dnnl_args args = {.src = w.x, .src_zero = &zero, .dst = w.sums, .scratch = scratch};
     PI_TRY(weights_of(s, &o, scratch, &args.weights, err));
+    if (o.y_scale) pi_quant_conv_scales(q, &o, w.scales);
+    w.places = s->block ? s->block : q->places;
+    int64_t units = (w.places + PLACES - 1) / PLACES, grain = 512 / oc + 1;
+    for (int64_t at = 0; s->block && at < batch * q->places; at += s->block) {
+        args.src = w.x + at * channels;
+        PI_TRY(pi_dnnl_run(s->object, &args, err));
+        w.image = at / q->places, w.first = at % q->places;
+        pi_parallel(threads, units, grain, finish_task, &w);
+    }
+    if (s->block) return PI_E_OK;
     PI_TRY(pi_dnnl_run(s->object, &args, err));
     if (s->flip || !pi_quant_known_zero(o.w_zero)) {
         w.plane = (int32_t *)(void *)(scratch + s->plane_at);
@@ -253,7 +289,6 @@ pi_status pi_quant_conv_dnnl_run(const pi_call *call, pi_error *err)
         int64_t lines = batch * q->c.w.out[0] * q->c.w.out[1], taps = q->k * q->c.group / channels;
         pi_parallel(threads, lines, 65536 / (taps * q->c.w.out[2] * q->c.group) + 1, windows_task, &w);
     }
-    if (o.y_scale) pi_quant_conv_scales(q, &o, w.scales);
-    pi_parallel(threads, batch * ((q->places + PLACES - 1) / PLACES), 512 / oc + 1, finish_task, &w);
+    pi_parallel(threads, batch * units, grain, finish_task, &w);
     return PI_E_OK;
 }
