@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Legal nodes of operators that move elements, of text, sequences and ai.onnx.ml: MAKERS[name](draw, row); those in LEFT_OUT have none."""
+"""Legal nodes of operators that move elements: MAKERS[name](draw, row); those in LEFT_OUT have none, for a reason."""
 
 from __future__ import annotations
 
