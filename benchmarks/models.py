@@ -27,11 +27,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import engines  # noqa: E402
 import hardware  # noqa: E402
+import recurrent  # noqa: E402
 
 from models import zoo  # noqa: E402
 
 REAL = {"ocr_det": ("det", (3, 320, 320)), "ocr_rec": ("rec", (3, 48, 320)), "ocr_cls": ("cls", (3, 48, 192))}
-DEFAULT = [*zoo.FULL, *REAL]
+RECURRENT = {"lstm_2x256": (2, 256, 50)}  # layers, hidden, steps
+DEFAULT = [*zoo.FULL, *REAL, *RECURRENT]
 PEERS = ("onnxruntime", "openvino")  # torch eager is shown, not raced
 LOOSE = 1e-3  # of the largest output: more than this means that an engine computes something else
 PAUSE = 0.03  # seconds: worker threads of the engine before stop spinning
@@ -43,6 +45,9 @@ def files(name: str, args: argparse.Namespace, folder: Path) -> tuple[Path, dict
         kind, shape = REAL[name]
         x = np.random.default_rng(1).random((args.batch, *shape), np.float32) * 2 - 1
         return zoo.rapidocr_models()[kind], {"x": x}, None
+    if name in RECURRENT:
+        path = folder / f"{name}.b{args.batch}.onnx"
+        return path, recurrent.lstm(path, *RECURRENT[name], args.batch), None
     shape = "dynamic" if args.batch > 1 else args.shape
     module = zoo.module(name) if "torch" in args.engines else None
     path = folder / f"{name}.{args.exporter}.{shape}.onnx"
@@ -151,7 +156,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--zoo", type=Path, default=os.environ.get("PYINFER_ZOO"), help="keep and reuse exports here")
     parser.add_argument("--json", type=Path, help="write every figure here")
     args = parser.parse_args()
-    unknown = set(args.models) - set(zoo.MODELS) - set(REAL)
+    unknown = set(args.models) - set(zoo.MODELS) - set(REAL) - set(RECURRENT)
     if unknown:
         parser.error(f"no model called {', '.join(sorted(unknown))}")
     for engine in [e for e in args.engines if not engines.installed(e)]:
