@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,30 @@ def version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "from source"
+
+
+def race(
+    runs: dict[str, Run], feeds: Feeds, seconds: float, *, pause: float, warm: int, share: float, least: int
+) -> dict[str, list[float]]:
+    """Seconds of single runs by engine. Rounds go over all engines, beginning with another one each time; an engine's turn:
+    `pause` seconds, in which the threads of the one before stop spinning, `warm` runs that bring data and code into the caches,
+    one that tells how many fit into `share` seconds, then that many. `least` rounds, or until `seconds` are over."""
+    times: dict[str, list[float]] = {engine: [] for engine in runs}
+    order = list(runs)
+    end = time.perf_counter() + seconds
+    rounds = 0
+    while order and (rounds < least or time.perf_counter() < end):
+        for engine in order[rounds % len(order) :] + order[: rounds % len(order)]:
+            run = runs[engine]
+            time.sleep(pause)
+            for _ in range(warm):
+                run(feeds)
+            start = time.perf_counter()
+            run(feeds)
+            once = time.perf_counter() - start
+            for _ in range(max(1, min(200, int(share / once)))):
+                start = time.perf_counter()
+                run(feeds)
+                times[engine].append(time.perf_counter() - start)
+        rounds += 1
+    return times

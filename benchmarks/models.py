@@ -18,7 +18,6 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -89,33 +88,12 @@ def check(name: str, runs: dict[str, engines.Run], feeds: engines.Feeds) -> dict
     return errors
 
 
-def race(runs: dict[str, engines.Run], feeds: engines.Feeds, seconds: float) -> dict[str, list[float]]:
-    """Seconds of single runs. Rounds go over all engines, starting with another one each time."""
-    times: dict[str, list[float]] = {engine: [] for engine in runs}
-    order = list(runs)
-    end = time.perf_counter() + seconds
-    rounds = 0
-    while rounds < 5 or time.perf_counter() < end:
-        for engine in order[rounds % len(order) :] + order[: rounds % len(order)]:
-            run = runs[engine]
-            time.sleep(PAUSE)
-            start = time.perf_counter()
-            run(feeds)  # brings weights and code into the caches; gives the number of repetitions
-            once = time.perf_counter() - start
-            for _ in range(max(1, min(200, int(0.02 / once)))):
-                start = time.perf_counter()
-                run(feeds)
-                times[engine].append(time.perf_counter() - start)
-        rounds += 1
-    return times
-
-
 def measure(name: str, args: argparse.Namespace, folder: Path) -> dict[str, Any] | None:
     runs, feeds, path = load(name, args, folder)
     if not runs:
         return None
     errors = check(name, runs, feeds)
-    times = race(runs, feeds, args.seconds)
+    times = engines.race(runs, feeds, args.seconds, pause=PAUSE, warm=0, share=0.02, least=5)
     flops = hardware.model_flops(path, feeds)
     row: dict[str, Any] = {"model": name, "batch": args.batch, "flops": flops, "errors": errors}
     row["ms"] = {engine: statistics.median(t) * 1e3 for engine, t in times.items()}

@@ -215,14 +215,18 @@ def products() -> None:
     add("Einsum", "ij->ji", f32(512, 768), equation="ij->ji")
     q = (f32(1, 12, 128, 64), f32(1, 12, 128, 64), f32(1, 12, 128, 64))
     add("Attention", "12x128x64", *q, opset=23)
-    add(
-        "Attention",
-        "12x1x64 of 512",
-        f32(1, 12, 1, 64),
-        f32(1, 12, 512, 64),
-        f32(1, 12, 512, 64),
-        opset=23,
-    )
+    cache = (f32(1, 12, 512, 64), f32(1, 12, 512, 64))
+    add("Attention", "12x1x64 of 512", f32(1, 12, 1, 64), *cache, opset=23)
+    angles = (weights(2048, 64), weights(2048, 64), np.arange(128).reshape(1, 128))
+    for note, interleaved in (("32x128x128", 0), ("interleaved 32x128x128", 1)):
+        add(
+            "RotaryEmbedding",
+            note,
+            f32(1, 32, 128, 128),
+            *angles,
+            interleaved=interleaved,
+            opset=23,
+        )
 
 
 def convolutions() -> None:
@@ -250,31 +254,14 @@ def convolutions() -> None:
     conv("3-d 16, 16x32x32", (1, 16, 16, 32, 32), (32, 16, 3, 3, 3))
     conv("batch 8, 14", (8, 256, 14, 14), (256, 256, 3, 3))
     conv("one channel out", (1, 64, 64, 64), (1, 64, 3, 3))
-    conv(
-        "2x2 stride 2",
-        (1, 128, 28, 28),
-        (128, 64, 2, 2),
-        "ConvTranspose",
-        strides=[2, 2],
-        pads=[0] * 4,
-    )
-    conv(
-        "4x4 stride 2",
-        (1, 64, 28, 28),
-        (64, 32, 4, 4),
-        "ConvTranspose",
-        strides=[2, 2],
-        pads=[1] * 4,
-    )
-    conv(
-        "to one channel",
-        (1, 24, 80, 80),
-        (24, 1, 2, 2),
-        "ConvTranspose",
-        strides=[2, 2],
-        pads=[0] * 4,
-    )
-    conv("1-d", (1, 128, 200), (128, 64, 16), "ConvTranspose", strides=[8], pads=[4, 4])
+    for note, x, w, stride, pad in (
+        ("2x2 stride 2", (1, 128, 28, 28), (128, 64, 2, 2), 2, 0),
+        ("4x4 stride 2", (1, 64, 28, 28), (64, 32, 4, 4), 2, 1),
+        ("to one channel", (1, 24, 80, 80), (24, 1, 2, 2), 2, 0),
+        ("1-d", (1, 128, 200), (128, 64, 16), 8, 4),
+    ):
+        axes = len(x) - 2
+        conv(note, x, w, "ConvTranspose", strides=[stride] * axes, pads=[pad] * 2 * axes)
     for op in ("MaxPool", "AveragePool"):
         add(
             op,

@@ -16,7 +16,6 @@ import re
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -63,38 +62,13 @@ def difference(case: Case, runs: dict[str, engines.Run]) -> float | None:
     return float((np.abs(wide[0] - wide[1]) > LOOSE * scale + step).mean())
 
 
-def race(
-    runs: dict[str, engines.Run], feeds: engines.Feeds, seconds: float
-) -> dict[str, list[float]]:
-    """Seconds of single runs, in rounds that start with another engine each time."""
-    times: dict[str, list[float]] = {engine: [] for engine in runs}
-    order = list(runs)
-    end = time.perf_counter() + seconds
-    rounds = 0
-    while order and (rounds < 6 or time.perf_counter() < end):
-        for engine in order[rounds % len(order) :] + order[: rounds % len(order)]:
-            run = runs[engine]
-            time.sleep(PAUSE)
-            for _ in range(2):  # bring data and code into the caches, wake the threads
-                run(feeds)
-            start = time.perf_counter()
-            run(feeds)
-            once = time.perf_counter() - start
-            for _ in range(max(3, min(200, int(0.01 / once)))):
-                start = time.perf_counter()
-                run(feeds)
-                times[engine].append(time.perf_counter() - start)
-        rounds += 1
-    return times
-
-
 def measure(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     runs = load(case, args.threads, folder)
     row: dict[str, Any] = {"case": case.name, "op": case.op, "ratio": None}
     row["different"] = difference(case, runs)
     if row["different"]:
         print(f"{case.name}: {100 * row['different']:.2g} % of the outputs differ", file=sys.stderr)
-    times = race(runs, case.feeds(), args.seconds)
+    times = engines.race(runs, case.feeds(), args.seconds, pause=PAUSE, warm=2, share=0.01, least=6)
     row["us"] = {engine: statistics.median(t) * 1e6 for engine, t in times.items()}
     row["p90_us"] = {engine: float(np.quantile(t, 0.9)) * 1e6 for engine, t in times.items()}
     row["min_us"] = {engine: min(t) * 1e6 for engine, t in times.items()}

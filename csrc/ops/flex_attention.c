@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* FlexAttention: prob_mod(softmax(score_mod(scale * Q K^T))) V for each batch and head, where score_mod and prob_mod
- * are subgraphs that see all scores at once, [batch, heads, queries, keys] of type softmax_precision. Arithmetic is in
- * double; only what a subgraph gets is rounded to that type. A query whose scores are all -inf gives NaN, as Softmax
+ * are subgraphs that see all scores at once, [batch, heads, queries, keys] of type softmax_precision. Arithmetic of the
+ * reference is in double (where all is f32, kernels do it in float); only what a subgraph gets is rounded to that type. A query whose scores are all -inf gives NaN, as Softmax
  * does. */
 #include <math.h>
+#include <string.h>
 #include "base/threads.h"
+#include "kernels/reduce/reduce.h"
+#include "kernels/softmax/softmax.h"
 #include "ops/element.h"
 #include "ops/move.h"
 #include "ops/ops.h"
@@ -20,6 +23,7 @@ typedef struct {
     int threads;
     size_t row_bytes,
         scores_at; /* in scratch: a row of double for each thread, then the scores if there are subgraphs */
+    bool fast; /* all is f32, and the kernels do it */
 } flex_state;
 
 /* ---- shapes ---- */
@@ -95,6 +99,22 @@ static pi_status flex_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
+static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    flex_state s = {0};
+    (void)out;
+    if (in[Q]->dtype != PI_DTYPE_F32 || in[K]->dtype != PI_DTYPE_F32 || in[V]->dtype != PI_DTYPE_F32) return "only f32";
+    if (flex_init(&s, node, in, NULL) != PI_E_OK) return "attributes";
+    return s.scores.dtype == PI_DTYPE_F32 && s.keys > 0 && s.size > 0 && s.v_size > 0 ? NULL : "scores of another type, or no elements";
+}
+
+static pi_status fast_prepare(pi_prep *prep, pi_error *err)
+{
+    PI_TRY(flex_prepare(prep, err));
+    ((flex_state *)prep->state)->fast = true;
+    return PI_E_OK;
+}
+
 /* ---- run ---- */
 
 /* What is done for each query between two subgraphs. */
@@ -156,11 +176,40 @@ static void stage_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
+/* The same on f32. */
+static void stage_chunk_f32(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const flex_stage *g = arg;
+    const flex_state *s = g->call->state;
+    const pi_tensor *const *in = g->call->in;
+    float *x = (void *)((char *)g->call->scratch + (size_t)thread * s->row_bytes), scale = (float)s->scale;
+    size_t keys = (size_t)s->keys, size = (size_t)s->size, v_size = (size_t)s->v_size;
+    for (int64_t r = begin; r < end && !pi_cancelled(g->call); r++) {
+        int64_t first = kv_head(s, r) * s->keys;
+        if (g->from) {
+            memcpy(x, (const float *)g->from->data + r * s->keys, keys * sizeof *x);
+        } else {
+            const float *q = (const float *)in[Q]->data + r * s->size, *k = (const float *)in[K]->data + first * s->size;
+            pi_reduce()->dot_rows_f32(keys, size, size, k, q, x);
+            for (size_t j = 0; j < keys; j++) x[j] *= scale;
+        }
+        if (g->softmax) pi_softmax()->softmax_f32(1, keys, x, x);
+        if (g->to) {
+            memcpy((float *)g->to->data + r * s->keys, x, keys * sizeof *x);
+            continue;
+        }
+        float *y = (float *)g->call->out[0]->data + r * s->v_size;
+        memset(y, 0, v_size * sizeof *y);
+        pi_reduce()->add_rows_f32(keys, v_size, v_size, (const float *)in[V]->data + first * s->v_size, x, y);
+    }
+}
+
 static pi_status run_stage(flex_stage g, pi_error *err)
 {
     const flex_state *s = g.call->state;
     if (pi_tensor_n(g.to ? g.to : g.call->out[0]) > 0)
-        pi_parallel((int)pi_min_i64(s->threads, g.call->run->threads), s->rows, 1, stage_chunk, &g);
+        pi_parallel((int)pi_min_i64(s->threads, g.call->run->threads), s->rows, 1,
+                    s->fast ? stage_chunk_f32 : stage_chunk, &g);
     return pi_cancelled(g.call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
 
@@ -211,7 +260,8 @@ done:
 
 /* ---- row ---- */
 
-static const pi_impl flex_impls[] = {{.name = "ref", .prepare = flex_prepare, .run = flex_run}, {0}};
+static const pi_impl flex_impls[] = {{.name = "simd", .refuse = fast_refuse, .prepare = fast_prepare, .run = flex_run},
+                                     {.name = "ref", .prepare = flex_prepare, .run = flex_run}, {0}};
 static const pi_attr_def flex_attrs[] = {{.name = "prob_mod", .kind = PI_ATTR_GRAPH},
                                          {.name = "scale", .kind = PI_ATTR_FLOAT},
                                          {.name = "score_mod", .kind = PI_ATTR_GRAPH},

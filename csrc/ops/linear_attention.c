@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/reduce/reduce.h"
 #include "ops/block.h"
 #include "ops/move.h"
 #include "ops/ops.h"
@@ -141,10 +142,8 @@ static void write_f32(const pi_tensor *t, int64_t at, int64_t n, const float *x)
 /* out[j] = sum over i of x[i] state[i][j] */
 static void product(const linear *s, const float *state, const float *x, float *out)
 {
-    float sum[COLUMNS] = {0};
-    for (int64_t i = 0; i < s->d_k; i++)
-        for (int j = 0; j < COLUMNS; j++) sum[j] += x[i] * state[i * COLUMNS + j];
-    memcpy(out, sum, sizeof sum);
+    memset(out, 0, COLUMNS * sizeof *out);
+    pi_reduce()->add_rows_f32((size_t)s->d_k, COLUMNS, COLUMNS, state, x, out);
 }
 
 static void scale_row(float *restrict row, float g)

@@ -55,11 +55,12 @@ typedef struct {
     int64_t place; /* the first of the largest */
 } row_facts;
 
-static row_facts look(const softmax *s, pi_dtype dtype, const void *x)
+/* One walk for the largest, a second for the sum. */
+static row_facts look(const softmax *s, pi_dtype dtype, const void *x, int walks)
 {
     row_facts f = {-INFINITY, 0, 0};
     double v[PI_BLOCK];
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < walks; pass++)
         for (int64_t at = 0; at < s->n; at += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, s->n - at);
             pi_read_f64(dtype, pi_at(x, dtype, at * s->inner), s->inner, n, v);
@@ -75,6 +76,14 @@ static row_facts look(const softmax *s, pi_dtype dtype, const void *x)
     return f;
 }
 
+/* Softmax of a row of doubles that lie side by side: each e^x is computed once, and waits in y for the sum. */
+static void soft_row_f64(int64_t n, const double *x, double *y, double largest)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += y[i] = exp(x[i] - largest);
+    for (int64_t i = 0; i < n; i++) y[i] /= sum;
+}
+
 static void softmax_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -85,14 +94,18 @@ static void softmax_chunk(void *arg, int64_t begin, int64_t end, int thread)
         int64_t start = r / s->inner * s->n * s->inner + r % s->inner;
         const void *x = pi_at(call->in[0]->data, dtype, start);
         void *y = pi_at_mut(call->out[0]->data, dtype, start);
-        row_facts f = look(s, dtype, x);
-        double v[PI_BLOCK];
+        if (dtype == PI_DTYPE_F64 && s->kind == SOFT && s->inner == 1) {
+            soft_row_f64(s->n, x, y, look(s, dtype, x, 1).largest);
+            continue;
+        }
+        row_facts f = look(s, dtype, x, s->kind == HARD ? 1 : 2);
+        double v[PI_BLOCK], log_sum = s->kind == LOG ? log(f.sum) : 0;
         for (int64_t at = 0; at < s->n; at += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, s->n - at);
             pi_read_f64(dtype, pi_at(x, dtype, at * s->inner), s->inner, n, v);
             for (int64_t i = 0; i < n; i++)
                 v[i] = s->kind == HARD  ? (double)(at + i == f.place)
-                       : s->kind == LOG ? v[i] - f.largest - log(f.sum)
+                       : s->kind == LOG ? v[i] - f.largest - log_sum
                                         : exp(v[i] - f.largest) / f.sum;
             pi_write_f64(dtype, pi_at_mut(y, dtype, at * s->inner), s->inner, n, v);
         }

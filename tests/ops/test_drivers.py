@@ -97,8 +97,8 @@ def test_reduce_wide(op: str, dtype: type) -> None:
             continue
         got = run(op, [x, np.array(axes, I64)], opset=18, keepdims=0)[0]
         want = numpy_of[op](x, axes)
-        tolerance = 1e-5 if dtype is np.float32 else 1e-12
-        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+        close = 1e-5 if dtype is np.float32 else 1e-12
+        np.testing.assert_allclose(got, want, rtol=close, atol=close)
     if dtype is np.float64:
         x[3, 4, 5] = np.nan
         assert np.isnan(run(op, [x, np.array([0, 1, 2], I64)], opset=18, keepdims=0)[0])
@@ -239,3 +239,70 @@ def test_few_queries_are_as_many() -> None:
     for i in (0, 17, 39):
         one = run("Attention", [np.ascontiguousarray(q[:, :, i : i + 1]), k, v], opset=23)[0]
         np.testing.assert_allclose(one[:, :, 0], many[:, :, i], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rotary(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    batch, heads, steps, size = (
+        int(rng.choice(c)) for c in ([1, 2], [1, 3], [1, 5, 33], [2, 6, 16, 34])
+    )
+    half = size // 2 if seed % 3 else max(size // 4, 1)
+    more = {"rotary_embedding_dim": 2 * half, "interleaved": int(rng.integers(0, 2))}
+    shape = (batch, heads, steps, size)
+    if seed % 2:
+        shape, more["num_heads"] = (batch, steps, heads * size), heads  # type: ignore[assignment]
+    places = rng.integers(0, 50, (batch, steps)) if seed % 4 < 2 else None
+    caches = [normal(rng, *((batch, steps) if places is None else (50,)), half, special=False) for _ in range(2)]  # fmt: skip
+    inputs = [normal(rng, *shape, special=False), *caches] + (
+        [places] if places is not None else []
+    )
+    same("RotaryEmbedding", inputs, opset=23, **more)
+    same("RotaryEmbedding", [x.astype(np.float16) if x.dtype == np.float32 else x for x in inputs], 2e-3, opset=23, **more)  # fmt: skip
+    if places is not None:
+        places[-1, -1] = -1 if seed % 2 else 50
+        with pytest.raises(pyinfer.InputError, match="position .* is out of range for 50"):
+            run("RotaryEmbedding", inputs, opset=23, **more)
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_softmax_of_doubles(op: str) -> None:
+    rng = np.random.default_rng(0)
+    for shape, axis in (((3, 700), 1), ((3, 70, 5), 1), ((1, 1), 0)):
+        x = rng.standard_normal(shape) * 20
+        x -= x.max(axis, keepdims=True)
+        want = {
+            "Softmax": np.exp(x) / np.exp(x).sum(axis, keepdims=True),
+            "LogSoftmax": x - np.log(np.exp(x).sum(axis, keepdims=True)),
+            "Hardmax": (x == 0).astype(float),
+        }[op]
+        np.testing.assert_allclose(run(op, [x], axis=axis)[0], want, rtol=1e-12, atol=1e-300)
+    if op == "Softmax":
+        for odd in (np.nan, np.inf):
+            assert np.isnan(run(op, [np.array([[1.0, odd, 2.0]])])[0]).all()
+        assert run(op, [np.array([[1.0, -np.inf, 1.0]])])[0].tolist() == [[0.5, 0, 0.5]]
+
+
+def test_pow_of_denormals() -> None:
+    """Denormals are zeros in a run, those that come in too."""
+    tiny = np.array([1e-40, -1e-40, 1.4e-45, -1.4e-45], np.float32)
+    zero = np.array([0.0, -0.0, 0.0, -0.0], np.float32)
+    with np.errstate(all="ignore"):
+        for e in (1.7, 0.5, 2, 3, -1, -1.5, 0, 1e-40):
+            power = np.full(4, e, np.float32)
+            want = np.power(zero, np.float32(0 if e == 1e-40 else e))
+            for impl in (None, "ref"):
+                for p in (power, power[:1]):
+                    assert np.array_equal(run("Pow", [tiny, p], impl=impl)[0], want), (e, impl)
+    negative = np.full(3, -2, np.float32), np.full(3, 1e-40, np.float32)
+    for impl in (None, "ref"):
+        assert run("Pow", [*negative], impl=impl)[0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_flex_attention_on_floats(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    group, queries, keys, size, v_size = (int(d) for d in rng.choice([1, 2, 3, 17, 40], 5))
+    q = normal(rng, 2, 2 * min(group, 3), queries, size, special=seed % 2 == 1)
+    k, v = (normal(rng, 2, 2, keys, d, special=False) for d in (size, v_size))
+    same("FlexAttention", [q, k, v], 2e-5, opset=1, domain="ai.onnx.preview")
