@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* FlexAttention: prob_mod(softmax(score_mod(scale * Q K^T))) V for each batch and head, where score_mod and prob_mod
  * are subgraphs that see all scores at once, [batch, heads, queries, keys] of type softmax_precision. Arithmetic of the
- * reference is in double (where all is f32, kernels do it in float); only what a subgraph gets is rounded to that type. A query whose scores are all -inf gives NaN, as Softmax
- * does. */
+ * reference is in double (where all is f32, kernels do it in float); only what a subgraph gets is rounded to that type.
+ * A query whose scores are all -inf gives NaN, as Softmax does. */
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
