@@ -257,7 +257,11 @@ def resize(d: Draw, row: Row) -> Node:
     )
     if odd and attrs["coordinate_transformation_mode"] in ("pytorch_half_pixel", "align_corners"):
         node.excuse = "it takes a size times a scale for the output's length, not rounded"
-    elif by_size and any(not float(64 * r).is_integer() for r in rates):
+    elif (
+        (odd and "symmetric" in attrs["coordinate_transformation_mode"])
+        or by_size
+        and any(not float(64 * r).is_integer() for r in rates)
+    ):
         node.excuse = "seldom: at a place that is nearly a whole number it takes the neighbour"
     return node
 

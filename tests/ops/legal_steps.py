@@ -324,7 +324,8 @@ def loss(d: Draw, row: Row) -> Node:
     node = Node(
         [scores, target, weight], attrs, outputs=1 + two, terms=max(classes, target.size) + 3
     )
-    if not two and attrs.get("ignore_index") == -1 and weight is None:
+    means = attrs.get("reduction", "mean") == "mean" and weight is None
+    if row.name.startswith("Neg") and attrs.get("ignore_index") == -1 and means:
         node.excuse = "a target of -1 counts in its means"
     return node
 
