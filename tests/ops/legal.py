@@ -150,7 +150,7 @@ def reduction(d: Draw, row: Row) -> Node:
     else:
         node = Node([x], attrs | ({"axes": axes} if axes else {}), terms=terms)
     if row.name == "ReduceMean" and kind not in FLOATS:
-        node.excuse = "it sums integers in their type"
+        node.excuse = "seldom: it sums integers in their type"
     elif row.name == "ReduceL2" and kind not in FLOATS:
         node.excuse = "seldom: a root past the largest integer wraps, ours is the largest"
     elif kind == "bool" and 0 in shape:

@@ -227,13 +227,13 @@ def test_found(found: Found) -> None:
 
 
 def test_excuses_are_needed() -> None:
-    """Of what the tests above ran: an excuse that ten nodes had, and none needed, is out of date."""
+    """Of what the tests above ran: an excuse that many nodes had, and none needed, is out of date ("seldom" ones excepted)."""
     if COUNTS:
         counts = {"cases": CASES, "ran": RAN, "judged": JUDGED}
         Path(COUNTS).write_text(json.dumps({k: dict(v) for k, v in counts.items()}, indent=1))
     idle = [
         key
         for key, n in EXCUSED.items()
-        if key[1] and not key[1].startswith("seldom") and n >= 10 and not NEEDED[key]
+        if key[1] and not key[1].startswith("seldom") and n >= 25 and not NEEDED[key]
     ]
-    assert idle == []
+    assert not idle, "; ".join(map(str, idle))
