@@ -38,6 +38,9 @@ static pi_status resize_infer(const pi_node *node, const pi_tensor *const *in, p
     int64_t dim[PI_MAX_RANK];
     PI_TRY(pi_resize_open(node, in, false, &spec, &known, err));
     if (!known) return PI_E_OK;
+    pi_dtype dtype = in[0]->dtype;
+    if (spec.mode != RESIZE_NEAREST && (dtype == PI_DTYPE_STRING || dtype == PI_DTYPE_C64 || dtype == PI_DTYPE_C128))
+        return pi_fail(err, PI_E_MODEL, "mode is not nearest, and elements of type %s have no mean", pi_dtype_name(dtype));
     for (int i = 0; i < spec.rank; i++) dim[i] = spec.axis[i].out;
     return pi_move_shape(out, spec.rank, dim, err);
 }

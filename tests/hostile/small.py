@@ -119,18 +119,22 @@ def environment() -> dict[str, str]:
 
 
 def survive(
-    sources: Sequence[bytes | str],
+    sources: Sequence[bytes | str | tuple[bytes, dict[str, np.ndarray]]],
     *,
     fills: Sequence[int] = (0,),
     stack: int = 0,
     memory: int = 0,
     seconds: int = 500,
+    names: Sequence[str] = (),
 ) -> list[str]:
-    """Loads each model (bytes, or a path) in one child, and runs what loads on inputs of each number (see child.py).
+    """Loads each model (bytes, or a path) in one child, and runs what loads on inputs of each number (see child.py); a pair
+    of bytes and inputs runs on those. `names` is what to call them.
     A line for each: "ok", or the class of the error and its text. Fails if the child dies, naming the model that killed it,
     or if an error is of no class of ours."""
-    limit = 0
-    if {"CHILD_LD_PRELOAD", "LD_PRELOAD"} & set(os.environ):  # the address sanitizer takes all addresses
+    limit = 1 << 30 if names else 0
+    if {"CHILD_LD_PRELOAD", "LD_PRELOAD"} & set(
+        os.environ
+    ):  # the address sanitizer takes all addresses
         memory, limit = 0, 1 << 30
     options = {"fills": list(fills), "stack": stack, "memory": memory, "limit": limit}
     done = subprocess.run(
@@ -142,8 +146,10 @@ def survive(
     )
     lines = done.stdout.decode(errors="replace").splitlines()
     problem = done.stderr.decode(errors="replace")[-3000:]
+    last = [*names, "?"][min(len(lines), len(names))]
     assert done.returncode == 0, (
-        f"model {len(lines)} of {len(sources)} killed the child ({done.returncode}): {problem}"
+        f"model {len(lines)} of {len(sources)} ({last}) killed the child ({done.returncode}): {problem}"
     )
     assert len(lines) == len(sources), problem
+    assert "runtime error:" not in problem, problem  # of the sanitizer of undefined behaviour
     return lines
