@@ -26,9 +26,10 @@ from ._core import (
     UnsupportedError,
 )
 from ._core import version as __version__
-from .model import InputWarning, Model, Port, load
+from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
 
 __all__ = [
+    "CacheWarning",
     "Cancelled",
     "FileError",
     "InputError",
@@ -36,6 +37,7 @@ __all__ = [
     "LimitError",
     "Model",
     "ModelError",
+    "PlanWarning",
     "Port",
     "PyinferError",
     "UnsupportedError",

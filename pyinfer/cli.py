@@ -347,6 +347,26 @@ def cmd_config(args: argparse.Namespace) -> int:
     return 0
 
 
+def cmd_cache(args: argparse.Namespace) -> int:
+    """the packed weights that load(..., cache=True) keeps"""
+    from . import _cache
+
+    rows = _cache.clear() if args.clear else _cache.entries()
+    total = sum(e.size for e in rows)
+    if args.json:
+        listed = [{"path": e.path, "bytes": e.size, "used": e.used} for e in rows]
+        report = {"folder": _cache.folder(), "limit": _cache.size_limit(), "bytes": total}
+        print(json.dumps({**report, "removed" if args.clear else "files": listed}, indent=1))
+        return 0
+    for e in rows:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(e.used))
+        print(f"{e.size / 1e6:10.1f} MB  {used}  {os.path.basename(e.path)}")
+    what = "removed from" if args.clear else "in"
+    print(f"{total / 1e6:.1f} MB in {len(rows)} files {what} {_cache.folder()}, at most "
+          f"{_cache.size_limit() / 1e6:.0f} MB")  # fmt: skip
+    return 0
+
+
 # ---- arguments ----
 
 
@@ -366,6 +386,7 @@ def _parser() -> argparse.ArgumentParser:
         ("explain", cmd_explain, True),
         ("ops", cmd_ops, False),
         ("config", cmd_config, False),
+        ("cache", cmd_cache, False),
     ]
     for name, function, with_model in table:
         sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -374,6 +395,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "ops":
             sub.add_argument("pattern", nargs="?", help="part of a name, or a name with * and ?")
             sub.add_argument("--markdown", action="store_true", help="print docs/operators.md")
+        if name == "cache":
+            sub.add_argument("--clear", action="store_true", help="remove all files")
         if not with_model:
             continue
         if name == "run":

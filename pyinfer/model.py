@@ -64,7 +64,7 @@ class Model(_core.Model):
     (1, 10)
     """
 
-    _recipe: tuple[Any, dict[str, int], str | None]
+    _recipe: tuple[Any, dict[str, int], str | None, bool]
     _pack: Callable[..., Any] | None
     _warned: bool
 
@@ -169,6 +169,31 @@ class Model(_core.Model):
         lines.append(f"activations {arena / 1e6:.2f} MB, packed weights {packed / 1e6:.2f} MB")
         return "\n".join(lines)
 
+    def save(self, path: str | os.PathLike[str], *arrays: Any) -> None:
+        """Writes a plan: the model with its external data, and its weights as they are packed
+        for this machine. load(path) then starts much faster, and all processes that load the same
+        file share the memory of the packed weights.
+
+        arrays: inputs of shapes to be ready for, besides those that ran already; not needed where
+        the model fixes its shapes. On another CPU, or with another version, load(path) warns, and
+        packs the model inside anew. The file takes its place when all of it is written; never
+        overwrite in place or cut off a plan that is in use.
+
+        >>> import os, tempfile
+        >>> from pyinfer import example
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "digits.plan")
+        ...     load(example.model_path()).save(path, example.pictures()[0])
+        ...     load(path)(example.pictures()[0]).shape
+        (6, 10)
+        """
+        fixed = all(
+            p.shape is not None and all(isinstance(d, int) for d in p.shape) for p in self.inputs
+        )
+        if arrays or fixed:
+            self.steps(arrays or self._zeros(), 0)
+        self.save_plan(os.fspath(path))
+
     def _zeros(self) -> tuple[np.ndarray | None, ...]:
         import numpy as np
 
@@ -194,8 +219,7 @@ class Model(_core.Model):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source, options, folder = self._recipe
-        return _load, (source, options, folder)
+        return _load, self._recipe
 
     def __repr__(self) -> str:
         if self.closed:
@@ -229,14 +253,43 @@ class _ManyOutputs(Model):
         return self._pack(result)
 
 
-def _load(source: Any, options: dict[str, int], folder: str | None) -> Model:
+class CacheWarning(UserWarning):
+    """The cache cannot be used; the model works without it."""
+
+
+class PlanWarning(UserWarning):
+    """A saved plan was made on another machine: its packed weights are of no use here."""
+
+
+def _use_cache(model: Model, source: Any) -> None:
+    from . import _cache
+
+    if not isinstance(source, str):
+        raise _core.InputError("cache=True needs the path of a model, not its bytes")
+    try:
+        model.set_cache(_cache.place_for(source), _cache.size_limit())
+    except OSError as error:
+        if isinstance(error, _core.PyinferError):
+            raise
+        warnings.warn(f"no cache: {error}", CacheWarning, stacklevel=4)
+
+
+def _load(source: Any, options: dict[str, int], folder: str | None, cache: bool = False) -> Model:
     model: Model = Model(source, options, folder)
     if len(model.output_rows) != 1:
-        model.close()
-        model = _ManyOutputs(source, options, folder)
-    model._recipe = (source, options, folder)
+        model.__class__ = _ManyOutputs
+    model._recipe = (source, options, folder, cache)
     model._pack = None
     model._warned = False
+    if model.plan_state == "stale":
+        warnings.warn(
+            f"{source} was saved on another CPU or by another version: the model in it is loaded, "
+            "and packed anew; save it again here",
+            PlanWarning,
+            stacklevel=3,
+        )
+    if cache:
+        _use_cache(model, source)
     return model
 
 
@@ -271,11 +324,16 @@ def _read_source(source: Any) -> tuple[Any, str | None]:
     )
 
 
-def load(source: Any, **options: int | bool | None) -> Model:
-    """Loads an ONNX model.
+def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> Model:
+    """Loads an ONNX model, or a plan that :meth:`Model.save` wrote.
 
     source: a path, bytes, a file object, an onnx.ModelProto or a torch.onnx.ONNXProgram. External
     data is read from beneath the folder of a path only.
+
+    cache: keep the packed weights in the user's cache folder, and take them from there the next
+    time. A file there counts only if it was made by this version, for such a CPU, from the same
+    files: their inode, size, and times of modification and change. The first run of new shapes
+    writes it. See ``pyinfer cache``.
 
     options: threads (of one run; default: as many as this process may use), strict,
     memory_limit (bytes), exact (no Winograd convolutions), onednn, level. An option that is not
@@ -291,4 +349,4 @@ def load(source: Any, **options: int | bool | None) -> Model:
     """
     checked = _check_options(options)
     data, folder = _read_source(source)
-    return _load(data, checked, folder)
+    return _load(data, checked, folder, cache)

@@ -8,25 +8,16 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/alloc.h"
+#include "base/file_private.h"
+#include "base/sum.h"
 
 enum { LONGEST_PATH = 4095, SHOWN = 200 };
 enum { READ_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY };
-
-struct pi_file {
-    int fd;     /* -1: in memory */
-    int folder; /* where external data may lie; -1: nowhere */
-    long refs;  /* atomic */
-    uint64_t size;
-    struct timespec changed;
-    ino_t inode;
-    const void *bytes; /* of a file in memory */
-    void (*release)(void *owner);
-    void *owner;
-};
 
 static pi_file *file_new(pi_error *err)
 {
@@ -58,20 +49,20 @@ static pi_status adopt(int fd, const char *name, pi_file **out, pi_error *err)
         return st;
     }
     f->size = (uint64_t)s.st_size;
-    f->changed = s.st_mtim;
-    f->inode = s.st_ino;
+    f->seen = s;
     *out = f;
     return PI_E_OK;
 }
 
-/* open and openat that a signal does not end. */
-static int open_at(int folder, const char *path, int flags)
+int pi_file_open_at(int folder, const char *path, int flags, mode_t mode)
 {
     int fd;
-    do fd = openat(folder, path, flags | O_CLOEXEC);
+    do fd = openat(folder, path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
+
+static int open_at(int folder, const char *path, int flags) { return pi_file_open_at(folder, path, flags, 0); }
 
 static int open_folder_of(const char *path)
 {
@@ -231,10 +222,38 @@ static pi_status open_external(int folder, const char *location, size_t n, bool 
     return refuse(location, n, PI_E_FILE, "the file has several hard links, which is not allowed: copy it", err);
 }
 
+/* ---- parts ---- */
+
+pi_status pi_file_open_part(pi_file *whole, const pi_file_part *part, uint32_t n, uint32_t i, pi_file **out, pi_error *err)
+{
+    *out = NULL;
+    if (part[i].start > whole->size || part[i].size > whole->size - part[i].start)
+        return pi_fail(err, PI_E_FILE, "a part of the file is not in it: is the file cut off?");
+    pi_file *f = file_new(err);
+    if (!f) return pi_alloc_status(err);
+    f->whole = pi_file_ref(whole);
+    f->start = part[i].start;
+    f->size = part[i].size;
+    f->part = part;
+    f->n_parts = n;
+    f->sum = part[i].sum;
+    *out = f;
+    return PI_E_OK;
+}
+
+static pi_status open_sibling(const pi_file *f, const char *location, size_t n, pi_file **out, pi_error *err)
+{
+    for (uint32_t i = 1; i < f->n_parts; i++)
+        if (f->part[i].name_n == n && memcmp(f->part[i].name, location, n) == 0)
+            return pi_file_open_part(f->whole, f->part, f->n_parts, i, out, err);
+    return refuse(location, n, PI_E_FILE, "it is not in the saved plan", err);
+}
+
 pi_status pi_file_open_external(const pi_file *model, const char *location, size_t n, pi_file **out, pi_error *err)
 {
     *out = NULL;
     PI_TRY(check_location(location, n, err));
+    if (model->whole) return open_sibling(model, location, n, out, err);
     if (model->folder < 0)
         return refuse(location, n, PI_E_FILE, "the model has no folder: load it by its path", err);
     return open_external(model->folder, location, n, false, out, err);
@@ -258,7 +277,9 @@ pi_file *pi_file_ref(pi_file *f)
 void pi_file_unref(pi_file *f)
 {
     if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    if (f->map) (void)munmap(f->map, f->size);
     if (f->release) f->release(f->owner);
+    if (f->whole) pi_file_unref(f->whole);
     if (f->fd >= 0) (void)close(f->fd);
     if (f->folder >= 0) (void)close(f->folder);
     pi_free(f);
@@ -270,9 +291,35 @@ const void *pi_file_bytes(const pi_file *f) { return f->bytes; }
 static pi_status check_unchanged(const pi_file *f, pi_error *err)
 {
     struct stat s;
-    bool same = fstat(f->fd, &s) == 0 && (uint64_t)s.st_size == f->size && s.st_ino == f->inode &&
-                s.st_mtim.tv_sec == f->changed.tv_sec && s.st_mtim.tv_nsec == f->changed.tv_nsec;
+    bool same = fstat(f->fd, &s) == 0 && (uint64_t)s.st_size == f->size && s.st_ino == f->seen.st_ino &&
+                s.st_mtim.tv_sec == f->seen.st_mtim.tv_sec && s.st_mtim.tv_nsec == f->seen.st_mtim.tv_nsec;
     return same ? PI_E_OK : pi_fail(err, PI_E_FILE, "the model's file was changed while it was in use: load it again");
+}
+
+/* In whole chunks, each of which must have its sum. */
+static pi_status read_part(const pi_file *f, uint64_t offset, char *out, size_t bytes, pi_error *err)
+{
+    pi_status st = PI_E_OK;
+    char *chunk = pi_alloc(NULL, PI_FILE_CHUNK, err);
+    if (!chunk) return pi_alloc_status(err);
+    while (bytes) {
+        uint64_t i = offset / PI_FILE_CHUNK, at = i * PI_FILE_CHUNK, skip = offset - at;
+        size_t n = f->size - at < PI_FILE_CHUNK ? (size_t)(f->size - at) : PI_FILE_CHUNK, want = n - (size_t)skip;
+        if (want > bytes) want = bytes;
+        char *to = want == n ? out : chunk;
+        PI_TRY_DONE(pi_file_read(f->whole, f->start + at, to, n, err));
+        if (pi_sum64(to, n) != f->sum[i]) {
+            st = pi_fail(err, PI_E_FILE, "the saved plan is damaged: the model in it; make it again");
+            goto done;
+        }
+        if (to == chunk) memcpy(out, chunk + skip, want);
+        out += want;
+        offset += want;
+        bytes -= want;
+    }
+done:
+    pi_free(chunk);
+    return st;
 }
 
 pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t bytes, pi_error *err)
@@ -281,6 +328,7 @@ pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t byte
     if (offset > f->size || bytes > f->size - offset)
         return pi_fail(err, PI_E_FILE, "%zu bytes at %llu are wanted, the file has %llu", bytes, (unsigned long long)offset,
                        (unsigned long long)f->size);
+    if (f->whole) return read_part(f, offset, out, bytes, err);
     if (f->bytes) {
         if (bytes) memcpy(out, (const char *)f->bytes + offset, bytes);
         return PI_E_OK;
@@ -296,12 +344,6 @@ pi_status pi_file_read(const pi_file *f, uint64_t offset, void *out, size_t byte
     }
     PI_TRY(check_unchanged(f, err));
     return bytes == 0 ? PI_E_OK : pi_fail(err, PI_E_FILE, "the file ends early");
-}
-
-uint64_t pi_file_bytes_at(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
 }
 
 size_t pi_file_text(const char *path, char *text, size_t size)

@@ -171,17 +171,23 @@ static bool load_part(void *arg, int64_t i, int thread)
     return true;
 }
 
-static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error *err)
+static pi_status load(pyinfer_model *m, pi_model_source *source, pi_error *err)
 {
     enum { LARGE = 4 << 20 }; /* such a model will multiply */
     loading l = {m, source, PI_E_OK, err};
-    bool large = source->path ? pi_file_bytes_at(source->path) >= LARGE : source->n >= LARGE;
+    if (source->path) PI_TRY(pi_capi_open_path(m, source, err));
+    bool large = source->path ? pi_file_size(source->file) >= LARGE : source->n >= LARGE;
     if (large && m->options.onednn && m->options.threads > 1)
         pi_apart(2, 1, 2, load_part, &l);
     else
         (void)load_part(&l, 0, 0);
+    if (!m->store) { /* nothing holds a file open without need */
+        pi_file_unref(m->plan_file);
+        m->plan_file = NULL;
+    }
     if (l.st != PI_E_OK) return l.st;
     if (!(m->packs = pi_packs_new(m->heap, err))) return pi_alloc_status(err);
+    if (m->store) pi_packs_look(m->packs, pi_store_find, m->store);
     pi_session_options session = {
         .plan = {.threads = m->options.threads,
                  .onednn = m->options.onednn != 0,
@@ -194,7 +200,7 @@ static pi_status load(pyinfer_model *m, const pi_model_source *source, pi_error 
     return pi_session_new(m->graph, m->heap, m->packs, &session, &m->session, err);
 }
 
-static pyinfer_status load_source(const pi_model_source *source, const pyinfer_options *options, pyinfer_model **model,
+static pyinfer_status load_source(pi_model_source *source, const pyinfer_options *options, pyinfer_model **model,
                                   pyinfer_error *error)
 {
     pi_error err = {0};
@@ -217,6 +223,7 @@ static pyinfer_status load_source(const pi_model_source *source, const pyinfer_o
     if (m->options.threads <= 0) m->options.threads = pi_threads_default(NULL);
     if (m->options.threads > PI_MAX_THREADS) m->options.threads = PI_MAX_THREADS;
     pi_arena_init(&m->arena, heap);
+    (void)pthread_mutex_init(&m->cache.lock, NULL);
     st = load(m, source, &err);
     if (st != PI_E_OK)
         pyinfer_free(m);
@@ -253,6 +260,9 @@ void pyinfer_free(pyinfer_model *m)
     pi_packs_free(m->packs);
     pi_graph_free(m->graph);
     pi_model_free(m->file);
+    pi_file_unref(m->plan_file);
+    pi_store_close(m->store);
+    (void)pthread_mutex_destroy(&m->cache.lock);
     pi_arena_deinit(&m->arena);
     pi_heap *heap = m->heap;
     pi_free(m);

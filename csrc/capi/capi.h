@@ -2,8 +2,10 @@
 /* The inside of the public handles, for the files of this folder. */
 #ifndef PI_CAPI_CAPI_H
 #define PI_CAPI_CAPI_H
+#include <pthread.h>
 #include "capi/pyinfer.h"
 #include "model/model.h"
+#include "plan/plan_store.h"
 #include "runtime/runtime.h"
 
 /* Two dimensions of inputs that share a symbol. */
@@ -19,6 +21,16 @@ struct pyinfer_model {
     pi_graph *graph;
     pi_packs *packs;
     pi_session *session;
+    const char *path;   /* that it was loaded by, or NULL */
+    pi_file *plan_file; /* the model in a saved plan; or NULL */
+    pi_store *store;    /* packed weights that lie ready, or NULL */
+    struct {
+        const char *path; /* or NULL */
+        size_t most;      /* bytes; 0: any */
+        size_t written;   /* atomic: bytes packed here when it was last written */
+        int rewrites;
+        pthread_mutex_t lock; /* of the two above, and of writing */
+    } cache;
     pyinfer_options options;
     pyinfer_value *input, *output;
     pi_capi_twin *twin;
@@ -42,6 +54,10 @@ struct pyinfer_request {
 pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *error);
 /* The name that pyinfer_test_force_impl set. */
 const char *pi_capi_forced(void);
+/* plans.c: opens source->path, for the reader, or, if it is a saved plan, the model in it. */
+pi_status pi_capi_open_path(pyinfer_model *m, pi_model_source *source, pi_error *err);
+/* What was packed since the cache was last written goes into it. */
+void pi_capi_write_cache(pyinfer_model *m);
 /* request.c: checks an input against what the model declares. */
 pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);
 /* values.c: input i, checked, into r->input[i] (and r->seq[i]). */

@@ -106,6 +106,23 @@ PYINFER_API pyinfer_status pyinfer_load_bytes(const void *bytes, size_t n, void 
 PYINFER_API pyinfer_model *pyinfer_ref(pyinfer_model *model);
 PYINFER_API void pyinfer_free(pyinfer_model *model);
 
+/* ---- saved plans ---- */
+
+/* Writes the model, its external data, and the weights as they were packed for the shapes that ran so far (or were begun): a
+ * file for pyinfer_load, which then need not pack them. Processes that load the same file share its pages. On another CPU, or
+ * with another version, it is loaded as the model that it has inside. Mode 0600; what was at `path` is replaced at once, when
+ * all is written. Whoever cuts off a saved plan that is in use ends the processes that use it: replace it instead. */
+PYINFER_API pyinfer_status pyinfer_save(pyinfer_model *model, const char *path, pyinfer_error *error);
+/* Before the first run of a model that was loaded by its path: packed weights are looked for in the file at `path`, and written
+ * there (at most `most` bytes; 0: any number) when they had to be packed. The file is used if no other user may write to it, it
+ * was made on such a CPU by this version, and the model's files are the same: their size, inode, times of modification and of
+ * change. Of a file that cannot be used or written, nothing is said: the model works all the same. */
+PYINFER_API pyinfer_status pyinfer_cache(pyinfer_model *model, const char *path, size_t most, pyinfer_error *error);
+/* NONE: no plan. USED: packed weights are taken from one. STALE: a saved plan that was made on another CPU or by another version.
+ * NEW: a cache was set, and had nothing that can be used. */
+enum { PYINFER_PLAN_NONE = 0, PYINFER_PLAN_USED = 1, PYINFER_PLAN_STALE = 2, PYINFER_PLAN_NEW = 3 };
+PYINFER_API int pyinfer_plan_state(const pyinfer_model *model);
+
 /* What a value is. Of a pyinfer_value: TENSOR, SEQUENCE, OPTIONAL (a tensor or nothing), or OPTIONAL | SEQUENCE (a sequence or
  * nothing). Of a pyinfer_tensor: TENSOR, SEQUENCE or ABSENT; an optional that is there simply is what is in it. */
 enum { PYINFER_TENSOR = 0, PYINFER_SEQUENCE = 1, PYINFER_OPTIONAL = 2, PYINFER_ABSENT = 4 };

@@ -108,6 +108,8 @@ pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int 
     r->made = (pyinfer_tensor **)(void *)(r->seq + n);
     pi_arena_init(&r->strings, m->heap);
     st = begin(r, input, n_inputs, &err);
+    if (m->cache.path && st == PI_E_OK && pi_packs_made(m->packs) != __atomic_load_n(&m->cache.written, __ATOMIC_RELAXED))
+        pi_capi_write_cache(m);
     if (st != PI_E_OK)
         pyinfer_end(r);
     else

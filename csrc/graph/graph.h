@@ -62,6 +62,7 @@ struct pi_const {
     pi_heap *heap;
     pi_file *file; /* or NULL */
     uint64_t offset;
+    uint32_t from;  /* 1 + number of the model's file that the bytes are in, at `offset`, dense; 0: in none, or changed */
     pi_const *base; /* or NULL; counted: the bytes are those of base, times `factor` */
     double *factor; /* one for each index of the first dimension */
     void (*release)(void *owner);

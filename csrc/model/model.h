@@ -9,6 +9,7 @@
 /* Where the model is: a path, or `n` bytes in memory. */
 typedef struct {
     const char *path;            /* or NULL */
+    pi_file *file;               /* or NULL: an open one, not taken over; then path only tells that external data is allowed */
     const void *bytes;           /* when path is NULL; must stay valid and unchanged until release(owner) */
     size_t n;
     void (*release)(void *owner); /* called once, when nothing of the model needs the bytes, also on failure; or NULL */
@@ -34,6 +35,13 @@ typedef struct {
 } pi_port;
 
 typedef struct {
+    const char *name; /* the location that the model gives; "" for the model itself */
+    size_t name_n;
+    pi_file_id id;
+    pi_file *file; /* counted; NULL: on disk, to be opened again by its path or name */
+} pi_model_file;
+
+typedef struct {
     pi_graph *graph; /* owned; the caller may take it and set this to NULL */
     int64_t ir_version, model_version;
     const char *producer_name, *producer_version, *domain, *doc; /* "" if the file does not say */
@@ -41,6 +49,8 @@ typedef struct {
     const pi_model_meta *meta;
     const pi_port *input, *output; /* in the order of graph->input and graph->output */
     uint32_t n_opsets, n_meta, n_inputs, n_outputs;
+    pi_model_file *from; /* n_from: what the model was read from, itself first; pi_const.from counts them */
+    uint32_t n_from;
     pi_arena arena; /* of everything here but the graph */
 } pi_model;
 

@@ -113,7 +113,9 @@ static pi_status skim(picture *p, pi_error *err)
 pi_status read_open(pi_reader *r, const pi_model_source *source, pi_error *err)
 {
     r->external_allowed = source->path || source->external_dir;
-    if (source->path) {
+    if (source->file) {
+        r->file = pi_file_ref(source->file);
+    } else if (source->path) {
         PI_TRY(pi_file_open(source->path, &r->file, err));
     } else {
         PI_TRY(pi_file_memory(source->bytes, source->n, source->release, source->owner, source->external_dir, &r->file, err));
@@ -140,6 +142,7 @@ void read_close(pi_reader *r)
 {
     for (uint32_t i = 0; i < r->n_external; i++) pi_file_unref(r->external_file[i]);
     pi_free(r->external_file);
+    pi_free(r->external_name);
     pi_map_deinit(&r->external);
     if (r->reserved) pi_unreserve(r->reserved, r->n);
     pi_free(r->charge);

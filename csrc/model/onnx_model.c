@@ -151,6 +151,24 @@ static pi_status read_model(pi_reader *r, pi_model *m, pi_error *err)
     return st == PI_E_OK ? read_unsupported_error(r, err) : st;
 }
 
+/* The model keeps what it was read from: for saving, and to tell whether it is the same later. */
+static pi_status keep_files(pi_reader *r, pi_model *m, pi_error *err)
+{
+    m->from = pi_arena_calloc(&m->arena, r->n_external + 1u, sizeof *m->from, err);
+    if (!m->from) return pi_alloc_status(err);
+    for (uint32_t i = 0; i <= r->n_external; i++) {
+        const pi_span name = i ? r->external_name[i - 1] : (pi_span){r->base, 0};
+        pi_model_file *to = &m->from[i];
+        if (!(to->name = pi_arena_strndup(&m->arena, (const char *)name.p, name.n, err))) return pi_alloc_status(err);
+        to->name_n = name.n;
+        pi_file *file = i ? r->external_file[i - 1] : r->file;
+        to->id = pi_file_identity(file);
+        if (!pi_file_on_disk(file)) to->file = pi_file_ref(file); /* no descriptor stays open for this */
+        m->n_from++;
+    }
+    return PI_E_OK;
+}
+
 pi_status pi_model_read(const pi_model_source *source, pi_heap *heap, pi_model **out, pi_error *err)
 {
     pi_status st = PI_E_OK;
@@ -178,6 +196,7 @@ pi_status pi_model_read(const pi_model_source *source, pi_heap *heap, pi_model *
         goto done;
     }
     PI_TRY_DONE(read_model(r, m, err));
+    PI_TRY_DONE(keep_files(r, m, err));
     *out = m;
     m = NULL;
 done:
@@ -195,6 +214,7 @@ void pi_model_free(pi_model *model)
 {
     if (!model) return;
     pi_graph_free(model->graph);
+    for (uint32_t i = 0; i < model->n_from; i++) pi_file_unref(model->from[i].file);
     pi_arena_deinit(&model->arena);
     pi_free(model);
 }

@@ -138,9 +138,10 @@ typedef struct {
     uint64_t offset;
     const uint8_t *p; /* the same bytes in memory, or NULL */
     size_t n;
+    uint32_t number; /* of the file: 0 is the model itself, then those of external data */
 } bytes_at;
 
-static pi_status open_external(pi_reader *r, pi_span location, pi_file **out, pi_error *err)
+static pi_status open_external(pi_reader *r, pi_span location, bytes_at *out, pi_error *err)
 {
     const char *key = (const char *)location.p;
     uint32_t k = pi_map_get(&r->external, key, location.n);
@@ -150,15 +151,20 @@ static pi_status open_external(pi_reader *r, pi_span location, pi_file **out, pi
             pi_file **list = pi_realloc(r->heap, r->external_file, room * sizeof *list, err);
             if (!list) return pi_alloc_status(err);
             r->external_file = list;
+            pi_span *names = pi_realloc(r->heap, r->external_name, room * sizeof *names, err);
+            if (!names) return pi_alloc_status(err);
+            r->external_name = names;
             r->room_external = room;
         }
         pi_file *file;
         PI_TRY(pi_file_open_external(r->file, key, location.n, &file, err));
         k = r->n_external++;
         r->external_file[k] = file;
+        r->external_name[k] = location;
         PI_TRY(pi_map_set(&r->external, key, location.n, k, err));
     }
-    *out = r->external_file[k];
+    out->file = r->external_file[k];
+    out->number = k + 1;
     return PI_E_OK;
 }
 
@@ -167,7 +173,7 @@ static pi_status find_bytes(pi_reader *r, const read_tensor_head *h, size_t want
 {
     char type[256];
     if (!h->external) {
-        *at = (bytes_at){r->file, (uint64_t)(h->raw.p - r->base), h->raw.p, h->raw.n};
+        *at = (bytes_at){r->file, (uint64_t)(h->raw.p - r->base), h->raw.p, h->raw.n, 0};
         if (h->raw.n != want)
             return pi_fail(err, PI_E_MODEL, "%s needs %zu bytes, but the file has %zu",
                            pi_tensor_text(&h->t, type, sizeof type), want, h->raw.n);
@@ -183,7 +189,7 @@ static pi_status find_bytes(pi_reader *r, const read_tensor_head *h, size_t want
     if (h->has_length && h->length != want)
         return pi_fail(err, PI_E_MODEL, "%s needs %zu bytes, but its external data has the length %llu",
                        pi_tensor_text(&h->t, type, sizeof type), want, (unsigned long long)h->length);
-    PI_TRY(open_external(r, h->location, &at->file, err));
+    PI_TRY(open_external(r, h->location, at, err));
     uint64_t size = pi_file_size(at->file);
     if (h->offset > size || want > size - h->offset)
         return pi_fail(err, PI_E_MODEL, "%s needs %zu bytes at %llu, but the file '%s' has %llu bytes",
@@ -255,10 +261,17 @@ static pi_status from_bytes(pi_reader *r, const read_tensor_head *h, size_t byte
         } else {
             *out = pi_const_file(r->heap, &h->t, at.file, at.offset, err);
         }
-        return *out ? PI_E_OK : pi_alloc_status(err);
+        if (!*out) return pi_alloc_status(err);
+        (*out)->offset = at.offset;
+        (*out)->from = at.number + 1;
+        return PI_E_OK;
     }
     pi_const *c = pi_const_new(r->heap, h->t.dtype, h->t.rank, h->t.dim, err);
     if (!c) return pi_alloc_status(err);
+    if (bits >= 8 && h->t.dtype != PI_DTYPE_BOOL) {
+        c->offset = at.offset;
+        c->from = at.number + 1;
+    }
     pi_status st = fill_raw(&at, c, err);
     if (st != PI_E_OK)
         pi_const_unref(c);

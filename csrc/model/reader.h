@@ -69,6 +69,7 @@ typedef struct {
     /* files of external data, by location */
     pi_map external;
     pi_file **external_file;
+    pi_span *external_name;
     uint32_t n_external, room_external;
     /* local functions */
     pi_map function_key;

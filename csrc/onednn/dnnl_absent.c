@@ -13,6 +13,7 @@ bool pi_dnnl_available(const char **why)
     return false;
 }
 void pi_dnnl_warm(void) {}
+void pi_dnnl_build(char *text, size_t size) { snprintf(text, size, "%s", absent); }
 void pi_dnnl_describe(char *text, size_t size) { snprintf(text, size, "%s", absent); }
 void pi_dnnl_free(void *object) { (void)object; }
 const char *pi_dnnl_impl_name(const pi_dnnl *object) { return (void)object, "none"; }

@@ -150,6 +150,16 @@ static const char *isa_text(dnnl_cpu_isa_t isa)
     return "sse41";
 }
 
+void pi_dnnl_build(char *text, size_t size)
+{
+    const dnnl_version_t *v = pi_dnnl_available(NULL) ? library.version() : NULL;
+    if (v)
+        snprintf(text, size, "oneDNN %d.%d.%d %s, %s", v->major, v->minor, v->patch, v->hash,
+                 isa_text(library.get_effective_cpu_isa()));
+    else
+        snprintf(text, size, "no oneDNN");
+}
+
 void pi_dnnl_describe(char *text, size_t size)
 {
     if (pi_dnnl_available(NULL))

@@ -29,6 +29,8 @@ enum { PI_DNNL_MAX_RANK = 8 };
 bool pi_dnnl_available(const char **why);
 /* Opens it and makes a first primitive, which costs it 16 ms: to be done while something else goes on. */
 void pi_dnnl_warm(void);
+/* Version and instruction set only: what the form of packed weights depends on. */
+void pi_dnnl_build(char *text, size_t size);
 /* One line: version, instruction set and path, or why it is absent. */
 void pi_dnnl_describe(char *text, size_t size);
 

@@ -19,6 +19,20 @@ typedef struct pi_pack pi_pack;
  * pi_packs_done. Keeps a reference to c, so that its address stays its name. */
 pi_status pi_packs_take(pi_packs *packs, pi_const *c, const void *key, size_t key_size, size_t bytes, bool sparse,
                         pi_pack **mine, void **block, pi_error *err) PI_MUST_USE;
+/* Where packed forms may lie ready. *found: bytes that live longer than the packs, or NULL. */
+typedef pi_status (*pi_packs_find_fn)(void *arg, const pi_const *c, const void *key, size_t key_size, size_t bytes,
+                                      const void **found, pi_error *err);
+void pi_packs_look(pi_packs *packs, pi_packs_find_fn find, void *arg);
+/* Bytes of the blocks that were packed here, not found, from constants that have a place in a file. */
+size_t pi_packs_made(const pi_packs *packs);
+typedef struct {
+    const pi_const *constant;
+    const void *key, *block;
+    size_t key_size, bytes;
+} pi_pack_view;
+/* fn for each packed form that there is now (but sparse ones). Others may pack meanwhile. */
+pi_status pi_packs_each(pi_packs *packs, pi_status (*fn)(void *arg, const pi_pack_view *pack, pi_error *err), void *arg,
+                        pi_error *err) PI_MUST_USE;
 /* Others may use it, or, after a failure, try in their turn. */
 void pi_packs_done(pi_packs *packs, pi_pack *mine, bool filled);
 

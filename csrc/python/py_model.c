@@ -547,6 +547,58 @@ static PyObject *model_closed(PyObject *self, void *unused)
     return PyBool_FromLong(!((model_object *)self)->handle);
 }
 
+/* ---- saved plans ---- */
+
+/* The handle, counted; NULL with an exception if the model is closed. */
+static pyinfer_model *hold(const model_object *m)
+{
+    if (m->handle) return pyinfer_ref(m->handle);
+    PyErr_SetString(py_exception(PYINFER_E_INPUT), "the model is closed");
+    return NULL;
+}
+
+static PyObject *model_save(PyObject *self, PyObject *args)
+{
+    PyObject *path = NULL;
+    pyinfer_error error;
+    pyinfer_status st;
+    if (!PyArg_ParseTuple(args, "O&", PyUnicode_FSConverter, &path)) return NULL;
+    pyinfer_model *handle = hold((model_object *)self);
+    if (handle) {
+        const char *text = PyBytes_AS_STRING(path);
+        Py_BEGIN_ALLOW_THREADS;
+        st = pyinfer_save(handle, text, &error);
+        pyinfer_free(handle);
+        Py_END_ALLOW_THREADS;
+        if (st != PYINFER_OK) (void)py_raise(&error);
+    }
+    Py_DECREF(path);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *model_cache(PyObject *self, PyObject *args)
+{
+    PyObject *path = NULL;
+    Py_ssize_t most;
+    pyinfer_error error;
+    if (!PyArg_ParseTuple(args, "O&n", PyUnicode_FSConverter, &path, &most)) return NULL;
+    pyinfer_model *handle = hold((model_object *)self);
+    if (handle) {
+        if (pyinfer_cache(handle, PyBytes_AS_STRING(path), (size_t)most, &error) != PYINFER_OK) (void)py_raise(&error);
+        pyinfer_free(handle);
+    }
+    Py_DECREF(path);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *model_plan_state(PyObject *self, void *unused)
+{
+    static const char *const name[] = {"none", "used", "stale", "new"};
+    const model_object *m = (model_object *)self;
+    (void)unused;
+    return PyUnicode_FromString(name[m->handle ? pyinfer_plan_state(m->handle) : 0]);
+}
+
 static PyMethodDef methods[] = {
     {"run_tuple", model_run, METH_VARARGS, "run_tuple(arrays, out=None): a tuple of arrays, lists of them, None; out: arrays or None."},
     {"steps", model_steps, METH_VARARGS, "steps(arrays, runs): (lists of step rows, arena bytes, packed bytes)."},
@@ -554,6 +606,8 @@ static PyMethodDef methods[] = {
     {"read_metadata", model_metadata, METH_NOARGS, "The model's metadata as a dict of texts."},
     {"memory_bytes", model_memory, METH_NOARGS, "(bytes in use, most bytes so far) of weights, plans and contexts."},
     {"take_copies", model_take_copies, METH_NOARGS, "Was an input cast or copied since this was last asked?"},
+    {"save_plan", model_save, METH_VARARGS, "save_plan(path): the model and its packed weights in one file."},
+    {"set_cache", model_cache, METH_VARARGS, "set_cache(path, most): a file to find and keep packed weights in."},
     {"close", model_close, METH_NOARGS, "Frees the model; a run that is going on finishes first."},
     {0},
 };
@@ -570,6 +624,7 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"threads", model_threads, NULL, "threads of one run", NULL},
+    {"plan_state", model_plan_state, NULL, "packed weights from a file: none, used, stale, new", NULL},
     {"closed", model_closed, NULL, "the model was closed", NULL},
     {0},
 };

@@ -9,6 +9,7 @@ from lint.clex import c_files, code_only, line_of, name
 GLOBALS = {
     "base/alloc.c": "counters of the tests",
     "base/cpu.c": "the CPU's features, found once",
+    "base/file_store.c": "numbers in the names of files in the making",
     "base/threads.c": "the thread pool's state",
     "base/threads_apart.c": "is this thread one of those apart",
     "base/threads_place.c": "which threads work for this one",

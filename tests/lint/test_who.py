@@ -35,7 +35,7 @@ RULES = [
     Rule(
         "pages come from base",
         call("mmap", "munmap", "mprotect", "madvise", "sbrk", "shm_open"),
-        ("base/alloc.c", "base/arena.c", "base/file.c"),
+        ("base/alloc.c", "base/arena.c", "base/file.c", "base/file_store.c"),
         ("mmap(0, n, 1, 2, fd, 0)",),
     ),
     Rule(
@@ -57,7 +57,7 @@ RULES = [
         call("fopen", "fdopen", "freopen", "open", "openat2?", "creat", "pread", "pread64", "readv", "tmpfile", "mkstemp")
         + "|" + call("opendir", "renameat2?", "unlink", "unlinkat", "fstat", "lstat", "realpath", "readlink")
         + "|" + call("syscall", "pwrite", "fwrite", "fread", "fgets", "fputs", "ftruncate", "socket", "fsync"),
-        ("base/file.c",),
+        ("base/file.c", "base/file_store.c"),
         ('fopen("x", "r")', "fd = openat(d, p, f);", "n = pread(fd, b, n, o);", "syscall(SYS_openat2)", "socket(1)"),
         ("pi_file_open(p)", "io->read(io)", "pi_open(x)", "reopen(x)"),
     ),
