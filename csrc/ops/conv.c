@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conv, and pyinfer.Conv with residual, activation and channels-last data. Y = act(X * W + B + Z). */
 #include "ops/conv.h"
+#include <math.h>
 #include <string.h>
 #include "base/threads.h"
 #include "ops/block.h"
@@ -13,6 +14,13 @@ pi_act pi_node_act(const pi_node *node)
 {
     if (!pi_row_has_attr(node, "act")) return (pi_act){PI_ACT_NONE, 0, 0};
     return (pi_act){(pi_act_kind)pi_attr_int(node, "act"), pi_attr_float(node, "act_a"), pi_attr_float(node, "act_b")};
+}
+
+pi_act pi_act_bounds(pi_act act, float *low, float *high)
+{
+    *low = act.kind == PI_ACT_RELU ? 0 : act.kind == PI_ACT_CLIP ? act.a : -INFINITY;
+    *high = act.kind == PI_ACT_CLIP ? act.b : INFINITY;
+    return act.kind == PI_ACT_RELU || act.kind == PI_ACT_CLIP ? (pi_act){PI_ACT_NONE, 0, 0} : act;
 }
 
 pi_status pi_node_check_act(const pi_node *node, pi_error *err)

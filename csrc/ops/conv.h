@@ -43,6 +43,8 @@ pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
  * exponential. pi_late_act applies one to out[0], f32, in place. */
 bool pi_act_is_late(pi_act act);
 void pi_late_act(const pi_call *call, pi_act act);
+/* An activation as what kernels do in registers, min(high, max(low, x)), and what is left to do afterwards, often NONE. */
+pi_act pi_act_bounds(pi_act act, float *low, float *high);
 /* Puts the residual where the result will be, to which it is added: nothing to do where the plan gave both one memory. */
 void pi_residual_into(const pi_call *call, const pi_tensor *residual);
 /* act, act_a, act_b of a node that may have them. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conv on channels-last f32 data with our own kernels: an indirect GEMM (kernels/igemm), or kernels/dwconv where each
  * group has one channel in and one out. Rows of the product are output pixels; a tap is a pointer to an input pixel. */
+#include <math.h>
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/dwconv/dwconv.h"
@@ -9,7 +10,11 @@
 #include "ops/conv.h"
 #include "ops/ops.h"
 
-enum { BLOCK = 8 }; /* tiles that share a pass over the weights, which then come from the second-level cache once */
+enum {
+    BLOCK = 8,           /* tiles that share a pass over the weights, which then come from the second-level cache once */
+    FEW_CHANNELS = 8,    /* of the input: a tap would be too short for a loop */
+    CHANNEL_BLOCK = 128, /* depthwise */
+};
 
 typedef struct {
     pi_conv c;
@@ -17,8 +22,11 @@ typedef struct {
     const float *weights; /* [group][panel][tap][in][nr]; depthwise [tap][channel] */
     const float *zeros;   /* a pixel of padding */
     int64_t taps, in, out, panels, pixels; /* in, out: channels of a group */
-    size_t scratch; /* bytes of pointers for one thread */
-    bool depthwise;
+    int64_t blocks, block, tile;           /* pixels of a block, and of a tile: alike, so that none is left with few */
+    size_t scratch;                        /* bytes for one thread: pointers, then patches */
+    float low, high;
+    pi_act late;
+    bool depthwise, patches; /* patches: with few channels, windows are copied into rows first */
 } own_state;
 
 typedef struct {
@@ -30,6 +38,7 @@ const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, 
     pi_conv c;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || !c.w.nhwc) return "only channels-last";
+    if (c.w.pad[2] < 0 && c.w.channels == c.group) return "only padding that adds";
     if (!node->in[1] || !node->in[1]->constant) return "only constant weights";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
     return NULL;
@@ -98,98 +107,145 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     s->depthwise = s->in == 1 && s->out == 1;
     s->panels = (s->out + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
     s->pixels = w->batch * w->out[0] * w->out[1] * w->out[2];
+    s->late = pi_act_bounds(s->c.act, &s->low, &s->high);
+    s->patches = !s->depthwise && s->taps > 1 && s->in < FEW_CHANNELS;
+    int64_t mr = (int64_t)s->gemm->mr;
+    s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
+    s->block = (s->pixels + s->blocks - 1) / s->blocks;
+    s->tile = (s->block + mr - 1) / mr;
+    s->tile = (s->block + s->tile - 1) / s->tile;
     s->zeros = pi_prep_alloc(prep, (size_t)w->channels * sizeof(float), err);
     if (!s->zeros) return pi_alloc_status(err);
-    size_t pointers = s->depthwise ? 1 : s->gemm->mr * BLOCK;
-    if (!pi_mul(pointers, (size_t)s->taps, &pointers) || !pi_mul(pointers, sizeof(float *), &s->scratch) ||
-        !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
+    size_t floats = 0;
+    bool ok = pi_mul(s->depthwise || s->patches ? 1 : (size_t)s->block, (size_t)s->taps, &s->scratch);
+    if (s->patches)
+        ok = ok && pi_mul((size_t)s->block, (size_t)(s->taps * s->in), &floats) && pi_mul(floats, sizeof(float), &floats) &&
+             pi_add(s->scratch, (size_t)s->block, &s->scratch);
+    ok = ok && pi_mul(s->scratch, sizeof(float *), &s->scratch) && pi_add(s->scratch, floats, &s->scratch) &&
+         pi_add(s->scratch, 63, &s->scratch);
+    s->scratch &= ~(size_t)63;
+    if (!ok || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the window has %lld places", (long long)s->taps);
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->in * (double)s->taps;
     return pack(prep, s, err);
 }
 
-/* Input pixel of output pixel p at tap t, group 0; NULL: in the padding. */
-static const float *source(const own_state *s, const float *x, int64_t p, int64_t t)
-{
-    const pi_window *w = &s->c.w;
-    int64_t at[3], tap[3], offset = 0;
-    for (int i = 2; i >= 0; i--) {
-        at[i] = p % w->out[i];
-        p /= w->out[i];
-        tap[i] = t % w->kernel[i];
-        t /= w->kernel[i];
-    }
-    for (int i = 0; i < 3; i++) {
-        int64_t in = at[i] * w->stride[i] - w->pad[i] + tap[i] * w->dilation[i];
-        if (in < 0 || in >= w->in[i]) return NULL;
-        offset += in * s->c.x.space[i];
-    }
-    return x + p * s->c.x.batch + offset;
-}
-
-/* Residual and activation of n channels of a pixel that lies in y. */
-static void finish(const own_state *s, const float *z, float *y, size_t n)
-{
-    pi_affine f = {.residual = z, .act = s->c.act};
-    if (z || s->c.act.kind != PI_ACT_NONE) pi_eltwise()->affine_f32(&f, 1, n, y, y);
-}
+/* ---- depthwise ---- */
 
 static const float *optional(const pi_call *call, uint32_t i)
 {
     return call->node->n_explicit > i && call->in[i] ? call->in[i]->data : NULL;
 }
 
-/* A chunk is a range of output pixels. */
+/* A chunk is a range of (block of channels, row of Y), neighbours of one block together. */
 static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     const pi_call *call = arg;
     const own_state *s = call->state;
-    const float *x = call->in[0]->data, *bias = optional(call, 2), *z = optional(call, 3);
-    const float **tap = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
+    const pi_window *w = &s->c.w;
+    const float *bias = optional(call, 2), *z = optional(call, 3);
+    const float **row = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
     pi_dwconv_fn dwconv = pi_dwconv();
-    size_t n = (size_t)s->c.group;
-    for (int64_t p = begin; p < end; p++) {
-        float *y = (float *)call->out[0]->data + p * s->c.group;
-        for (int64_t t = 0; t < s->taps; t++)
-            if (!(tap[t] = source(s, x, p, t))) tap[t] = s->zeros;
-        dwconv(n, (size_t)s->taps, tap, s->weights, bias, y);
-        finish(s, z ? z + p * s->c.group : NULL, y, n);
+    int64_t rows = w->batch * w->out[0] * w->out[1], n = w->channels;
+    pi_dwconv_row d = {.x_step = (size_t)n, .y_step = (size_t)n, .w_step = (size_t)n, .kh = (size_t)(w->kernel[0] * w->kernel[1]),
+                       .kw = (size_t)w->kernel[2], .stride = (size_t)w->stride[2], .dilation = (size_t)w->dilation[2],
+                       .pad = (size_t)w->pad[2], .in = (size_t)w->in[2], .out = (size_t)w->out[2], .low = s->low, .high = s->high};
+    if (z) d.low = -INFINITY, d.high = INFINITY;
+    for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
+        int64_t first = u / rows * CHANNEL_BLOCK, r = u % rows, oh = r % w->out[1], od = r / w->out[1] % w->out[0];
+        const float *x = (const float *)call->in[0]->data + r / w->out[1] / w->out[0] * s->c.x.batch + first;
+        for (int64_t t = 0; t < w->kernel[0] * w->kernel[1]; t++) {
+            int64_t id = od * w->stride[0] - w->pad[0] + t / w->kernel[1] * w->dilation[0];
+            int64_t ih = oh * w->stride[1] - w->pad[1] + t % w->kernel[1] * w->dilation[1];
+            bool out = id < 0 || id >= w->in[0] || ih < 0 || ih >= w->in[1];
+            row[t] = out ? NULL : x + id * s->c.x.space[0] + ih * s->c.x.space[1];
+        }
+        d.n = (size_t)pi_min_i64(CHANNEL_BLOCK, n - first);
+        d.w = s->weights + first;
+        d.bias = bias ? bias + first : NULL;
+        int64_t to = r * w->out[2] * n + first;
+        float *y = (float *)call->out[0]->data + to;
+        dwconv(&d, row, y);
+        pi_affine f = {.act = s->c.act};
+        for (int64_t o = 0; (z || s->late.kind != PI_ACT_NONE) && o < w->out[2]; o++) {
+            f.residual = z ? z + to + o * n : NULL;
+            pi_eltwise()->affine_f32(&f, 1, d.n, y + o * n, y + o * n);
+        }
     }
 }
 
-/* Pointers of `rows` pixels from `first` on, for one group: a tile of mr rows after the other, each [tap][row]. */
+/* ---- products ---- */
+
+/* The input pixels under the window of output pixel p, group 0; NULL: in the padding. */
+static void window_of(const own_state *s, const float *x, int64_t p, const float **tap, size_t step)
+{
+    const pi_window *w = &s->c.w;
+    int64_t at[3];
+    for (int i = 2; i >= 0; i--) {
+        at[i] = p % w->out[i] * w->stride[i] - w->pad[i];
+        p /= w->out[i];
+    }
+    x += p * s->c.x.batch;
+    for (int64_t d = at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
+        for (int64_t h = at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1]) {
+            bool out = d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1];
+            const float *row = x + d * s->c.x.space[0] + h * s->c.x.space[1];
+            for (int64_t v = at[2], k = 0; k < w->kernel[2]; k++, v += w->dilation[2], tap += step)
+                *tap = out || v < 0 || v >= w->in[2] ? NULL : row + v * s->c.x.space[2];
+        }
+}
+
+/* Pointers of `rows` pixels from `first` on, for one group: tile after tile, each [tap][row]. */
 static void point(const own_state *s, const float *x, int64_t first, int64_t rows, int64_t group, const float **tap)
 {
-    int64_t mr = (int64_t)s->gemm->mr;
-    for (int64_t r = 0; r < rows; r += mr) {
-        int64_t m = pi_min_i64(mr, rows - r);
-        for (int64_t t = 0; t < s->taps; t++)
-            for (int64_t i = 0; i < m; i++) {
-                const float *from = source(s, x, first + r + i, t);
-                *tap++ = from ? from + group * s->in : s->zeros;
-            }
+    for (int64_t r = 0; r < rows; r += s->tile) {
+        int64_t m = pi_min_i64(s->tile, rows - r);
+        for (int64_t i = 0; i < m; i++) window_of(s, x, first + r + i, tap + i, (size_t)m);
+        for (int64_t i = 0; i < m * s->taps; i++, tap++) *tap = *tap ? *tap + group * s->in : s->zeros;
     }
+}
+
+/* The same with windows that are copied: one tap of taps * in values. The pointers of a window lie before the rows'. */
+static const float **copy(const own_state *s, const float *x, int64_t first, int64_t rows, int64_t group, const float **tap)
+{
+    const float **row = tap + s->taps;
+    float *patch = (float *)(void *)(row + s->block);
+    for (int64_t r = 0; r < rows; r++) {
+        window_of(s, x, first + r, tap, 1);
+        row[r] = patch;
+        for (int64_t t = 0; t < s->taps; t++)
+            for (int64_t l = 0; l < s->in; l++) *patch++ = tap[t] ? tap[t][group * s->in + l] : 0.0f;
+    }
+    return row;
 }
 
 /* Panels [begin, end) of one group for a block of pixels. */
 static void gemm_block(const own_state *s, const pi_call *call, int64_t first, int64_t rows, int64_t group, int64_t begin,
                        int64_t end, const float **tap)
 {
-    const float *bias = optional(call, 2), *z = optional(call, 3);
-    int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, channels = s->c.out_channels;
-    point(s, call->in[0]->data, first, rows, group, tap);
+    const float *bias = optional(call, 2), *z = optional(call, 3), *x = call->in[0]->data;
+    int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->in;
+    size_t taps = s->patches ? 1 : (size_t)s->taps, k = s->patches ? (size_t)depth : (size_t)s->in;
+    float *out = (float *)call->out[0]->data + first * channels + group * s->out;
+    if (s->patches)
+        tap = copy(s, x, first, rows, group, tap);
+    else
+        point(s, x, first, rows, group, tap);
     for (int64_t panel = begin; panel < end; panel++) {
         int64_t n = pi_min_i64(nr, s->out - panel * nr), channel = group * s->out + panel * nr;
-        const float *b = s->weights + (group * s->panels + panel) * s->taps * s->in * nr, **at = tap;
-        for (int64_t r = 0; r < rows; r += mr) {
-            int64_t m = pi_min_i64(mr, rows - r), to = (first + r) * channels + channel;
-            float *y = (float *)call->out[0]->data + to;
-            s->gemm->tile((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->in, at, b, bias ? bias + channel : NULL, y,
-                          (size_t)channels);
-            for (int64_t i = 0; i < m; i++) finish(s, z ? z + to + i * channels : NULL, y + i * channels, (size_t)n);
-            at += m * s->taps;
+        const float *b = s->weights + (group * s->panels + panel) * depth * nr, **at = tap;
+        pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
+        for (int64_t r = 0; r < rows; r += s->tile) {
+            int64_t m = pi_min_i64(s->tile, rows - r), to = r * channels + panel * nr;
+            if (z) ends.residual = z + first * channels + group * s->out + to;
+            s->gemm->tile((size_t)m, (size_t)n, taps, k, at, b, &ends, out + to, (size_t)channels);
+            at += m * (int64_t)taps;
         }
     }
+    if (s->late.kind == PI_ACT_NONE) return;
+    int64_t from = begin * nr, n = pi_min_i64(end * nr, s->out) - from; /* while they are in the cache */
+    if (n == channels) n *= rows, rows = 1;
+    for (int64_t r = 0; r < rows; r++) pi_eltwise()->act_f32(s->late, (size_t)n, out + r * channels + from, out + r * channels + from);
 }
 
 /* A chunk is a range of (block of pixels, group, panel); neighbours of one block and group go together. */
@@ -198,26 +254,26 @@ static void gemm_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_call *call = arg;
     const own_state *s = call->state;
     const float **tap = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
-    int64_t block = BLOCK * (int64_t)s->gemm->mr;
     for (int64_t u = begin, n; u < end && !pi_cancelled(call); u += n) {
-        int64_t panel = u % s->panels, group = u / s->panels % s->c.group, first = u / s->panels / s->c.group * block;
+        int64_t panel = u % s->panels, group = u / s->panels % s->c.group, first = u / s->panels / s->c.group * s->block;
         n = pi_min_i64(end - u, s->panels - panel);
-        gemm_block(s, call, first, pi_min_i64(block, s->pixels - first), group, panel, panel + n, tap);
+        gemm_block(s, call, first, pi_min_i64(s->block, s->pixels - first), group, panel, panel + n, tap);
     }
 }
 
 pi_status pi_conv_own_run(const pi_call *call, pi_error *err)
 {
     const own_state *s = call->state;
-    pi_call copy = *call;
+    const pi_window *w = &s->c.w;
+    pi_call copied = *call;
     if (s->depthwise) {
-        int64_t grain = 16384 / (s->c.group * s->taps) + 1;
-        pi_parallel(call->run->threads, s->pixels, grain, depthwise_chunk, &copy);
+        int64_t n = pi_min_i64(CHANNEL_BLOCK, s->c.group), grain = 65536 / (n * s->taps * w->out[2]) + 1;
+        int64_t rows = w->batch * w->out[0] * w->out[1];
+        pi_parallel(call->run->threads, (s->c.group + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK * rows, grain, depthwise_chunk, &copied);
     } else {
-        int64_t block = BLOCK * (int64_t)s->gemm->mr, blocks = (s->pixels + block - 1) / block;
-        double work = (double)block * (double)s->taps * (double)s->in * (double)s->gemm->nr;
+        double work = (double)s->block * (double)s->taps * (double)s->in * (double)s->gemm->nr;
         int64_t grain = work > 262144 ? 1 : (int64_t)(262144 / work) + 1;
-        pi_parallel(call->run->threads, blocks * s->c.group * s->panels, grain, gemm_chunk, &copy);
+        pi_parallel(call->run->threads, s->blocks * s->c.group * s->panels, grain, gemm_chunk, &copied);
     }
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }

@@ -133,16 +133,6 @@ static void choose_block(winograd *s)
     s->block = (s->tiles + blocks - 1) / blocks;
 }
 
-static void choose_bounds(winograd *s)
-{
-    pi_act act = s->c.act;
-    s->low = -INFINITY;
-    s->high_bound = INFINITY;
-    if (act.kind == PI_ACT_RELU) s->low = 0;
-    else if (act.kind == PI_ACT_CLIP) s->low = act.a, s->high_bound = act.b;
-    else s->late = act;
-}
-
 pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
 {
     winograd *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
@@ -151,7 +141,7 @@ pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_conv_init(&s->c, prep->node, prep->in, err));
     s->k = pi_winograd();
     choose_block(s);
-    choose_bounds(s);
+    s->late = pi_act_bounds(s->c.act, &s->low, &s->high_bound);
     int64_t channels = s->c.w.channels;
     int threads = pi_prep_threads(prep, 18.0 * (double)pi_tensor_n(prep->out[0]) * (double)channels);
     PI_TRY(make_product(s, threads, err));

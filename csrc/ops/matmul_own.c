@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
+#include "ops/conv.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
@@ -135,19 +136,18 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     batch_offsets(s, batch, &oa, &ob, &oy);
     const float *a = (const float *)call->in[0]->data + oa;
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
-    pi_affine f = {.act = p->act};
+    float low, high;
+    pi_act late = pi_act_bounds(p->act, &low, &high);
     for (int64_t panel = begin; panel < end; panel++) {
         size_t n = (size_t)pi_min_i64(nr, p->n - panel * nr);
         for (int64_t r = first; r < first + rows; r += mr) {
             int64_t m = pi_min_i64(mr, first + rows - r), to = oy + r * p->y.row + panel * nr;
             float *y = (float *)call->out[0]->data + to;
             for (int64_t i = 0; i < m; i++) a_row[i] = a + (r + i) * p->a.row;
-            s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, bias ? bias + panel * nr : NULL, y,
-                          (size_t)p->y.row);
-            for (int64_t i = 0; i < m && (z || p->act.kind != PI_ACT_NONE); i++) {
-                f.residual = z ? z + to + i * p->y.row : NULL;
-                pi_eltwise()->affine_f32(&f, 1, n, y + i * p->y.row, y + i * p->y.row);
-            }
+            pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + to : NULL, low, high};
+            s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y, (size_t)p->y.row);
+            for (int64_t i = 0; late.kind != PI_ACT_NONE && i < m; i++)
+                pi_eltwise()->act_f32(late, n, y + i * p->y.row, y + i * p->y.row);
         }
     }
 }

@@ -15,15 +15,16 @@ static float number(void)
 }
 
 enum { M = 12, N = 32, TAPS = 3, K = 33 };
-static float a[TAPS * M][K], b[TAPS * K * N], bias[N], c[M * (N + 3)];
+static float a[TAPS * M][K], b[TAPS * K * N], bias[N + 1], c[M * (N + 3)], more[M * (N + 3)];
 
-static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t taps, size_t k, int biased)
+static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t taps, size_t k, int biased, int residual)
 {
     const float *rows[TAPS * M];
     size_t c_row = N + 3;
     for (size_t i = 0; i < taps * m; i++) rows[i] = a[i];
     for (size_t i = 0; i < M * c_row; i++) c[i] = 77;
-    g->tile(m, n, taps, k, rows, b, biased ? bias : NULL, c, c_row);
+    pi_igemm_end end = {biased ? bias : NULL, residual ? more : NULL, -0.5f, 3};
+    g->tile(m, n, taps, k, rows, b, biased || residual ? &end : NULL, c, c_row);
     int bad = 0;
     for (size_t i = 0; i < M; i++)
         for (size_t j = 0; j < c_row; j++) {
@@ -34,6 +35,8 @@ static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t tap
                     want += term;
                     size += fabs(term);
                 }
+            if (residual) want += (double)more[i * c_row + j];
+            if (biased || residual) want = want < -0.5 ? -0.5 : want > 3 ? 3 : want;
             if (i >= m || j >= n)
                 bad += c[i * c_row + j] != 77; /* nothing else is touched */
             else
@@ -46,29 +49,53 @@ static void check_igemm(const pi_igemm_kernels *g)
 {
     for (size_t m = 1; m <= g->mr; m++)
         for (size_t n = 1; n <= g->nr; n += n < 3 || n > g->nr - 3 ? 1 : 5)
-            for (size_t k = 1; k <= K; k += 16) check_tile(g, m, n, 1 + k % TAPS, k, (int)(m & 1));
+            for (size_t k = 1; k <= K; k += 16) check_tile(g, m, n, 1 + k % TAPS, k, (int)(m & 1), (int)(n & 2));
 }
 
+/* A row of 21 pixels or fewer against sums in double: every window that has a version of its own, and others. */
 static void check_dwconv(pi_dwconv_fn fn)
 {
-    static const size_t sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129};
-    static float x[9][129], w[9 * 129], y[132], more[129];
-    const float *rows[9];
-    for (int t = 0; t < 9; t++)
-        for (int j = 0; j < 129; j++) x[t][j] = number(), w[t * 129 + j] = number(), more[j] = number();
-    for (int t = 0; t < 9; t++) rows[t] = x[t];
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        size_t n = sizes[s];
-        int bad = 0;
-        for (size_t j = 0; j < 132; j++) y[j] = 77;
-        fn(n, 9, rows, w, s & 1 ? more : NULL, y);
-        for (size_t j = 0; j < 132; j++) {
-            double want = s & 1 && j < n ? (double)more[j] : 0;
-            for (int t = 0; j < n && t < 9; t++) want += (double)x[t][j] * (double)w[(size_t)t * n + j];
-            bad += j < n ? fabs((double)y[j] - want) > 1e-5 : y[j] != 77;
-        }
-        CHECK(bad == 0);
-    }
+    static const size_t windows[][5] = {{3, 3, 1, 1, 1}, {3, 3, 2, 1, 1}, {5, 5, 1, 1, 2}, {5, 5, 2, 1, 2}, {7, 7, 1, 1, 3},
+                                        {2, 4, 3, 1, 0}, {1, 3, 1, 2, 2}, {3, 2, 1, 1, 5}, {1, 31, 1, 1, 15}}; /* kh kw stride dilation pad */
+    static const size_t sizes[] = {1, 7, 8, 9, 16, 17, 31, 33};
+    enum { PIXELS = 21, MOST = 33, STEP = 35 };
+    static float x[7][PIXELS * STEP], w[49 * STEP], y[60 * STEP];
+    for (int r = 0; r < 7; r++)
+        for (int i = 0; i < PIXELS * STEP; i++) x[r][i] = number();
+    for (int i = 0; i < 49 * STEP; i++) w[i] = number();
+    for (size_t v = 0; v < sizeof windows / sizeof *windows; v++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+            for (size_t in = 1; in <= PIXELS; in += in < 4 ? 1 : 4) {
+                const size_t *k = windows[v];
+                size_t span = (k[1] - 1) * k[3] + 1;
+                if (in + 2 * k[4] < span) continue;
+                pi_dwconv_row d = {.n = sizes[s], .x_step = STEP, .y_step = STEP, .w_step = STEP, .kh = k[0], .kw = k[1],
+                                   .stride = k[2], .dilation = k[3], .pad = k[4], .in = in,
+                                   .out = (in + 2 * k[4] - span) / k[2] + 1, .w = w, .bias = s & 1 ? bias : NULL,
+                                   .low = -1, .high = 2};
+                const float *rows[7];
+                int bad = 0;
+                for (size_t r = 0; r < 7; r++) rows[r] = r == in % 3 ? NULL : x[r];
+                for (size_t i = 0; i < 60 * STEP; i++) y[i] = 77;
+                fn(&d, rows, y);
+                for (size_t o = 0; o < 60; o++)
+                    for (size_t j = 0; j < STEP; j++) {
+                        if (o >= d.out || j >= d.n) {
+                            bad += y[o * STEP + j] != 77;
+                            continue;
+                        }
+                        double want = d.bias ? (double)bias[j] : 0;
+                        for (size_t r = 0; r < d.kh; r++)
+                            for (size_t t = 0; rows[r] && t < d.kw; t++) {
+                                size_t at = o * d.stride + t * d.dilation;
+                                if (at >= d.pad && at - d.pad < in)
+                                    want += (double)x[r][(at - d.pad) * STEP + j] * (double)w[(r * d.kw + t) * STEP + j];
+                            }
+                        want = want < -1 ? -1 : want > 2 ? 2 : want;
+                        bad += fabs((double)y[o * STEP + j] - want) > 1e-5;
+                    }
+                CHECK(bad == 0);
+            }
 }
 
 int main(void)
@@ -76,7 +103,8 @@ int main(void)
     for (int i = 0; i < TAPS * M; i++)
         for (int l = 0; l < K; l++) a[i][l] = number();
     for (int i = 0; i < TAPS * K * N; i++) b[i] = number();
-    for (int j = 0; j < N; j++) bias[j] = number();
+    for (int j = 0; j <= N; j++) bias[j] = number();
+    for (size_t i = 0; i < M * (N + 3); i++) more[i] = number();
 #define X(isa, name) \
     if (pi_cpu_has(PI_CPU_##isa)) check_igemm(&name);
 #include "kernels/igemm/kernels.inc"

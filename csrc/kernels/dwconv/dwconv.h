@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution of one output pixel, channels-last:
+/* Depthwise convolution of one row of output pixels, channels-last:
  *
- *     y[j] = (bias ? bias[j] : 0) + sum over taps t of a[t][j] * w[t * n + j]      for j < n
+ *     y[o * y_step + j] = clamp((bias ? bias[j] : 0) +
+ *                         sum over taps (r, t) of x[r][(o * stride + t * dilation - pad) * x_step + j] * w[(r * kw + t) * w_step + j])
  *
- * a: a row of n channels for each tap; one that lies in the padding points at n zeros. No alignment needed; y overlaps
- * nothing. */
+ * for j < n and 0 <= o < out. What lies left of pixel 0 or from pixel `in` on is 0, and so is a row x[r] that is NULL.
+ * clamp(v) = min(high, max(low, v)); NaN stays. No alignment needed; y overlaps nothing. */
 #ifndef PI_KERNELS_DWCONV_H
 #define PI_KERNELS_DWCONV_H
 #include <stddef.h>
 #include "base/cpu.h"
 
-typedef void (*pi_dwconv_fn)(size_t n, size_t taps, const float *const *a, const float *w, const float *bias, float *y);
+typedef struct {
+    size_t n;                      /* channels */
+    size_t x_step, y_step, w_step; /* floats from a pixel, or a tap, to the next */
+    size_t kh, kw, stride, dilation, pad;
+    size_t in, out;                /* pixels of a row */
+    const float *w, *bias;         /* bias may be NULL */
+    float low, high;
+} pi_dwconv_row;
 
-#define X(isa, name) void name(size_t n, size_t taps, const float *const *a, const float *w, const float *bias, float *y);
+typedef void (*pi_dwconv_fn)(const pi_dwconv_row *d, const float *const *x, float *y);
+
+#define X(isa, name) void name(const pi_dwconv_row *d, const float *const *x, float *y);
 #include "kernels/dwconv/kernels.inc"
 #undef X
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two loads to one FMA: bound by loads. */
+/* Depthwise rows in registers of 8 floats. */
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma,f16c")
 #include "kernels/simd/vec_avx2.h"

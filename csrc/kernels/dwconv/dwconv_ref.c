@@ -2,11 +2,18 @@
 /* Portable: what the kernel means. */
 #include "kernels/dwconv/dwconv.h"
 
-void pi_dwconv_ref(size_t n, size_t taps, const float *const *a, const float *w, const float *bias, float *y)
+void pi_dwconv_ref(const pi_dwconv_row *d, const float *const *x, float *y)
 {
-    for (size_t j = 0; j < n; j++) {
-        float sum = bias ? bias[j] : 0.0f;
-        for (size_t t = 0; t < taps; t++) sum += a[t][j] * w[t * n + j];
-        y[j] = sum;
-    }
+    for (size_t o = 0; o < d->out; o++)
+        for (size_t j = 0; j < d->n; j++) {
+            float sum = d->bias ? d->bias[j] : 0.0f;
+            for (size_t r = 0; r < d->kh; r++)
+                for (size_t t = 0; x[r] && t < d->kw; t++) {
+                    size_t at = o * d->stride + t * d->dilation;
+                    if (at < d->pad || at - d->pad >= d->in) continue;
+                    sum += x[r][(at - d->pad) * d->x_step + j] * d->w[(r * d->kw + t) * d->w_step + j];
+                }
+            sum = sum < d->low ? d->low : sum;
+            y[o * d->y_step + j] = sum > d->high ? d->high : sum;
+        }
 }

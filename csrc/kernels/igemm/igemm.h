@@ -3,18 +3,27 @@
  * arXiv 1907.02129: the same kernel does GEMM (one tap) and convolution on channels-last data (a tap for each place of the
  * window; a row that lies in the padding points at zeros).
  *
- *     c[i][j] = (bias ? bias[j] : 0) + sum over taps t, l < k of a[t * m + i][l] * b[t * k + l][j]
+ *     c[i][j] = end(sum over taps t, l < k of a[t * m + i][l] * b[t * k + l][j])
  *
  * for i < m <= mr, j < n <= nr. b is packed: a panel of taps * k rows with nr columns each, zero-filled. c has rows of
- * `c_row` floats; only the n first columns of m rows are written. bias has n values. No alignment needed, no aliasing. */
+ * `c_row` floats; only the n first columns of m rows are written. No alignment needed, no aliasing but of c and
+ * end->residual, which may be the same. */
 #ifndef PI_KERNELS_IGEMM_H
 #define PI_KERNELS_IGEMM_H
 #include <stddef.h>
 #include "base/cpu.h"
 
+/* min(high, max(low, sum + bias[j] + residual[i][j])), where bias (n values) and residual (rows of c_row) may be NULL. NaN
+ * stays. */
+typedef struct {
+    const float *bias, *residual;
+    float low, high;
+} pi_igemm_end;
+
 typedef struct {
     size_t mr, nr; /* the tile */
-    void (*tile)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b, const float *bias,
+    /* end NULL: the sum as it is. */
+    void (*tile)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b, const pi_igemm_end *end,
                  float *c, size_t c_row);
 } pi_igemm_kernels;
 
