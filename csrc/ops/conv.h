@@ -39,6 +39,14 @@ pi_status pi_conv_winograd_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Weights for kernels/igemm, [group][panel of nr][tap][in][nr] with zeros behind the last channel, or with nr 0 for
+ * kernels/dwconv, [tap][group], from the constant `input` in ONNX's order, [groups * out, in, taps]. The constant itself is
+ * not needed any more. */
+typedef struct {
+    int64_t groups, out, in, taps, nr;
+} pi_conv_pack_shape;
+pi_status pi_conv_pack(pi_prep *prep, uint32_t input, const pi_conv_pack_shape *shape, const float **packed, pi_error *err)
+    PI_MUST_USE;
 /* Activations for which a pass of our own over the result is quicker than oneDNN's in its epilogue: those with an
  * exponential. pi_late_act applies one to out[0], f32, in place. */
 bool pi_act_is_late(pi_act act);

@@ -29,10 +29,6 @@ typedef struct {
     bool depthwise, patches; /* patches: with few channels, windows are copied into rows first */
 } own_state;
 
-typedef struct {
-    int64_t groups, out, in, taps, nr;
-} pack_shape;
-
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
     pi_conv c;
@@ -48,7 +44,7 @@ const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, 
 static pi_status pack_panels(void *arg, const pi_tensor *source, void *packed, pi_error *err)
 {
     (void)err;
-    const pack_shape *s = arg;
+    const pi_conv_pack_shape *s = arg;
     const float *w = source->data;
     float *to = packed;
     for (int64_t g = 0; g < s->groups; g++)
@@ -65,7 +61,7 @@ static pi_status pack_panels(void *arg, const pi_tensor *source, void *packed, p
 static pi_status pack_depthwise(void *arg, const pi_tensor *source, void *packed, pi_error *err)
 {
     (void)err;
-    const pack_shape *s = arg;
+    const pi_conv_pack_shape *s = arg;
     const float *w = source->data;
     float *to = packed;
     for (int64_t t = 0; t < s->taps; t++)
@@ -73,24 +69,25 @@ static pi_status pack_depthwise(void *arg, const pi_tensor *source, void *packed
     return PI_E_OK;
 }
 
-static pi_status pack(pi_prep *prep, own_state *s, pi_error *err)
+pi_status pi_conv_pack(pi_prep *prep, uint32_t input, const pi_conv_pack_shape *shape, const float **out, pi_error *err)
 {
     struct {
         char name[8];
-        pack_shape shape;
+        pi_conv_pack_shape shape;
     } key;
+    bool depthwise = shape->nr == 0;
     memset(&key, 0, sizeof key);
-    memcpy(key.name, s->depthwise ? "dwconv" : "igemm", s->depthwise ? 6 : 5);
-    key.shape = (pack_shape){s->c.group, s->out, s->in, s->taps, (int64_t)s->gemm->nr};
-    size_t n = (size_t)s->c.group;
-    bool ok = pi_mul(n, (size_t)s->taps, &n) && pi_mul(n, sizeof(float), &n);
-    if (!s->depthwise)
-        ok = ok && pi_mul(n, (size_t)s->panels, &n) && pi_mul(n, (size_t)s->in, &n) && pi_mul(n, s->gemm->nr, &n);
+    memcpy(key.name, depthwise ? "dwconv" : "igemm", depthwise ? 6 : 5);
+    key.shape = *shape;
+    size_t n = (size_t)shape->groups;
+    bool ok = pi_mul(n, (size_t)shape->taps, &n) && pi_mul(n, sizeof(float), &n);
+    if (!depthwise)
+        ok = ok && pi_mul(n, (size_t)((shape->out + shape->nr - 1) / shape->nr * shape->nr), &n) && pi_mul(n, (size_t)shape->in, &n);
     if (!ok) return pi_fail(err, PI_E_LIMIT, "the packed weights have more bytes than can be addressed");
     const void *packed;
-    PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, n, s->depthwise ? pack_depthwise : pack_panels, &key.shape, &packed, err));
-    s->weights = packed;
-    pi_prep_drop(prep, 1);
+    PI_TRY(pi_prep_pack(prep, input, &key, sizeof key, n, depthwise ? pack_depthwise : pack_panels, &key.shape, &packed, err));
+    *out = packed;
+    pi_prep_drop(prep, input);
     return PI_E_OK;
 }
 
@@ -127,7 +124,8 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     if (!ok || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the window has %lld places", (long long)s->taps);
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->in * (double)s->taps;
-    return pack(prep, s, err);
+    pi_conv_pack_shape shape = {s->c.group, s->out, s->in, s->taps, s->depthwise ? 0 : (int64_t)s->gemm->nr};
+    return pi_conv_pack(prep, 1, &shape, &s->weights, err);
 }
 
 /* ---- depthwise ---- */

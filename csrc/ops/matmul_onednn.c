@@ -95,7 +95,10 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
-    return describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
+    why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
+    if (!why && d.m == 1 && d.batch_rank == 0 && known_constant(node, in, 1) && !pi_matmul_own_refuse(node, in, out))
+        return "one row: packed panels come from memory twice as fast"; /* 1280 x 1000 on Zen 4: 0.17 ms, oneDNN 0.35 */
+    return why;
 }
 
 static pi_status pack_b(void *arg, const pi_tensor *source, void *out, pi_error *err)
