@@ -28,22 +28,33 @@ typedef struct {
 
 enum { BLOCK_BYTES = 4 << 20 }; /* of V and M: they are written and read once by each core, and should not leave the L3 */
 
-static int64_t tiles_of(int64_t n) { return (n + PI_WINOGRAD_OUT - 1) / PI_WINOGRAD_OUT; }
+static int64_t tiles_of(const pi_winograd_kernels *k, int64_t n) { return (n + k->out - 1) / k->out; }
 
 /* ---- whether it pays ---- */
 
 /* Seconds of one core at the rates of Zen 4, for comparison with each other only: products at 105 GFLOP/s of 110; transforms
- * that read and write at 25 GB/s; weights that come from memory; starting threads three times. Measured: with 64 to 256
- * channels 0.35 to 0.55 of the direct time, with 16 to 32 some 0.5 to 0.9; images of 7x7 with 512 channels 1.4. */
-static bool pays(const pi_conv *c)
+ * that read and write at 25 GB/s; weights that come from memory, mostly while others are multiplied; starting threads three
+ * times. Measured, of the direct time: F(4,3) with 64 to 256 channels 0.2 to 0.5, with 16 to 32 some 0.4 to 0.9; images of
+ * 7x7 with 256, 512, 1024 channels 1.2, 1.15, 1.06, and F(2,3) 0.8, 1.0, 0.7. */
+static double seconds(const pi_conv *c, const pi_winograd_kernels *k)
 {
     const pi_window *w = &c->w;
-    double pixels = (double)w->batch * (double)w->out[1] * (double)w->out[2];
-    double tiles = (double)w->batch * (double)tiles_of(w->out[1]) * (double)tiles_of(w->out[2]);
+    double tiles = (double)w->batch * (double)tiles_of(k, w->out[1]) * (double)tiles_of(k, w->out[2]);
     double product = (double)w->channels * (double)c->out_channels, sum = (double)(w->channels + c->out_channels);
-    double direct = pixels * 9 * product * 2 / 110e9;
-    double ours = PI_WINOGRAD_POINTS * (tiles * product * 2 / 105e9 + tiles * sum * 8 / 25e9 + product * 4 / 20e9) + 6e-6;
-    return ours < 0.95 * direct;
+    double multiply = tiles * product * 2 / 105e9, fetch = product * 4 / 20e9;
+    double both = multiply > fetch ? multiply + 0.3 * fetch : fetch + 0.3 * multiply;
+    return k->points * (both + tiles * sum * 8 / 25e9) + 6e-6;
+}
+
+/* The form that takes least, or NULL: a direct convolution does. */
+static const pi_winograd_kernels *best_form(const pi_conv *c)
+{
+    const pi_window *w = &c->w;
+    const pi_winograd_kernels *k = pi_winograd();
+    double pixels = (double)w->batch * (double)w->out[1] * (double)w->out[2];
+    double least = 0.95 * pixels * 9 * (double)w->channels * (double)c->out_channels * 2 / 110e9;
+    if (seconds(c, k + 1) < seconds(c, k)) k++;
+    return seconds(c, k) < least ? k : NULL;
 }
 
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -62,7 +73,7 @@ const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const 
     if (!node->in[1] || !node->in[1]->constant) return "only constant weights";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (w->channels < 16 || c.out_channels < 16) return "too few channels";
-    return pays(&c) ? NULL : "a direct convolution is quicker";
+    return best_form(&c) ? NULL : "a direct convolution is quicker";
 }
 
 /* ---- weights ---- */
@@ -91,7 +102,7 @@ typedef struct {
 static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
 {
     const pack_task *p = arg;
-    size_t floats = PI_WINOGRAD_POINTS * (size_t)p->s->c.w.channels * (size_t)p->s->c.out_channels;
+    size_t floats = (size_t)p->s->k->points * (size_t)p->s->c.w.channels * (size_t)p->s->c.out_channels;
     weights_task t = {p->s, source->data, pi_prep_buffer(p->prep, floats * sizeof(float), err)};
     if (!t.u) return pi_alloc_status(err);
     pi_parallel(p->prep->threads, p->s->c.w.channels, 1, weights_chunk, &t);
@@ -103,7 +114,7 @@ static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *e
 static pi_status make_product(winograd *s, int threads, pi_error *err)
 {
     int64_t channels = s->c.w.channels, outs = s->c.out_channels;
-    pi_dnnl_matmul d = {.batch_rank = 1, .batch = {PI_WINOGRAD_POINTS}, .m = s->block, .n = outs, .k = channels,
+    pi_dnnl_matmul d = {.batch_rank = 1, .batch = {s->k->points}, .m = s->block, .n = outs, .k = channels,
                         .a_type = PI_DTYPE_F32, .b_type = PI_DTYPE_F32, .c_type = PI_DTYPE_F32, .b_const = true, .alpha = 1};
     pi_dnnl_dense(&d.a, 1, d.batch, s->block, channels);
     pi_dnnl_dense(&d.b, 1, d.batch, channels, outs);
@@ -114,7 +125,7 @@ static pi_status make_product(winograd *s, int threads, pi_error *err)
 /* Bytes of V, then M, then the product's scratch, each from a multiple of 64 on. */
 static bool lay_out(winograd *s, size_t *bytes)
 {
-    size_t v, m, step = (size_t)s->block * PI_WINOGRAD_POINTS * sizeof(float);
+    size_t v, m, step = (size_t)s->block * (size_t)s->k->points * sizeof(float);
     if (!pi_mul(step, (size_t)s->c.w.channels, &v) || !pi_mul(step, (size_t)s->c.out_channels, &m)) return false;
     if (!pi_add(v, 63, &v) || !pi_add(m, 63, &m)) return false;
     s->m_at = v / 64 * 64;
@@ -124,10 +135,10 @@ static bool lay_out(winograd *s, size_t *bytes)
 static void choose_block(winograd *s)
 {
     const pi_window *w = &s->c.w;
-    s->high = tiles_of(w->out[1]);
-    s->wide = tiles_of(w->out[2]);
+    s->high = tiles_of(s->k, w->out[1]);
+    s->wide = tiles_of(s->k, w->out[2]);
     s->tiles = w->batch * s->high * s->wide; /* fewer than pixels, which were counted */
-    int64_t most = BLOCK_BYTES / (PI_WINOGRAD_POINTS * (int64_t)sizeof(float)) / (w->channels + s->c.out_channels);
+    int64_t most = BLOCK_BYTES / (s->k->points * (int64_t)sizeof(float)) / (w->channels + s->c.out_channels);
     if (most < 16) most = 16;
     int64_t blocks = (s->tiles + most - 1) / most;
     s->block = (s->tiles + blocks - 1) / blocks;
@@ -139,7 +150,8 @@ pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
     if (!s) return pi_alloc_status(err);
     memset(s, 0, sizeof *s);
     PI_TRY(pi_conv_init(&s->c, prep->node, prep->in, err));
-    s->k = pi_winograd();
+    s->k = best_form(&s->c);
+    if (!s->k) return pi_fail(err, PI_E_UNSUPPORTED, "a direct convolution is quicker");
     choose_block(s);
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high_bound);
     int64_t channels = s->c.w.channels;
@@ -176,7 +188,7 @@ typedef struct {
 static place place_of(const winograd *s, int64_t tile)
 {
     int64_t across = tile % s->wide, rest = tile / s->wide;
-    return (place){rest / s->high, rest % s->high * PI_WINOGRAD_OUT, across * PI_WINOGRAD_OUT};
+    return (place){rest / s->high, rest % s->high * s->k->out, across * s->k->out};
 }
 
 static void input_chunk(void *arg, int64_t begin, int64_t end, int thread)
@@ -188,12 +200,12 @@ static void input_chunk(void *arg, int64_t begin, int64_t end, int thread)
     size_t channels = (size_t)w->channels;
     for (int64_t i = begin; i < end; i++) {
         place at = place_of(s, t->first + i);
-        const float *image = t->x + at.image * s->c.x.batch, *d[PI_WINOGRAD_POINTS];
-        for (int64_t r = 0; r < PI_WINOGRAD_IN; r++)
-            for (int64_t c = 0; c < PI_WINOGRAD_IN; c++) {
+        const float *image = t->x + at.image * s->c.x.batch, *d[PI_WINOGRAD_MOST];
+        for (int64_t r = 0; r < s->k->in; r++)
+            for (int64_t c = 0; c < s->k->in; c++) {
                 int64_t row = at.row - w->pad[1] + r, col = at.col - w->pad[2] + c;
                 bool inside = row >= 0 && row < w->in[1] && col >= 0 && col < w->in[2];
-                d[r * PI_WINOGRAD_IN + c] = inside ? image + (row * w->in[2] + col) * w->channels : s->zeros;
+                d[r * s->k->in + c] = inside ? image + (row * w->in[2] + col) * w->channels : s->zeros;
             }
         s->k->input(channels, d, t->v + i * w->channels, (size_t)s->block * channels);
     }
@@ -208,10 +220,10 @@ static void output_chunk(void *arg, int64_t begin, int64_t end, int thread)
     int64_t outs = s->c.out_channels;
     for (int64_t i = begin; i < end; i++) {
         place at = place_of(s, t->first + i);
-        const float *z[PI_WINOGRAD_OUT * PI_WINOGRAD_OUT] = {NULL};
-        float *y[PI_WINOGRAD_OUT * PI_WINOGRAD_OUT] = {NULL};
-        for (int64_t p = 0; p < PI_WINOGRAD_OUT * PI_WINOGRAD_OUT; p++) {
-            int64_t row = at.row + p / PI_WINOGRAD_OUT, col = at.col + p % PI_WINOGRAD_OUT;
+        const float *z[PI_WINOGRAD_MOST] = {NULL};
+        float *y[PI_WINOGRAD_MOST] = {NULL};
+        for (int64_t p = 0; p < s->k->out * s->k->out; p++) {
+            int64_t row = at.row + p / s->k->out, col = at.col + p % s->k->out;
             if (row >= w->out[1] || col >= w->out[2]) continue;
             int64_t offset = at.image * s->c.y.batch + (row * w->out[2] + col) * outs;
             y[p] = t->y + offset;

@@ -5,8 +5,8 @@
 const pi_winograd_kernels *pi_winograd(void)
 {
 #define X(isa, name) \
-    if (pi_cpu_has(PI_CPU_##isa)) return &name;
+    if (pi_cpu_has(PI_CPU_##isa)) return name;
 #include "kernels/winograd/kernels.inc"
 #undef X
-    return &pi_winograd_ref;
+    return pi_winograd_ref;
 }
