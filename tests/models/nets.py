@@ -67,6 +67,32 @@ class ResNet(nn.Module):
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class VGG(nn.Module):
+    """Simonyan and Zisserman 2014, configuration D with 16 layers; a number is the convolutions of a stage."""
+
+    def __init__(self, stages: Sequence[int] = (2, 2, 3, 3, 3), width: int = 64, hidden: int = 4096,
+                 classes: int = 1000, side: int = 7) -> None:  # fmt: skip
+        super().__init__()
+        parts: list[nn.Module] = []
+        c_in = 3
+        for stage, depth in enumerate(stages):
+            w = min(width << stage, 8 * width)
+            for _ in range(depth):
+                conv = nn.Conv2d(c_in, w, 3, padding=1)
+                nn.init.kaiming_normal_(conv.weight)
+                parts += [conv, nn.ReLU()]
+                c_in = w
+            parts.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*parts)
+        self.classifier = nn.Sequential(
+            nn.Linear(c_in * side * side, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, classes),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
 class InvertedResidual(nn.Module):
     def __init__(self, c_in: int, c_out: int, stride: int, expand: int) -> None:
         super().__init__()

@@ -168,6 +168,7 @@ MODELS: dict[str, Entry] = {
     # full size
     "resnet18": Entry(lambda: nets.ResNet((2, 2, 2, 2), False), "image", 224, parameters=11_689_512),
     "resnet50": Entry(lambda: nets.ResNet((3, 4, 6, 3), True), "image", 224, parameters=25_557_032),
+    "vgg16": Entry(nets.VGG, "image", 224, parameters=138_357_544),
     "mobilenet_v2": Entry(nets.MobileNetV2, "image", 224, parameters=3_504_872),
     "efficientnet_b0": Entry(nets.EfficientNet, "image", 224, parameters=5_288_548),
     "convnext_t": Entry(nets.ConvNeXt, "image", 224, parameters=28_589_128),
@@ -179,6 +180,7 @@ MODELS: dict[str, Entry] = {
     # the same code in small
     "resnet18_small": Entry(lambda: nets.ResNet((1, 1, 1, 1), False, 16, 10), "image", 64),
     "resnet50_small": Entry(lambda: nets.ResNet((1, 2, 1, 1), True, 8, 10), "image", 64),
+    "vgg16_small": Entry(lambda: nets.VGG((1, 2), 8, 32, 10, 16), "image", 64),
     "mobilenet_v2_small": Entry(lambda: nets.MobileNetV2(SMALL_STAGES, 8, 32, 10), "image", 64),
     "efficientnet_b0_small": Entry(lambda: nets.EfficientNet(SMALL_MB, 8, 32, 10), "image", 64),
     "convnext_t_small": Entry(lambda: nets.ConvNeXt((1, 1, 2, 1), (16, 32, 48, 64), 10), "image", 64),
