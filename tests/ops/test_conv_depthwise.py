@@ -15,19 +15,19 @@ import pyinfer
 from ops.node import forced
 
 # batch, channels, between, height, width, kernel, stride, pad, dilation: long and short rows, one to three panels of
-# channels, more than one band, windows that leave rows or columns out, images smaller than the window
+# channels, more than one band, windows that leave rows or columns out
 SIZES = [
     (1, 16, 96, 40, 60, 3, 1, 1, 1),
     (1, 24, 144, 33, 29, 3, 2, 1, 1),
-    (2, 17, 33, 14, 14, 5, 1, 2, 1),
-    (1, 9, 31, 7, 7, 5, 2, 2, 1),
-    (3, 8, 65, 9, 23, 7, 1, 3, 1),
-    (1, 32, 48, 20, 26, 3, 1, 2, 2),
-    (1, 8, 32, 11, 13, 2, 3, 0, 1),
-    (1, 8, 40, 3, 2, 5, 1, 2, 1),
-    (1, 8, 20, 1, 1, 3, 1, 1, 1),
-    (1, 4, 7, 12, 50, 4, 1, 6, 1),
-]  # fmt: skip
+    (2, 17, 33, 70, 14, 5, 1, 2, 1),
+    (1, 9, 31, 99, 7, 5, 2, 2, 1),
+    (3, 8, 65, 29, 23, 7, 1, 3, 1),
+    (1, 32, 48, 30, 26, 3, 1, 2, 2),
+    (1, 8, 32, 61, 13, 2, 3, 0, 1),
+    (1, 8, 40, 303, 2, 5, 1, 2, 1),
+    (1, 8, 20, 1500, 1, 3, 1, 1, 1),
+    (1, 4, 7, 12, 64, 4, 1, 6, 1),
+]
 ACTS = {
     "none": (None, lambda v: v),
     "relu": ("Relu", torch.relu),
