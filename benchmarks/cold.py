@@ -7,22 +7,27 @@
 Time runs from before the process is made until the answer is there; memory is the peak resident
 set (VmHWM) at that moment. Engines take turns; the median of all rounds counts. The files are in the
 page cache, as they are after a download. "numpy" is Python with NumPy and no engine: the floor.
+"saved plan" is pyinfer on what Model.save wrote; "ratio" and "memory ratio" are to ONNX Runtime.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or sys.argv[1:2] != ["--child"]:  # a child imports no more than it needs
+    import argparse
+    import os
+    import statistics
+    import subprocess
+    import tempfile
 
 HERE = Path(__file__).resolve().parent
+PLAN = "saved plan"
+PACKAGE = {PLAN: "pyinfer"}
 DEFAULT = ("resnet50", "mobilenet_v2", "bert_base", "minilm")
 
 
@@ -36,9 +41,9 @@ def child(engine: str, model: str, inputs: str, threads: str) -> None:
     if engine != "numpy":
         import engines
 
-        __import__(engine)
+        __import__(PACKAGE.get(engine, engine))
         times.append(time.monotonic())
-        run = engines.LOADERS[engine](Path(model), int(threads))
+        run = engines.LOADERS[PACKAGE.get(engine, engine)](Path(model), int(threads))
         times.append(time.monotonic())
         run(feeds)
     end = time.monotonic()
@@ -93,27 +98,50 @@ def prepare(name: str, folder: Path, work: Path) -> tuple[Path, Path]:
     return folder / f"{name}.dynamo.static.onnx", inputs
 
 
+PREPARE_PLAN = """
+import sys; sys.path.insert(0, sys.argv[1])
+import engines, numpy as np, pyinfer
+m = pyinfer.load(sys.argv[2], threads=int(sys.argv[5]))
+m.run(dict(np.load(sys.argv[3]).items()))
+m.save(sys.argv[4])
+"""
+
+
+def save_plan(model: Path, inputs: Path, work: Path, threads: int) -> Path:
+    plan = work / "saved.plan"
+    command = [sys.executable, "-c", PREPARE_PLAN, str(HERE), str(model), str(inputs), str(plan), str(threads)]
+    subprocess.run(command, check=True)
+    return plan
+
+
 def measure(name: str, args: argparse.Namespace, folder: Path, work: Path) -> list[dict[str, Any]]:
     model, inputs = prepare(name, folder, work)
+    plan = save_plan(model, inputs, work, args.threads) if PLAN in args.engines else model
     samples: dict[str, list[dict[str, float]]] = {engine: [] for engine in args.engines}
     for turn in range(args.rounds + 1):  # the first fills the page cache and the .pyc files
         for engine in list(samples):
-            result = start(engine, model, inputs, args.threads)
+            result = start(engine, plan if engine == PLAN else model, inputs, args.threads)
             if isinstance(result, str):
                 print(f"{name}: {engine}: {result}", file=sys.stderr)
                 del samples[engine]
             elif turn:
                 samples[engine].append(result)
     keys = ("total_s", "import_s", "load_s", "run_s", "peak_mb")
-    return [{"model": Path(name).stem, "size_mb": model.stat().st_size / 1e6, "engine": engine,
-             **{k: statistics.median(s[k] for s in rows) for k in keys}}
-            for engine, rows in samples.items() if rows]  # fmt: skip
+    found: list[dict[str, Any]] = [
+        {"model": Path(name).stem, "size_mb": model.stat().st_size / 1e6, "engine": engine,
+         **{k: statistics.median(s[k] for s in rows) for k in keys}}
+        for engine, rows in samples.items() if rows]  # fmt: skip
+    for base in [row for row in found if row["engine"] == "onnxruntime"]:
+        for row in found:
+            row["ratio"] = row["total_s"] / base["total_s"]
+            row["memory_ratio"] = row["peak_mb"] / base["peak_mb"]
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("models", nargs="*", default=DEFAULT, help="names of tests/models/zoo.py or .onnx files")
-    parser.add_argument("--engines", nargs="*", default=["numpy", "pyinfer", "onnxruntime", "openvino"])
+    parser.add_argument("--engines", nargs="*", default=["numpy", "pyinfer", PLAN, "onnxruntime", "openvino"])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--zoo", type=Path, default=os.environ.get("PYINFER_ZOO"), help="keep and reuse exports here")
@@ -127,11 +155,12 @@ def main() -> None:
             if not args.zoo:
                 for path in Path(work).glob("*.onnx"):
                     path.unlink()
-    print("| model | file MB | engine | whole ms | import | load | first run | peak MB |")
-    print("|---|---:|---|---:|---:|---:|---:|---:|")
+    print("| model | file MB | engine | whole ms | import | load | first run | peak MB | ratio | memory ratio |")
+    print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
     for r in rows:
         print(f"| {r['model']} | {r['size_mb']:.0f} | {r['engine']} | {r['total_s'] * 1e3:.0f} | {r['import_s'] * 1e3:.0f} "
-              f"| {r['load_s'] * 1e3:.0f} | {r['run_s'] * 1e3:.0f} | {r['peak_mb']:.0f} |")  # fmt: skip
+              f"| {r['load_s'] * 1e3:.0f} | {r['run_s'] * 1e3:.0f} | {r['peak_mb']:.0f} "
+              f"| {r.get('ratio', float('nan')):.2f} | {r.get('memory_ratio', float('nan')):.2f} |")  # fmt: skip
     if args.json:
         args.json.write_text(json.dumps({"threads": args.threads, "rows": rows}, indent=1) + "\n")
 

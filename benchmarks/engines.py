@@ -7,7 +7,6 @@ same number of threads, tuned for the latency of one request.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import sys
 import time
@@ -21,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if list((ROOT / "pyinfer").glob("_core*.so")):  # built in place: that one is meant
     sys.path.insert(0, str(ROOT))
 
-if importlib.util.find_spec("pyinfer"):
+if sys.argv[1:2] != ["--child"] and importlib.util.find_spec("pyinfer"):  # a cold start is that of one engine
     import pyinfer  # noqa: F401 - before torch: what pyinfer tells OpenMP counts only if it is loaded by it
 
 Feeds = dict[str, np.ndarray]
@@ -93,6 +92,8 @@ def installed(name: str) -> bool:
 
 
 def version(name: str) -> str:
+    import importlib.metadata  # slow to import, and a cold start counts that
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
