@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/igemm/igemm.h"
+#include "kernels/layout/layout.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/softmax/softmax.h"
 #include "ops/attention.h"
@@ -83,9 +84,16 @@ static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64
     int64_t n = pi_min_i64(s->nr, a->total - panel * s->nr);
     float *to = packed_k(s, call, head) + panel * s->nr * a->size;
     if (n < s->nr) memset(to, 0, (size_t)(s->nr * a->size) * sizeof *to);
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = 0, run; j < n; j += run) { /* keys that lie at one distance from each other */
         const float *k = pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j);
-        for (int64_t l = 0; l < a->size; l++) to[l * s->nr + j] = k[l];
+        ptrdiff_t step = 0;
+        for (run = 1; j + run < n; run++) {
+            const float *next =
+                pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j + run);
+            if (run == 1) step = (ptrdiff_t)((intptr_t)next - (intptr_t)k);
+            if ((intptr_t)next - (intptr_t)k != run * step) break;
+        }
+        pi_transpose_select(sizeof *to)((const char *)k, step, (char *)(to + j), s->nr * (ptrdiff_t)sizeof *to, run, a->size);
     }
 }
 

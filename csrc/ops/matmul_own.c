@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
+#include "kernels/layout/layout.h"
 #include "ops/conv.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
@@ -40,8 +41,19 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
 static void pack_panel(const pack_shape *s, const float *b, int64_t panel, float *to)
 {
     int64_t first = panel * s->nr, n = pi_min_i64(s->nr, s->n - first);
+    b += first * s->col;
+    if (s->row == 1 || s->col == 1) { /* what is left of a panel is 0 */
+        if (n < s->nr) memset(to, 0, (size_t)(s->k * s->nr) * sizeof *to);
+        if (s->col == 1)
+            for (int64_t l = 0; l < s->k; l++) memcpy(to + l * s->nr, b + l * s->row, (size_t)n * sizeof *to);
+        else
+            pi_transpose_select(sizeof *to)((const char *)b, s->col * (ptrdiff_t)sizeof *to, (char *)to,
+                                            s->nr * (ptrdiff_t)sizeof *to, n, s->k);
+        for (int64_t i = 0; s->alpha != 1 && i < s->k * s->nr; i++) to[i] *= (float)s->alpha;
+        return;
+    }
     for (int64_t l = 0; l < s->k; l++, to += s->nr) {
-        const float *row = b + l * s->row + first * s->col;
+        const float *row = b + l * s->row;
         for (int64_t j = 0; j < n; j++) to[j] = (float)s->alpha * row[j * s->col];
         for (int64_t j = n; j < s->nr; j++) to[j] = 0.0f;
     }
