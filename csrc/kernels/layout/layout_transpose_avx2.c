@@ -127,6 +127,46 @@ static void cols3_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t 
     pi_transpose_4_ref(s + r * sr, sr, d + 4 * r, dr, rows - r, 3);
 }
 
+/* Pairs into two rows: every other number. */
+static void cols2_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t rows)
+{
+    int64_t r = 0;
+    for (; sr == 8 && r + 4 <= rows; r += 4) {
+        __m128 x = loadf(s + 8 * r), y = loadf(s + 8 * r + 16);
+        storef(d + 4 * r, PICK(x, y, 0, 2, 0, 2));
+        storef(d + dr + 4 * r, PICK(x, y, 1, 3, 1, 3));
+    }
+    pi_transpose_4_ref(s + r * sr, sr, d + 4 * r, dr, rows - r, 2);
+}
+
+/* Pixels of three bytes into planes. */
+static void cols3_1(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t rows)
+{
+    __m128i pick[3][3]; /* [plane][register]: which bytes of it go where; the others become 0 */
+    for (int p = 0; p < 3; p++)
+        for (int k = 0; k < 3; k++) {
+            char from[16];
+            for (int i = 0; i < 16; i++) from[i] = (char)(3 * i + p - 16 * k >= 0 && 3 * i + p - 16 * k < 16 ? 3 * i + p - 16 * k : -1);
+            pick[p][k] = load(from);
+        }
+    int64_t r = 0;
+    for (; sr == 3 && r + 16 <= rows; r += 16) {
+        __m128i x = load(s + 3 * r), y = load(s + 3 * r + 16), z = load(s + 3 * r + 32);
+        for (int p = 0; p < 3; p++)
+            store(d + p * dr + r, _mm_or_si128(_mm_shuffle_epi8(x, pick[p][0]),
+                                               _mm_or_si128(_mm_shuffle_epi8(y, pick[p][1]), _mm_shuffle_epi8(z, pick[p][2]))));
+    }
+    pi_transpose_1_ref(s + r * sr, sr, d + r, dr, rows - r, 3);
+}
+
+static void rest_1(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t rows, int64_t cols)
+{
+    if (cols == 3)
+        cols3_1(s, sr, d, dr, rows);
+    else
+        pi_transpose_1_ref(s, sr, d, dr, rows, cols);
+}
+
 static inline void tile_4x4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr)
 {
     __m128i r0 = load(s), r1 = load(s + sr), r2 = load(s + 2 * sr), r3 = load(s + 3 * sr);
@@ -147,6 +187,10 @@ static void rest_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t r
     }
     if (rows == 3) {
         rows3_4(s, sr, d, dr, cols);
+        return;
+    }
+    if (cols == 2) {
+        cols2_4(s, sr, d, dr, rows);
         return;
     }
     if (cols == 3) {
@@ -200,7 +244,11 @@ static void rest_4(const char *s, ptrdiff_t sr, char *d, ptrdiff_t dr, int64_t r
 
 void pi_transpose_1_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
 {
-    BODY(1, 16, tile_1, pi_transpose_1_ref)
+    if (cols == 3) {
+        rest_1(src, src_row, dst, dst_row, rows, cols);
+        return;
+    }
+    BODY(1, 16, tile_1, rest_1)
 }
 void pi_transpose_2_avx2(const char *src, ptrdiff_t src_row, char *dst, ptrdiff_t dst_row, int64_t rows, int64_t cols)
 {
