@@ -113,6 +113,17 @@ static pi_status check_bias(pi_matmul *p, const pi_node *node, const pi_tensor *
     return PI_E_OK;
 }
 
+void pi_matmul_offsets(const pi_matmul *p, int64_t batch, int64_t *a, int64_t *b, int64_t *y)
+{
+    *a = *b = *y = 0;
+    for (int i = p->batch_rank - 1; i >= 0; i--) {
+        *a += batch % p->batch[i] * p->a.batch[i];
+        *b += batch % p->batch[i] * p->b.batch[i];
+        *y += batch % p->batch[i] * p->y.batch[i];
+        batch /= p->batch[i];
+    }
+}
+
 pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err)
 {
     const pi_tensor *a = in[0], *b = in[1];

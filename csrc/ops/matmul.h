@@ -23,6 +23,8 @@ typedef struct {
 
 /* From a node and the shapes of its inputs, checked; y gets its shape if it is not NULL. */
 pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err) PI_MUST_USE;
+/* Where a batch begins in A, B and Y, in elements. */
+void pi_matmul_offsets(const pi_matmul *p, int64_t batch, int64_t *a, int64_t *b, int64_t *y);
 /* oneDNN's. */
 const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

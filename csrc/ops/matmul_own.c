@@ -110,17 +110,6 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
-static void batch_offsets(const own_state *s, int64_t batch, int64_t *a, int64_t *b, int64_t *y)
-{
-    *a = *b = *y = 0;
-    for (int i = s->p.batch_rank - 1; i >= 0; i--) {
-        *a += batch % s->p.batch[i] * s->p.a.batch[i];
-        *b += batch % s->p.batch[i] * s->p.b.batch[i];
-        *y += batch % s->p.batch[i] * s->p.y.batch[i];
-        batch /= s->p.batch[i];
-    }
-}
-
 /* A chunk is a range of (batch, panel) of B. */
 static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -130,7 +119,7 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     pack_shape shape = shape_of(s);
     for (int64_t u = begin; u < end; u++) {
         int64_t a, b, y;
-        batch_offsets(s, u / s->panels, &a, &b, &y);
+        pi_matmul_offsets(&s->p, u / s->panels, &a, &b, &y);
         pack_panel(&shape, (const float *)call->in[1]->data + b, u % s->panels,
                    (float *)call->scratch + u * shape.k * shape.nr);
     }
@@ -145,7 +134,7 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob, oy;
     const pi_tensor *bt = pi_matmul_bias(call->node, call->in), *zt = pi_matmul_residual(call->node, call->in);
     const float *bias = bt ? bt->data : NULL, *z = zt ? zt->data : NULL, *a_row[MOST];
-    batch_offsets(s, batch, &oa, &ob, &oy);
+    pi_matmul_offsets(&s->p, batch, &oa, &ob, &oy);
     const float *a = (const float *)call->in[0]->data + oa;
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
     float low, high;

@@ -142,17 +142,6 @@ pi_status pi_matmul_typed_prepare(pi_prep *prep, pi_error *err)
                : pi_fail(err, PI_E_LIMIT, "A has more bytes than can be addressed");
 }
 
-static void batch_offsets(const typed_state *s, int64_t batch, int64_t *a, int64_t *b, int64_t *y)
-{
-    *a = *b = *y = 0;
-    for (int i = s->p.batch_rank - 1; i >= 0; i--) {
-        *a += batch % s->p.batch[i] * s->p.a.batch[i];
-        *b += batch % s->p.batch[i] * s->p.b.batch[i];
-        *y += batch % s->p.batch[i] * s->p.y.batch[i];
-        batch /= s->p.batch[i];
-    }
-}
-
 /* A chunk is a range of (batch, panel of B that is packed). */
 static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -163,7 +152,7 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     int64_t each = s->panels - s->whole;
     for (int64_t u = begin; u < end; u++) {
         int64_t a, b, y, batch = u / each, panel = s->whole + u % each;
-        batch_offsets(s, batch, &a, &b, &y);
+        pi_matmul_offsets(&s->p, batch, &a, &b, &y);
         pack_panel(&shape, (const char *)call->in[1]->data + b * s->elem, panel,
                    (char *)call->scratch + (batch * s->packed + panel * shape.k * shape.nr) * s->elem);
     }
@@ -178,7 +167,7 @@ static void rows_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_matmul *p = &s->p;
     for (int64_t u = begin; u < end; u++) {
         int64_t a, b, y;
-        batch_offsets(s, u / p->m, &a, &b, &y);
+        pi_matmul_offsets(&s->p, u / p->m, &a, &b, &y);
         const char *from = (const char *)call->in[0]->data + (a + u % p->m * p->a.row) * s->elem;
         char *to = (char *)call->scratch + s->a_at + (size_t)(u * p->k * s->elem);
         if (s->elem == 8)
@@ -215,7 +204,7 @@ static void block(const typed_state *s, const pi_call *call, int64_t batch, int6
     int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob, oy, a_row = p->a.row;
     const pi_tensor *bias = pi_matmul_bias(call->node, call->in);
     const void *row[MOST_ROWS];
-    batch_offsets(s, batch, &oa, &ob, &oy);
+    pi_matmul_offsets(&s->p, batch, &oa, &ob, &oy);
     const char *a = (const char *)call->in[0]->data + oa * s->elem,
                *plain = (const char *)call->in[1]->data + ob * s->elem;
     const char *packed = s->b ? s->b : (const char *)call->scratch + (s->one_b ? 0 : batch * s->packed * s->elem);
