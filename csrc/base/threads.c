@@ -40,7 +40,7 @@ static void before_fork(void)
     pi_threads_forget();
 }
 
-static void install_fork_handler(void) { (void)pthread_atfork(before_fork, NULL, NULL); }
+static void install_fork_handler(void) { (void)pthread_atfork(before_fork, NULL, pi_threads_alone); }
 
 static void watch_fork(void)
 {
@@ -192,6 +192,7 @@ void pi_barrier_wait(pi_barrier *barrier, int members)
 void pi_threads_enter(int threads, pi_threads_state *saved)
 {
     watch_fork();
+    pi_threads_inside(true);
     saved->omp_threads = omp_get_max_threads();
     saved->fp_state = fp_state();
     saved->omp_dynamic = omp_get_dynamic();
@@ -207,4 +208,5 @@ void pi_threads_leave(const pi_threads_state *saved)
     omp_set_num_threads(saved->omp_threads);
     if (saved->omp_dynamic) omp_set_dynamic(1);
     fp_set(saved->fp_state);
+    pi_threads_inside(false);
 }

@@ -60,6 +60,13 @@ typedef struct {
 void pi_threads_enter(int threads, pi_threads_state *saved);
 void pi_threads_leave(const pi_threads_state *saved);
 
+/* The end of the process: from now on all runs stop as if cancelled; waits for those of other threads, ten seconds at most. */
+void pi_threads_stop(void);
+bool pi_threads_stopped(void);
+/* Threads between enter and leave are counted for it; alone: in a child of fork. */
+void pi_threads_inside(bool begin);
+void pi_threads_alone(void);
+
 /* Text that names the OpenMP copies mapped in this process: paths with ", " between them; for show_config. */
 void pi_threads_describe(char *text, unsigned long size);
 #endif

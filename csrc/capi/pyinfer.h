@@ -193,6 +193,9 @@ PYINFER_API void pyinfer_set_output(pyinfer_request *request, int i, void *data)
 /* Runs. cancel: an int that another thread may set to stop the run (CANCELLED), or NULL. */
 PYINFER_API pyinfer_status pyinfer_execute(pyinfer_request *request, const int *cancel, pyinfer_error *error);
 PYINFER_API void pyinfer_end(pyinfer_request *request);
+/* Before exit() in a process in which another thread may still be in a run: ends all runs of the process, now and from now on,
+ * with CANCELLED, and waits for them, ten seconds at most. Exit destroys what they use. */
+PYINFER_API void pyinfer_stop(void);
 
 /* ---- looking inside ---- */
 

@@ -2,6 +2,7 @@
 /* One call of a model: inputs are checked against what the model declares, a context is taken, run and given back. */
 #include <stdio.h>
 #include <string.h>
+#include "base/threads.h"
 #include "capi/capi.h"
 
 /* ---- checking ---- */
@@ -149,6 +150,8 @@ pyinfer_status pyinfer_execute(pyinfer_request *r, const int *cancel, pyinfer_er
         st = pi_capi_give(r, i, &err);
     return pi_capi_status(st, &err, error);
 }
+
+void pyinfer_stop(void) { pi_threads_stop(); }
 
 void pyinfer_end(pyinfer_request *r)
 {

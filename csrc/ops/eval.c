@@ -15,7 +15,8 @@ typedef struct {
 
 bool pi_cancelled(const pi_call *call)
 {
-    return call->run && call->run->cancel && __atomic_load_n(call->run->cancel, __ATOMIC_RELAXED) != 0;
+    if (!call->run) return false;
+    return pi_threads_stopped() || (call->run->cancel && __atomic_load_n(call->run->cancel, __ATOMIC_RELAXED) != 0);
 }
 
 pi_status pi_call_output(const pi_call *call, uint32_t i, int rank, const int64_t *dim, pi_error *err)

@@ -69,7 +69,7 @@ static pi_status run_steps(pi_context *c, pi_error *err)
 {
     uint64_t start = c->span ? now_ns() : 0;
     for (uint32_t k = 0; k < c->plan->n_steps; k++) {
-        if (c->run.cancel && __atomic_load_n(c->run.cancel, __ATOMIC_RELAXED))
+        if (pi_threads_stopped() || (c->run.cancel && __atomic_load_n(c->run.cancel, __ATOMIC_RELAXED)))
             return pi_fail(err, PI_E_CANCELLED, "the run was cancelled at step %u of %u", k, c->plan->n_steps);
         uint64_t before = c->span ? now_ns() : 0;
         PI_TRY(run_step(c, k, err));

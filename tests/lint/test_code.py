@@ -12,6 +12,7 @@ GLOBALS = {
     "base/file_store.c": "numbers in the names of files in the making",
     "base/threads.c": "the thread pool's state",
     "base/threads_apart.c": "is this thread one of those apart",
+    "base/threads_exit.c": "runs at work, and that the process ends",
     "base/threads_place.c": "which threads work for this one",
     "ops/registry.c": "the index of the rows, made once",
     "capi/capi.c": "the implementation that a test forces",
