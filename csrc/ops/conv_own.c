@@ -11,7 +11,7 @@
 #include "ops/ops.h"
 
 enum {
-    BLOCK = 8,           /* tiles that share a pass over the weights, which then come from the second-level cache once */
+    BLOCK = 32,          /* tiles that share a pass over the weights, which come from far for each block: see matmul_own.c */
     FEW_CHANNELS = 8,    /* of the input: a tap would be too short for a loop */
     CHANNEL_BLOCK = 128, /* depthwise */
 };
@@ -27,6 +27,7 @@ typedef struct {
     float low, high;
     pi_act late;
     bool depthwise, patches; /* patches: with few channels, windows are copied into rows first */
+    bool pixelwise;          /* 1x1, each pixel: no window to look for */
 } own_state;
 
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -106,6 +107,8 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     s->pixels = w->batch * w->out[0] * w->out[1] * w->out[2];
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high);
     s->patches = !s->depthwise && s->taps > 1 && s->in < FEW_CHANNELS;
+    s->pixelwise = s->taps == 1;
+    for (int i = 0; i < 3; i++) s->pixelwise &= w->stride[i] == 1 && w->pad[i] == 0 && w->in[i] == w->out[i];
     int64_t mr = (int64_t)s->gemm->mr;
     s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
     s->block = (s->pixels + s->blocks - 1) / s->blocks;
@@ -196,7 +199,8 @@ static void window_of(const own_state *s, const float *x, int64_t p, const float
 /* Pointers of `rows` pixels from `first` on, for one group: tile after tile, each [tap][row]. */
 static void point(const own_state *s, const float *x, int64_t first, int64_t rows, int64_t group, const float **tap)
 {
-    for (int64_t r = 0; r < rows; r += s->tile) {
+    for (int64_t r = 0; s->pixelwise && r < rows; r++) tap[r] = x + (first + r) * s->c.w.channels + group * s->in;
+    for (int64_t r = 0; !s->pixelwise && r < rows; r += s->tile) {
         int64_t m = pi_min_i64(s->tile, rows - r);
         for (int64_t i = 0; i < m; i++) window_of(s, x, first + r + i, tap + i, (size_t)m);
         for (int64_t i = 0; i < m * s->taps; i++, tap++) *tap = *tap ? *tap + group * s->in : s->zeros;

@@ -9,7 +9,9 @@
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
-enum { BLOCK = 8 }; /* tiles that share a pass over a panel */
+/* Tiles that share a pass over a panel. B comes from memory or the last cache once for each block of rows, so these are many: 128
+ * rows of 768 by 768 x 3072 on Zen 3, B not in a cache: 60 GFLOP/s with 8 tiles a block, 72 with all 22. */
+enum { BLOCK = 32 };
 
 typedef struct {
     pi_matmul p;
@@ -137,20 +139,21 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     pi_matmul_offsets(&s->p, batch, &oa, &ob, &oy);
     const float *a = (const float *)call->in[0]->data + oa;
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
-    float low, high;
+    float low, high, *y = call->out[0]->data;
     pi_act late = pi_act_bounds(p->act, &low, &high);
     for (int64_t panel = begin; panel < end; panel++) {
         size_t n = (size_t)pi_min_i64(nr, p->n - panel * nr);
         for (int64_t r = first; r < first + rows; r += mr) {
             int64_t m = pi_min_i64(mr, first + rows - r), to = oy + r * p->y.row + panel * nr;
-            float *y = (float *)call->out[0]->data + to;
             for (int64_t i = 0; i < m; i++) a_row[i] = a + (r + i) * p->a.row;
             pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + to : NULL, low, high};
-            s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y, (size_t)p->y.row);
-            for (int64_t i = 0; late.kind != PI_ACT_NONE && i < m; i++)
-                pi_eltwise()->act_f32(late, n, y + i * p->y.row, y + i * p->y.row);
+            s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y + to, (size_t)p->y.row);
         }
     }
+    if (late.kind == PI_ACT_NONE) return;
+    int64_t n = pi_min_i64(end * nr, p->n) - begin * nr;
+    float *row = y + oy + first * p->y.row + begin * nr;
+    for (int64_t r = 0; r < rows; r++, row += p->y.row) pi_eltwise()->act_f32(late, (size_t)n, row, row);
 }
 
 /* A chunk is a range of (batch, block of rows, panel). */
