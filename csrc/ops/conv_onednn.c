@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conv and ConvTranspose through oneDNN: constant weights are packed once for the model, the epilogue is fused. */
 #include <string.h>
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 #include "onednn/onednn.h"
@@ -45,6 +46,8 @@ static void describe(const pi_conv *c, const pi_node *node, const pi_tensor *con
     d->end.residual = node->n_explicit > 3 && in[3] ? PI_DNNL_SUM : PI_DNNL_NO_RESIDUAL;
 }
 
+enum { FEW = 8 }; /* output channels of a group: our own tiles are wider */
+
 /* Depthwise convolutions of lines, which oneDNN does at 4 GFLOP/s, and of large images with strides: 0.69 of its time. */
 static bool own_depthwise(const pi_window *w, const pi_tensor *weights)
 {
@@ -62,6 +65,8 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
     if (!is_transpose(node) && own_depthwise(&c.w, in[1]) && !pi_conv_own_refuse(node, in, out))
         return "rows of our own kernel are quicker";
+    if (!is_transpose(node) && !pi_cpu_has(PI_CPU_AVX512) && in[1]->dim[0] / c.group >= FEW && !pi_conv_own_refuse(node, in, out))
+        return "our own kernel is quicker without AVX-512";
     return NULL; /* what oneDNN itself says shows in prepare: asking it twice would cost a quarter more */
 }
 

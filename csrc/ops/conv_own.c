@@ -12,7 +12,7 @@
 
 enum {
     BLOCK = 32,          /* tiles that share a pass over the weights, which come from far for each block: see matmul_own.c */
-    FEW_CHANNELS = 8,    /* of the input: a tap would be too short for a loop */
+    FEW_CHANNELS = 8,    /* of the input: a place of the window would be too short for a loop, so a row of it is a tap */
     CHANNEL_BLOCK = 128, /* depthwise */
 };
 
@@ -21,12 +21,13 @@ typedef struct {
     const pi_igemm_kernels *gemm;
     const float *weights; /* [group][panel][tap][in][nr]; depthwise [tap][channel] */
     const float *zeros;   /* a pixel of padding */
-    int64_t taps, in, out, panels, pixels; /* in, out: channels of a group */
+    int64_t taps, k;     /* of a window, and numbers of each */
+    int64_t in, out, panels, pixels; /* in, out: channels of a group */
     int64_t blocks, block, tile;           /* pixels of a block, and of a tile: alike, so that none is left with few */
-    size_t scratch;                        /* bytes for one thread: pointers, then patches */
+    size_t scratch;                        /* bytes for one thread: pointers, then copied rows */
     float low, high;
     pi_act late;
-    bool depthwise, patches; /* patches: with few channels, windows are copied into rows first */
+    bool depthwise, by_row;  /* by_row: a tap is a row of the window */
     bool pixelwise;          /* 1x1, each pixel: no window to look for */
 } own_state;
 
@@ -99,35 +100,34 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_conv_init(&s->c, prep->node, prep->in, err));
     const pi_window *w = &s->c.w;
     s->gemm = pi_igemm();
-    s->taps = w->kernel[0] * w->kernel[1] * w->kernel[2];
+    const int64_t places = w->kernel[0] * w->kernel[1] * w->kernel[2];
     s->in = w->channels / s->c.group;
     s->out = s->c.out_channels / s->c.group;
     s->depthwise = s->in == 1 && s->out == 1;
+    s->by_row = !s->depthwise && places > 1 && s->in < FEW_CHANNELS;
+    s->taps = s->by_row ? w->kernel[0] * w->kernel[1] : places;
+    s->k = s->by_row ? w->kernel[2] * s->in : s->in;
     s->panels = (s->out + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
     s->pixels = w->batch * w->out[0] * w->out[1] * w->out[2];
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high);
-    s->patches = !s->depthwise && s->taps > 1 && s->in < FEW_CHANNELS;
-    s->pixelwise = s->taps == 1;
+    s->pixelwise = places == 1;
     for (int i = 0; i < 3; i++) s->pixelwise &= w->stride[i] == 1 && w->pad[i] == 0 && w->in[i] == w->out[i];
     int64_t mr = (int64_t)s->gemm->mr;
     s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
     s->block = (s->pixels + s->blocks - 1) / s->blocks;
     s->tile = (s->block + mr - 1) / mr;
     s->tile = (s->block + s->tile - 1) / s->tile;
-    s->zeros = pi_prep_alloc(prep, (size_t)w->channels * sizeof(float), err);
+    s->zeros = pi_prep_alloc(prep, (size_t)(w->channels + s->k) * sizeof(float), err);
     if (!s->zeros) return pi_alloc_status(err);
-    size_t floats = 0;
-    bool ok = pi_mul(s->depthwise || s->patches ? 1 : (size_t)s->block, (size_t)s->taps, &s->scratch);
-    if (s->patches)
-        ok = ok && pi_mul((size_t)s->block, (size_t)(s->taps * s->in), &floats) && pi_mul(floats, sizeof(float), &floats) &&
-             pi_add(s->scratch, (size_t)s->block, &s->scratch);
-    ok = ok && pi_mul(s->scratch, sizeof(float *), &s->scratch) && pi_add(s->scratch, floats, &s->scratch) &&
-         pi_add(s->scratch, 63, &s->scratch);
+    size_t floats = s->by_row ? (size_t)s->block : 0;
+    bool ok = pi_mul(s->depthwise ? 1 : (size_t)s->block, (size_t)s->taps, &s->scratch) && pi_mul(floats, (size_t)places, &floats) &&
+              pi_mul(floats, (size_t)s->in * sizeof(float), &floats) && pi_mul(s->scratch, sizeof(float *), &s->scratch) &&
+              pi_add(s->scratch, floats, &s->scratch) && pi_add(s->scratch, 63, &s->scratch);
     s->scratch &= ~(size_t)63;
     if (!ok || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
-        return pi_fail(err, PI_E_LIMIT, "the window has %lld places", (long long)s->taps);
-    prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->in * (double)s->taps;
-    pi_conv_pack_shape shape = {s->c.group, s->out, s->in, s->taps, s->depthwise ? 0 : (int64_t)s->gemm->nr};
+        return pi_fail(err, PI_E_LIMIT, "the window has %lld places", (long long)places);
+    prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->in * (double)places;
+    pi_conv_pack_shape shape = {s->c.group, s->out, s->in, places, s->depthwise ? 0 : (int64_t)s->gemm->nr};
     return pi_conv_pack(prep, 1, &shape, &s->weights, err);
 }
 
@@ -177,48 +177,62 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
 
 /* ---- products ---- */
 
-/* The input pixels under the window of output pixel p, group 0; NULL: in the padding. */
-static void window_of(const own_state *s, const float *x, int64_t p, const float **tap, size_t step)
+/* The first input place under the window of output pixel p, which may lie in the padding; gives the image. */
+static const float *corner(const own_state *s, const float *x, int64_t p, int64_t at[3])
 {
     const pi_window *w = &s->c.w;
-    int64_t at[3];
     for (int i = 2; i >= 0; i--) {
         at[i] = p % w->out[i] * w->stride[i] - w->pad[i];
         p /= w->out[i];
     }
-    x += p * s->c.x.batch;
+    return x + p * s->c.x.batch;
+}
+
+/* The input pixels under the window of output pixel p. */
+static void window_of(const own_state *s, const float *x, int64_t p, int64_t group, const float **tap, size_t step)
+{
+    const pi_window *w = &s->c.w;
+    int64_t at[3];
+    x = corner(s, x, p, at) + group * s->in;
     for (int64_t d = at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
         for (int64_t h = at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1]) {
             bool out = d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1];
             const float *row = x + d * s->c.x.space[0] + h * s->c.x.space[1];
             for (int64_t v = at[2], k = 0; k < w->kernel[2]; k++, v += w->dilation[2], tap += step)
-                *tap = out || v < 0 || v >= w->in[2] ? NULL : row + v * s->c.x.space[2];
+                *tap = out || v < 0 || v >= w->in[2] ? s->zeros : row + v * s->c.x.space[2];
+        }
+}
+
+/* The same by rows: each where it lies, or, if some of it is padding or it has gaps, copied to `copy`. */
+static void rows_of(const own_state *s, const float *x, int64_t p, int64_t group, float *copy, const float **tap, size_t step)
+{
+    const pi_window *w = &s->c.w;
+    int64_t at[3];
+    x = corner(s, x, p, at) + group * s->in;
+    bool whole = s->c.group == 1 && w->dilation[2] == 1 && at[2] >= 0 && at[2] + w->kernel[2] <= w->in[2];
+    for (int64_t d = at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
+        for (int64_t h = at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1], tap += step) {
+            const float *row = x + d * s->c.x.space[0] + h * s->c.x.space[1];
+            bool out = d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1];
+            *tap = out ? s->zeros : whole ? row + at[2] * s->c.x.space[2] : copy;
+            for (int64_t v = at[2], k = 0; !out && !whole && k < w->kernel[2]; k++, v += w->dilation[2], copy += s->in)
+                memcpy(copy, v < 0 || v >= w->in[2] ? s->zeros : row + v * s->c.x.space[2], (size_t)s->in * sizeof *copy);
         }
 }
 
 /* Pointers of `rows` pixels from `first` on, for one group: tile after tile, each [tap][row]. */
 static void point(const own_state *s, const float *x, int64_t first, int64_t rows, int64_t group, const float **tap)
 {
+    float *copy = (float *)(void *)(tap + s->block * s->taps);
     for (int64_t r = 0; s->pixelwise && r < rows; r++) tap[r] = x + (first + r) * s->c.w.channels + group * s->in;
-    for (int64_t r = 0; !s->pixelwise && r < rows; r += s->tile) {
+    for (int64_t r = 0; !s->pixelwise && r < rows; r += s->tile, tap += s->tile * s->taps) {
         int64_t m = pi_min_i64(s->tile, rows - r);
-        for (int64_t i = 0; i < m; i++) window_of(s, x, first + r + i, tap + i, (size_t)m);
-        for (int64_t i = 0; i < m * s->taps; i++, tap++) *tap = *tap ? *tap + group * s->in : s->zeros;
+        for (int64_t i = 0; i < m; i++)
+            if (s->by_row)
+                rows_of(s, x, first + r + i, group, copy + (r + i) * s->taps * s->k, tap + i, (size_t)m);
+            else
+                window_of(s, x, first + r + i, group, tap + i, (size_t)m);
     }
-}
-
-/* The same with windows that are copied: one tap of taps * in values. The pointers of a window lie before the rows'. */
-static const float **copy(const own_state *s, const float *x, int64_t first, int64_t rows, int64_t group, const float **tap)
-{
-    const float **row = tap + s->taps;
-    float *patch = (float *)(void *)(row + s->block);
-    for (int64_t r = 0; r < rows; r++) {
-        window_of(s, x, first + r, tap, 1);
-        row[r] = patch;
-        for (int64_t t = 0; t < s->taps; t++)
-            for (int64_t l = 0; l < s->in; l++) *patch++ = tap[t] ? tap[t][group * s->in + l] : 0.0f;
-    }
-    return row;
 }
 
 /* Panels [begin, end) of one group for a block of pixels. */
@@ -226,23 +240,21 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                        int64_t end, const float **tap)
 {
     const float *bias = optional(call, 2), *z = optional(call, 3), *x = call->in[0]->data;
-    int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->in;
-    size_t taps = s->patches ? 1 : (size_t)s->taps, k = s->patches ? (size_t)depth : (size_t)s->in;
+    int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->k;
     float *out = (float *)call->out[0]->data + first * channels + group * s->out;
-    if (s->patches)
-        tap = copy(s, x, first, rows, group, tap);
-    else
-        point(s, x, first, rows, group, tap);
-    for (int64_t panel = begin; panel < end; panel++) {
-        int64_t n = pi_min_i64(nr, s->out - panel * nr), channel = group * s->out + panel * nr;
-        const float *b = s->weights + (group * s->panels + panel) * depth * nr, **at = tap;
-        pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
-        for (int64_t r = 0; r < rows; r += s->tile) {
-            int64_t m = pi_min_i64(s->tile, rows - r), to = r * channels + panel * nr;
-            if (z) ends.residual = z + first * channels + group * s->out + to;
-            s->gemm->tile((size_t)m, (size_t)n, taps, k, at, b, &ends, out + to, (size_t)channels);
-            at += m * (int64_t)taps;
-        }
+    point(s, x, first, rows, group, tap);
+    int64_t most = pi_igemm_group(s->gemm, (size_t)depth);
+    for (int64_t from = begin, to; from < end; from = to) {
+        to = pi_min_i64(end, from + most);
+        for (int64_t r = 0; r < rows; r += s->tile)
+            for (int64_t panel = from; panel < to; panel++) {
+                int64_t m = pi_min_i64(s->tile, rows - r), n = pi_min_i64(nr, s->out - panel * nr), at = r * channels + panel * nr;
+                int64_t channel = group * s->out + panel * nr;
+                const float *b = s->weights + (group * s->panels + panel) * depth * nr;
+                pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
+                if (z) ends.residual = z + first * channels + group * s->out + at;
+                s->gemm->tile((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at, (size_t)channels);
+            }
     }
     if (s->late.kind == PI_ACT_NONE) return;
     int64_t from = begin * nr, n = pi_min_i64(end * nr, s->out) - from; /* while they are in the cache */
@@ -273,7 +285,7 @@ pi_status pi_conv_own_run(const pi_call *call, pi_error *err)
         int64_t rows = w->batch * w->out[0] * w->out[1];
         pi_parallel(call->run->threads, (s->c.group + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK * rows, grain, depthwise_chunk, &copied);
     } else {
-        double work = (double)s->block * (double)s->taps * (double)s->in * (double)s->gemm->nr;
+        double work = (double)s->block * (double)s->taps * (double)s->k * (double)s->gemm->nr;
         int64_t grain = work > 262144 ? 1 : (int64_t)(262144 / work) + 1;
         pi_parallel(call->run->threads, s->blocks * s->c.group * s->panels, grain, gemm_chunk, &copied);
     }

@@ -7,26 +7,25 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/igemm/igemm.h"
 #include "kernels/winograd/winograd.h"
-#include "onednn/onednn.h"
 #include "ops/conv.h"
 #include "ops/ops.h"
-#include "ops/prep.h"
 
 typedef struct {
     pi_conv c;
     const pi_winograd_kernels *k;
-    int64_t high, wide;   /* tiles of an image, down and across */
-    int64_t tiles, block; /* of all images; of one block */
-    pi_dnnl *product;     /* 36 times [block, C] x [C, K] */
-    const void *weights;  /* packed for it */
-    const float *zeros;   /* C: what lies in the padding */
+    const pi_igemm_kernels *gemm;
+    int64_t high, wide;    /* tiles of an image, down and across */
+    int64_t tiles, block;  /* of all images; of one block */
+    int64_t panels;        /* of nr columns of each of the products [block, C] x [C, K] */
+    const float *weights;  /* [point][panel][C][nr] */
+    const float *zeros;    /* C: what lies in the padding */
     pi_act late;
     float low, high_bound;
-    size_t m_at, scratch_at; /* in the scratch of a run: V first, then M, then oneDNN's */
+    bool apart;            /* each thread has blocks of its own, from input to output, in its second-level cache */
+    size_t m_at, bytes;    /* in the scratch of a block: V [point][tile][C] first, then M [point][tile][K]; of one block */
 } winograd;
-
-enum { BLOCK_BYTES = 4 << 20 }; /* of V and M: they are written and read once by each core, and should not leave the L3 */
 
 static int64_t tiles_of(const pi_winograd_kernels *k, int64_t n) { return (n + k->out - 1) / k->out; }
 
@@ -60,8 +59,6 @@ static const pi_winograd_kernels *best_form(const pi_conv *c)
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
     pi_conv c;
-    const char *why;
-    if (!pi_dnnl_available(&why)) return why;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_conv_init(&c, node, in, NULL) != PI_E_OK) return "attributes";
     const pi_window *w = &c.w;
@@ -78,107 +75,125 @@ const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const 
 
 /* ---- weights ---- */
 
+enum { MOST_NR = 32 };
+
 typedef struct {
     const winograd *s;
     const float *w;
     float *u;
 } weights_task;
 
-/* Input channels: of each a row of U for all 36 points. */
+/* Units are (panel, input channel): a row of nr numbers for each point. */
 static void weights_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const weights_task *t = arg;
-    size_t channels = (size_t)t->s->c.w.channels, outs = (size_t)t->s->c.out_channels;
-    for (size_t c = (size_t)begin; c < (size_t)end; c++)
-        t->s->k->weights(outs, t->w + c * 9, channels * 9, t->u + c * outs, channels * outs);
+    const winograd *s = t->s;
+    int64_t channels = s->c.w.channels, nr = (int64_t)s->gemm->nr;
+    float row[PI_WINOGRAD_MOST * MOST_NR] = {0};
+    for (int64_t i = begin; i < end; i++) {
+        int64_t panel = i / channels, c = i % channels, n = pi_min_i64(nr, s->c.out_channels - panel * nr);
+        if (n < nr) memset(row, 0, sizeof row);
+        s->k->weights((size_t)n, t->w + (panel * nr * channels + c) * 9, (size_t)channels * 9, row, (size_t)nr);
+        for (int64_t p = 0; p < s->k->points; p++)
+            memcpy(t->u + ((p * s->panels + panel) * channels + c) * nr, row + p * nr, (size_t)nr * sizeof *row);
+    }
 }
 
 typedef struct {
     const winograd *s;
-    pi_prep *prep;
+    const pi_prep *prep;
 } pack_task;
 
 static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *err)
 {
+    (void)err;
     const pack_task *p = arg;
-    size_t floats = (size_t)p->s->k->points * (size_t)p->s->c.w.channels * (size_t)p->s->c.out_channels;
-    weights_task t = {p->s, source->data, pi_prep_buffer(p->prep, floats * sizeof(float), err)};
-    if (!t.u) return pi_alloc_status(err);
-    pi_parallel(p->prep->threads, p->s->c.w.channels, 1, weights_chunk, &t);
-    return pi_dnnl_pack(p->s->product, t.u, out, err);
+    weights_task t = {p->s, source->data, out};
+    pi_parallel(p->prep->threads, p->s->panels * p->s->c.w.channels, 16, weights_chunk, &t);
+    return PI_E_OK;
+}
+
+static pi_status pack_weights(winograd *s, pi_prep *prep, pi_error *err)
+{
+    struct {
+        char name[12];
+        int32_t points;
+        int64_t nr;
+    } key;
+    size_t n = (size_t)s->k->points * sizeof(float);
+    if (!pi_mul(n, (size_t)(s->panels * (int64_t)s->gemm->nr), &n) || !pi_mul(n, (size_t)s->c.w.channels, &n))
+        return pi_fail(err, PI_E_LIMIT, "the packed weights have more bytes than can be addressed");
+    memset(&key, 0, sizeof key);
+    memcpy(key.name, "winograd", 8);
+    key.points = s->k->points;
+    key.nr = (int64_t)s->gemm->nr;
+    const void *packed;
+    pack_task p = {s, prep};
+    PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, n, pack, &p, &packed, err));
+    s->weights = packed;
+    pi_prep_drop(prep, 1);
+    return PI_E_OK;
 }
 
 /* ---- prepare ---- */
 
-static pi_status make_product(winograd *s, int threads, pi_error *err)
+/* Tiles of a block. A block in the second-level cache fetches the weights, points * C * K numbers, for few tiles; one that
+ * leaves it writes and reads points * (C + K) numbers a tile once more. */
+static void choose_block(winograd *s, int threads)
 {
-    int64_t channels = s->c.w.channels, outs = s->c.out_channels;
-    pi_dnnl_matmul d = {.batch_rank = 1, .batch = {s->k->points}, .m = s->block, .n = outs, .k = channels,
-                        .a_type = PI_DTYPE_F32, .b_type = PI_DTYPE_F32, .c_type = PI_DTYPE_F32, .b_const = true, .alpha = 1};
-    pi_dnnl_dense(&d.a, 1, d.batch, s->block, channels);
-    pi_dnnl_dense(&d.b, 1, d.batch, channels, outs);
-    pi_dnnl_dense(&d.c, 1, d.batch, s->block, outs);
-    return pi_dnnl_matmul_new(&s->product, &d, threads, err);
+    enum { LARGE = 4 << 20, ROOM = 3 }; /* bytes of V and M that the last cache holds; ROOM / 4 of the second-level cache */
+    const pi_window *w = &s->c.w;
+    int64_t mr = (int64_t)s->gemm->mr, sum = w->channels + s->c.out_channels, product = w->channels * s->c.out_channels;
+    int64_t tile = s->k->points * (int64_t)sizeof(float) * sum;
+    s->high = tiles_of(s->k, w->out[1]);
+    s->wide = tiles_of(s->k, w->out[2]);
+    s->tiles = w->batch * s->high * s->wide; /* fewer than pixels, which were counted */
+    int64_t small = (int64_t)pi_cpu_cache(2) * ROOM / 4 / tile / mr * mr, large = LARGE / tile;
+    if (large < 2 * mr) large = 2 * mr;
+    s->apart = small >= mr && s->tiles >= 2 * small * threads && product / small < product / large + 2 * sum;
+    int64_t most = s->apart ? small : large, blocks = (s->tiles + most - 1) / most;
+    s->block = (s->tiles + blocks - 1) / blocks;
 }
 
-/* Bytes of V, then M, then the product's scratch, each from a multiple of 64 on. */
-static bool lay_out(winograd *s, size_t *bytes)
+/* Bytes of V, then M, each from a multiple of 64 on. */
+static bool lay_out(winograd *s, int threads, size_t *bytes)
 {
     size_t v, m, step = (size_t)s->block * (size_t)s->k->points * sizeof(float);
     if (!pi_mul(step, (size_t)s->c.w.channels, &v) || !pi_mul(step, (size_t)s->c.out_channels, &m)) return false;
     if (!pi_add(v, 63, &v) || !pi_add(m, 63, &m)) return false;
     s->m_at = v / 64 * 64;
-    return pi_add(s->m_at, m / 64 * 64, &s->scratch_at) && pi_add(s->scratch_at, pi_dnnl_scratch(s->product), bytes);
-}
-
-static void choose_block(winograd *s)
-{
-    const pi_window *w = &s->c.w;
-    s->high = tiles_of(s->k, w->out[1]);
-    s->wide = tiles_of(s->k, w->out[2]);
-    s->tiles = w->batch * s->high * s->wide; /* fewer than pixels, which were counted */
-    int64_t most = BLOCK_BYTES / (s->k->points * (int64_t)sizeof(float)) / (w->channels + s->c.out_channels);
-    if (most < 16) most = 16;
-    int64_t blocks = (s->tiles + most - 1) / most;
-    s->block = (s->tiles + blocks - 1) / blocks;
+    return pi_add(s->m_at, m / 64 * 64, &s->bytes) && pi_mul(s->bytes, s->apart ? (size_t)threads : 1, bytes);
 }
 
 pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
 {
     winograd *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
-    memset(s, 0, sizeof *s);
     PI_TRY(pi_conv_init(&s->c, prep->node, prep->in, err));
     s->k = best_form(&s->c);
     if (!s->k) return pi_fail(err, PI_E_UNSUPPORTED, "a direct convolution is quicker");
-    choose_block(s);
+    s->gemm = pi_igemm();
+    s->panels = (s->c.out_channels + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high_bound);
     int64_t channels = s->c.w.channels;
-    int threads = pi_prep_threads(prep, 18.0 * (double)pi_tensor_n(prep->out[0]) * (double)channels);
-    PI_TRY(make_product(s, threads, err));
-    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->product, err));
-    float *zeros = pi_prep_alloc(prep, (size_t)channels * sizeof *zeros, err);
-    if (!zeros) return pi_alloc_status(err);
-    for (int64_t i = 0; i < channels; i++) zeros[i] = 0;
-    s->zeros = zeros;
-
-    pi_dnnl_weights_info info;
-    pi_dnnl_weights(s->product, &info);
-    pack_task p = {s, prep};
-    PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack, &p, &s->weights, err));
-    pi_prep_drop(prep, 1);
-    if (!lay_out(s, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "the scratch is too large");
+    prep->flops = 18.0 * (double)pi_tensor_n(prep->out[0]) * (double)channels;
+    choose_block(s, prep->threads);
+    s->zeros = pi_prep_alloc(prep, (size_t)channels * sizeof(float), err);
+    if (!s->zeros) return pi_alloc_status(err);
+    PI_TRY(pack_weights(s, prep, err));
+    if (!lay_out(s, prep->threads, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "the scratch is too large");
     return PI_E_OK;
 }
 
 /* ---- run ---- */
 
 typedef struct {
+    const pi_call *call;
     const winograd *s;
     const float *x, *bias, *z;
     float *y, *v, *m;
-    int64_t first; /* tile of the block */
+    int64_t first, rows; /* tiles of the block */
 } block_task;
 
 typedef struct {
@@ -191,6 +206,7 @@ static place place_of(const winograd *s, int64_t tile)
     return (place){rest / s->high, rest % s->high * s->k->out, across * s->k->out};
 }
 
+/* V of tiles [begin, end) of the block. */
 static void input_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -208,6 +224,29 @@ static void input_chunk(void *arg, int64_t begin, int64_t end, int thread)
                 d[r * s->k->in + c] = inside ? image + (row * w->in[2] + col) * w->channels : s->zeros;
             }
         s->k->input(channels, d, t->v + i * w->channels, (size_t)s->block * channels);
+    }
+}
+
+/* M = V times the weights: units are (point, panel). */
+static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const block_task *t = arg;
+    const winograd *s = t->s;
+    int64_t channels = s->c.w.channels, outs = s->c.out_channels, nr = (int64_t)s->gemm->nr, mr = (int64_t)s->gemm->mr;
+    int64_t high = (t->rows + mr - 1) / mr; /* of a tile of the product, all about alike */
+    high = (t->rows + high - 1) / high;
+    const float *row[MOST_NR];
+    for (int64_t u = begin; u < end && !pi_cancelled(t->call); u++) {
+        int64_t point = u / s->panels, panel = u % s->panels;
+        const float *v = t->v + point * s->block * channels, *b = s->weights + u * channels * nr;
+        float *m = t->m + point * s->block * outs + panel * nr;
+        for (int64_t r = 0; r < t->rows; r += high) {
+            int64_t n = pi_min_i64(high, t->rows - r);
+            for (int64_t i = 0; i < n; i++) row[i] = v + (r + i) * channels;
+            s->gemm->tile((size_t)n, (size_t)pi_min_i64(nr, outs - panel * nr), 1, (size_t)channels, row, b, NULL,
+                          m + r * outs, (size_t)outs);
+        }
     }
 }
 
@@ -234,24 +273,42 @@ static void output_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
+/* Whole blocks, one after the other. */
+static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const block_task *all = arg;
+    const winograd *s = all->s;
+    block_task t = *all;
+    t.v += (size_t)thread * s->bytes / sizeof *t.v;
+    t.m += (size_t)thread * s->bytes / sizeof *t.m;
+    for (int64_t i = begin; i < end && !pi_cancelled(t.call); i++) {
+        t.first = i * s->block;
+        t.rows = pi_min_i64(s->block, s->tiles - t.first);
+        input_chunk(&t, 0, t.rows, thread);
+        product_chunk(&t, 0, s->k->points * s->panels, thread);
+        output_chunk(&t, 0, t.rows, thread);
+    }
+}
+
 pi_status pi_conv_winograd_run(const pi_call *call, pi_error *err)
 {
     const winograd *s = call->state;
     const pi_node *node = call->node;
     char *scratch = call->scratch;
-    block_task t = {.s = s, .x = call->in[0]->data, .y = call->out[0]->data,
+    pi_call copied = *call;
+    block_task t = {.call = &copied, .s = s, .x = call->in[0]->data, .y = call->out[0]->data,
                     .v = (float *)(void *)scratch, .m = (float *)(void *)(scratch + s->m_at)};
     if (node->n_explicit > 2 && call->in[2]) t.bias = call->in[2]->data;
     if (node->n_explicit > 3 && call->in[3]) t.z = call->in[3]->data;
-    const pi_dnnl_args args = {.src = t.v, .weights = s->weights, .dst = t.m, .scratch = scratch + s->scratch_at};
     int threads = call->run->threads;
-    for (; t.first < s->tiles; t.first += s->block) {
-        int64_t n = pi_min_i64(s->block, s->tiles - t.first); /* rows of V beyond are multiplied, and not looked at */
-        if (pi_cancelled(call)) return pi_fail(err, PI_E_CANCELLED, "cancelled");
-        pi_parallel(threads, n, 1, input_chunk, &t);
-        PI_TRY(pi_dnnl_run(s->product, &args, err));
-        pi_parallel(threads, n, 1, output_chunk, &t);
+    if (s->apart) pi_parallel(threads, (s->tiles + s->block - 1) / s->block, 1, block_chunk, &t);
+    for (; !s->apart && t.first < s->tiles && !pi_cancelled(call); t.first += s->block) {
+        t.rows = pi_min_i64(s->block, s->tiles - t.first);
+        pi_parallel(threads, t.rows, 1, input_chunk, &t);
+        pi_parallel(threads, s->k->points * s->panels, 1, product_chunk, &t);
+        pi_parallel(threads, t.rows, 1, output_chunk, &t);
     }
+    if (pi_cancelled(call)) return pi_fail(err, PI_E_CANCELLED, "cancelled");
     if (s->late.kind != PI_ACT_NONE) pi_late_act(call, s->late);
     return PI_E_OK;
 }

@@ -141,13 +141,17 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
     float low, high, *y = call->out[0]->data;
     pi_act late = pi_act_bounds(p->act, &low, &high);
-    for (int64_t panel = begin; panel < end; panel++) {
-        size_t n = (size_t)pi_min_i64(nr, p->n - panel * nr);
+    int64_t group = pi_igemm_group(s->gemm, (size_t)p->k);
+    for (int64_t from = begin, to; from < end; from = to) {
+        to = pi_min_i64(end, from + group);
         for (int64_t r = first; r < first + rows; r += mr) {
-            int64_t m = pi_min_i64(mr, first + rows - r), to = oy + r * p->y.row + panel * nr;
+            int64_t m = pi_min_i64(mr, first + rows - r);
             for (int64_t i = 0; i < m; i++) a_row[i] = a + (r + i) * p->a.row;
-            pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + to : NULL, low, high};
-            s->gemm->tile((size_t)m, n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y + to, (size_t)p->y.row);
+            for (int64_t panel = from; panel < to; panel++) {
+                int64_t at = oy + r * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
+                pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
+                s->gemm->tile((size_t)m, (size_t)n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y + at, (size_t)p->y.row);
+            }
         }
     }
     if (late.kind == PI_ACT_NONE) return;

@@ -11,6 +11,7 @@
 #ifndef PI_KERNELS_IGEMM_H
 #define PI_KERNELS_IGEMM_H
 #include <stddef.h>
+#include <stdint.h>
 #include "base/cpu.h"
 
 /* min(high, max(low, sum + bias[j] + residual[i][j])), where bias (n values) and residual (rows of c_row) may be NULL. NaN
@@ -33,4 +34,8 @@ typedef struct {
 
 /* The best for this CPU. */
 const pi_igemm_kernels *pi_igemm(void);
+
+/* Panels of b, `rows` rows each, that stay in the second-level cache: a tile of a is multiplied by all of them, so that it is
+ * read once and results are written along rows, before the next tile. */
+int64_t pi_igemm_group(const pi_igemm_kernels *kernels, size_t rows);
 #endif
