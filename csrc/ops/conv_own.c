@@ -244,6 +244,7 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
     float *out = (float *)call->out[0]->data + first * channels + group * s->out;
     point(s, x, first, rows, group, tap);
     int64_t most = pi_igemm_group(s->gemm, (size_t)depth);
+    size_t tiles = (size_t)((rows + s->tile - 1) / s->tile);
     for (int64_t from = begin, to; from < end; from = to) {
         to = pi_min_i64(end, from + most);
         for (int64_t r = 0; r < rows; r += s->tile)
@@ -253,7 +254,10 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 const float *b = s->weights + (group * s->panels + panel) * depth * nr;
                 pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
                 if (z) ends.residual = z + first * channels + group * s->out + at;
-                s->gemm->tile((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at, (size_t)channels);
+                const float *next = panel + most < s->panels ? b + most * depth * nr : NULL;
+                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)(depth * nr), (size_t)(r / s->tile), tiles);
+                s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
+                                    (size_t)channels, ahead.at, ahead.lines);
             }
     }
     if (s->late.kind == PI_ACT_NONE) return;

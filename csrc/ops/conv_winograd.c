@@ -234,18 +234,19 @@ static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const block_task *t = arg;
     const winograd *s = t->s;
     int64_t channels = s->c.w.channels, outs = s->c.out_channels, nr = (int64_t)s->gemm->nr, mr = (int64_t)s->gemm->mr;
-    int64_t high = (t->rows + mr - 1) / mr; /* of a tile of the product, all about alike */
-    high = (t->rows + high - 1) / high;
+    int64_t size = channels * nr; /* of a panel of weights */
+    int64_t tiles = (t->rows + mr - 1) / mr, high = (t->rows + tiles - 1) / tiles; /* all about alike */
     const float *row[MOST_NR];
     for (int64_t u = begin; u < end && !pi_cancelled(t->call); u++) {
         int64_t point = u / s->panels, panel = u % s->panels;
-        const float *v = t->v + point * s->block * channels, *b = s->weights + u * channels * nr;
+        const float *v = t->v + point * s->block * channels, *b = s->weights + u * size;
         float *m = t->m + point * s->block * outs + panel * nr;
         for (int64_t r = 0; r < t->rows; r += high) {
             int64_t n = pi_min_i64(high, t->rows - r);
             for (int64_t i = 0; i < n; i++) row[i] = v + (r + i) * channels;
-            s->gemm->tile((size_t)n, (size_t)pi_min_i64(nr, outs - panel * nr), 1, (size_t)channels, row, b, NULL,
-                          m + r * outs, (size_t)outs);
+            pi_igemm_ahead ahead = pi_igemm_share(s->gemm, u + 1 < end ? b + size : NULL, (size_t)size, (size_t)(r / high), (size_t)tiles);
+            s->gemm->tile_ahead((size_t)n, (size_t)pi_min_i64(nr, outs - panel * nr), 1, (size_t)channels, row, b, NULL,
+                                m + r * outs, (size_t)outs, ahead.at, ahead.lines);
         }
     }
 }

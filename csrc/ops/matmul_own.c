@@ -141,7 +141,8 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
     float low, high, *y = call->out[0]->data;
     pi_act late = pi_act_bounds(p->act, &low, &high);
-    int64_t group = pi_igemm_group(s->gemm, (size_t)p->k);
+    int64_t group = pi_igemm_group(s->gemm, (size_t)p->k), size = nr * p->k;
+    size_t tiles = (size_t)((rows + mr - 1) / mr);
     for (int64_t from = begin, to; from < end; from = to) {
         to = pi_min_i64(end, from + group);
         for (int64_t r = first; r < first + rows; r += mr) {
@@ -150,7 +151,10 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
             for (int64_t panel = from; panel < to; panel++) {
                 int64_t at = oy + r * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
                 pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
-                s->gemm->tile((size_t)m, (size_t)n, 1, (size_t)p->k, a_row, b + panel * nr * p->k, &ends, y + at, (size_t)p->y.row);
+                const float *mine = b + panel * size, *next = panel + group < s->panels ? mine + group * size : NULL;
+                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)size, (size_t)((r - first) / mr), tiles);
+                s->gemm->tile_ahead((size_t)m, (size_t)n, 1, (size_t)p->k, a_row, mine, &ends, y + at, (size_t)p->y.row, ahead.at,
+                                    ahead.lines);
             }
         }
     }

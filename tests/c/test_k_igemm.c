@@ -24,7 +24,10 @@ static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t tap
     for (size_t i = 0; i < taps * m; i++) rows[i] = a[i];
     for (size_t i = 0; i < M * c_row; i++) c[i] = 77;
     pi_igemm_end end = {biased ? bias : NULL, residual ? more : NULL, -0.5f, 3};
-    g->tile(m, n, taps, k, rows, b, biased || residual ? &end : NULL, c, c_row);
+    if (n & 1)
+        g->tile(m, n, taps, k, rows, b, biased || residual ? &end : NULL, c, c_row);
+    else /* what is fetched ahead may lie behind the array */
+        g->tile_ahead(m, n, taps, k, rows, b, biased || residual ? &end : NULL, c, c_row, b + TAPS * K * N, m % 3);
     int bad = 0;
     for (size_t i = 0; i < M; i++)
         for (size_t j = 0; j < c_row; j++) {
@@ -45,11 +48,26 @@ static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t tap
     CHECK(bad == 0);
 }
 
+/* The shares of all tiles that read a panel are together the whole of the next one, and a tile has steps enough for its share. */
+static void check_share(const pi_igemm_kernels *g, size_t depth, size_t tiles)
+{
+    size_t size = depth * g->nr, lines = 0, steps = size / g->nr / PI_IGEMM_STEP;
+    for (size_t tile = 0; tile < tiles; tile++) {
+        pi_igemm_ahead ahead = pi_igemm_share(g, b, size, tile, tiles);
+        if (ahead.lines) CHECK(ahead.at == b + lines * 16);
+        lines += steps * ahead.lines;
+    }
+    CHECK(steps == 0 ? lines == 0 : lines >= size / 16);
+    CHECK(pi_igemm_share(g, NULL, size, 0, tiles).lines == 0);
+}
+
 static void check_igemm(const pi_igemm_kernels *g)
 {
     for (size_t m = 1; m <= g->mr; m++)
         for (size_t n = 1; n <= g->nr; n += n < 3 || n > g->nr - 3 ? 1 : 5)
             for (size_t k = 1; k <= K; k += 16) check_tile(g, m, n, 1 + k % TAPS, k, (int)(m & 1), (int)(n & 2));
+    for (size_t depth = 1; depth < 2000; depth = depth * 3 + 1)
+        for (size_t tiles = 1; tiles < 40; tiles += 6) check_share(g, depth, tiles);
 }
 
 /* A row of 21 pixels or fewer against sums in double: every window that has a version of its own, and others. */

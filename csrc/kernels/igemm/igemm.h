@@ -26,7 +26,19 @@ typedef struct {
     /* end NULL: the sum as it is. */
     void (*tile)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b, const pi_igemm_end *end,
                  float *c, size_t c_row);
+    /* The same; fetches `lines` cache lines at `ahead` (which needs not be readable) with every PI_IGEMM_STEP rows of b, each
+     * call the next ones, into the second-level cache. */
+    void (*tile_ahead)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b,
+                       const pi_igemm_end *end, float *c, size_t c_row, const float *ahead, size_t lines);
 } pi_igemm_kernels;
+enum { PI_IGEMM_STEP = 8 };
+
+/* What tile number `tile` of `tiles`, which all read a panel of `size` floats, is to fetch of another such panel at `next`. */
+typedef struct {
+    const float *at;
+    size_t lines;
+} pi_igemm_ahead;
+pi_igemm_ahead pi_igemm_share(const pi_igemm_kernels *kernels, const float *next, size_t size, size_t tile, size_t tiles);
 
 #define X(isa, name) extern const pi_igemm_kernels name;
 #include "kernels/igemm/kernels.inc"
