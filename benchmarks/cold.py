@@ -7,7 +7,7 @@
 Time runs from before the process is made until the answer is there; memory is the peak resident
 set (VmHWM) at that moment. Engines take turns; the median of all rounds counts. The files are in the
 page cache, as they are after a download. "numpy" is Python with NumPy and no engine: the floor.
-"saved plan" is pyinfer on what Model.save wrote; "ratio" and "memory ratio" are to ONNX Runtime.
+"saved plan" is pyinfer on what Model.save wrote; "ratio" and "memory ratio" are to ONNX Runtime, bars are those of bars.py.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ if TYPE_CHECKING or sys.argv[1:2] != ["--child"]:  # a child imports no more tha
     import subprocess
     import tempfile
 
+    import bars
+
 HERE = Path(__file__).resolve().parent
 PLAN = "saved plan"
 PACKAGE = {PLAN: "pyinfer"}
+OURS = ("pyinfer", PLAN)
 DEFAULT = ("resnet50", "mobilenet_v2", "bert_base", "minilm")
 
 
@@ -135,6 +138,10 @@ def measure(name: str, args: argparse.Namespace, folder: Path, work: Path) -> li
         for row in found:
             row["ratio"] = row["total_s"] / base["total_s"]
             row["memory_ratio"] = row["peak_mb"] / base["peak_mb"]
+    for row in found:
+        if row["engine"] in OURS and row["model"] in bars.COLD:
+            row["bar"] = bars.COLD[row["model"]][OURS.index(row["engine"])]
+            row["memory_bar"] = bars.COLD[row["model"]][2]
     return found
 
 
@@ -155,12 +162,12 @@ def main() -> None:
             if not args.zoo:
                 for path in Path(work).glob("*.onnx"):
                     path.unlink()
-    print("| model | file MB | engine | whole ms | import | load | first run | peak MB | ratio | memory ratio |")
-    print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| model | file MB | engine | whole ms | import | load | first run | peak MB | ratio | bar | memory ratio | bar |")
+    print("|---|---:|---" + "|---:" * 9 + "|")
     for r in rows:
+        shares = (f"{r[k]:.2f}" if k in r else "–" for k in ("ratio", "bar", "memory_ratio", "memory_bar"))
         print(f"| {r['model']} | {r['size_mb']:.0f} | {r['engine']} | {r['total_s'] * 1e3:.0f} | {r['import_s'] * 1e3:.0f} "
-              f"| {r['load_s'] * 1e3:.0f} | {r['run_s'] * 1e3:.0f} | {r['peak_mb']:.0f} "
-              f"| {r.get('ratio', float('nan')):.2f} | {r.get('memory_ratio', float('nan')):.2f} |")  # fmt: skip
+              f"| {r['load_s'] * 1e3:.0f} | {r['run_s'] * 1e3:.0f} | {r['peak_mb']:.0f} | {' | '.join(shares)} |")  # fmt: skip
     if args.json:
         args.json.write_text(json.dumps({"threads": args.threads, "rows": rows}, indent=1) + "\n")
 

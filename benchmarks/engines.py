@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ if list((ROOT / "pyinfer").glob("_core*.so")):  # built in place: that one is me
 
 if sys.argv[1:2] != ["--child"] and importlib.util.find_spec("pyinfer"):  # a cold start is that of one engine
     import pyinfer  # noqa: F401 - before torch: what pyinfer tells OpenMP counts only if it is loaded by it
+
+PEERS = ("onnxruntime", "openvino")  # torch eager is shown, not raced
+PAUSE = 0.03  # seconds: worker threads of the engine before stop spinning
 
 Feeds = dict[str, np.ndarray]
 Run = Callable[[Feeds], dict[str, np.ndarray]]
@@ -51,19 +54,28 @@ def load_onnxruntime(path: Path, threads: int) -> Run:
 
 
 def load_openvino(path: Path, threads: int) -> Run:
+    return openvino_requests(path, threads, 1)[0]
+
+
+def openvino_requests(path: Path, threads: int, streams: int) -> list[Run]:
+    """One model and a request for each of `streams` streams, which have `threads` threads together."""
     import openvino
 
     config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
-              "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}  # fmt: skip
+              "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT", "NUM_STREAMS": streams}  # fmt: skip
     compiled = openvino.Core().compile_model(str(path), "CPU", config)
-    request = compiled.create_infer_request()
     ports = [(o.get_any_name(), o) for o in compiled.outputs]
 
-    def run(feeds: Feeds) -> dict[str, np.ndarray]:
-        result = request.infer(feeds, share_inputs=True, share_outputs=True)
-        return {name: result[port] for name, port in ports}
+    def new_request() -> Run:
+        request = compiled.create_infer_request()
 
-    return run
+        def run(feeds: Feeds) -> dict[str, np.ndarray]:
+            result = request.infer(feeds, share_inputs=True, share_outputs=True)
+            return {name: result[port] for name, port in ports}
+
+        return run
+
+    return [new_request() for _ in range(streams)]
 
 
 def wrap_torch(module: Any, outputs: tuple[str, ...], threads: int) -> Run:
@@ -87,6 +99,22 @@ LOADERS: dict[str, Callable[[Path, int], Run]] = {
 }
 
 
+def ready(what: str, engine: str, path: Path, threads: int, feeds: Feeds, streams: int = 1) -> list[Run]:
+    """One loaded model: for each of `streams` Python threads a Run, which computes with `threads` threads and was run once.
+    None if the engine refuses, which is said on stderr."""
+    try:
+        if engine == "openvino":
+            runs = openvino_requests(path, threads * streams, streams)
+        else:
+            runs = [LOADERS[engine](path, threads)] * streams
+        for run in runs:
+            run(feeds)
+        return runs
+    except Exception as problem:
+        print(f"{what}: {engine} refuses: {str(problem).strip()[:300]}", file=sys.stderr)
+        return []
+
+
 def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
@@ -100,28 +128,42 @@ def version(name: str) -> str:
         return "from source"
 
 
+def drop_missing(names: list[str]) -> list[str]:
+    """Those that are installed; the others are named on stderr."""
+    for name in names:
+        if not installed(name):
+            print(f"{name} is not installed", file=sys.stderr)
+    return [name for name in names if installed(name)]
+
+
+def turns(names: Sequence[str], seconds: float, least: int) -> Iterator[str]:
+    """Whose turn it is: rounds over all names, beginning with another one each time; `least` rounds, or until `seconds` are
+    over."""
+    end = time.perf_counter() + seconds
+    rounds = 0
+    while names and (rounds < least or time.perf_counter() < end):
+        first = rounds % len(names)
+        yield from (*names[first:], *names[:first])
+        rounds += 1
+
+
 def race(
     runs: dict[str, Run], feeds: Feeds, seconds: float, *, pause: float, warm: int, share: float, least: int
 ) -> dict[str, list[float]]:
-    """Seconds of single runs by engine. Rounds go over all engines, beginning with another one each time; an engine's turn:
-    `pause` seconds, in which the threads of the one before stop spinning, `warm` runs that bring data and code into the caches,
-    one that tells how many fit into `share` seconds, then that many. `least` rounds, or until `seconds` are over."""
+    """Seconds of single runs by engine. An engine's turn (see turns): `pause` seconds, in which the threads of the one before
+    stop spinning, `warm` runs that bring data and code into the caches, one that tells how many fit into `share` seconds,
+    then that many."""
     times: dict[str, list[float]] = {engine: [] for engine in runs}
-    order = list(runs)
-    end = time.perf_counter() + seconds
-    rounds = 0
-    while order and (rounds < least or time.perf_counter() < end):
-        for engine in order[rounds % len(order) :] + order[: rounds % len(order)]:
-            run = runs[engine]
-            time.sleep(pause)
-            for _ in range(warm):
-                run(feeds)
+    for engine in turns(list(runs), seconds, least):
+        run = runs[engine]
+        time.sleep(pause)
+        for _ in range(warm):
+            run(feeds)
+        start = time.perf_counter()
+        run(feeds)
+        once = time.perf_counter() - start
+        for _ in range(max(1, min(200, int(share / once)))):
             start = time.perf_counter()
             run(feeds)
-            once = time.perf_counter() - start
-            for _ in range(max(1, min(200, int(share / once)))):
-                start = time.perf_counter()
-                run(feeds)
-                times[engine].append(time.perf_counter() - start)
-        rounds += 1
+            times[engine].append(time.perf_counter() - start)
     return times

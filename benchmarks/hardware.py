@@ -6,8 +6,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,70 +24,18 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def multipliers(threads: int, n: int) -> dict[str, Callable[[], Any]]:
-    """Ways to multiply two n x n float32 matrices with these threads, by the library that does it."""
-    a, b = (np.random.default_rng(i).standard_normal((n, n), np.float32) for i in (1, 2))
-    ways: dict[str, Callable[[], Any]] = {}
+def peak_gflops(threads: int) -> float:
+    """The f32 multiply-adds on registers of pyinfer's widest instructions here, just measured (some 5 ms); 0 without pyinfer.
+    What no engine can exceed; on a shared machine a bound only if a few ms were left alone: ask often, take the best."""
     try:
-        import torch
-
-        x, y = torch.from_numpy(a), torch.from_numpy(b)
-
-        def by_torch() -> Any:
-            torch.set_num_threads(threads)
-            return x @ y
-
-        ways["torch"] = by_torch
+        from pyinfer import _core
     except ImportError:
-        pass
-    try:
-        import onnxruntime
-        from onnx import TensorProto, helper
-
-        info = [helper.make_tensor_value_info(k, TensorProto.FLOAT, [n, n]) for k in "aby"]
-        graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["y"])], "g", info[:2], info[2:])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        ways["onnxruntime"] = lambda: session.run(None, {"a": a, "b": b})
-    except ImportError:
-        pass
-    try:
-        from threadpoolctl import threadpool_limits
-
-        def by_numpy() -> Any:
-            with threadpool_limits(threads):
-                return a @ b
-
-        ways["numpy"] = by_numpy
-    except ImportError:
-        if threads == usable_cpus():
-            ways["numpy"] = lambda: a @ b
-    return ways
-
-
-def peak_gflops(threads: int, seconds: float = 3.0, n: int = 1024) -> tuple[float, str]:
-    """(The best rate at which any library here multiplied n x n float32 matrices, its name).
-
-    A lower bound of the hardware's peak: good libraries reach 95 % of it on an idle machine. One
-    product takes some 10 ms, so that on a shared machine a few are left alone.
-    """
-    best, by = 0.0, "nothing"
-    end = time.perf_counter() + seconds
-    ways = multipliers(threads, n)
-    while ways and time.perf_counter() < end:
-        for name, multiply in ways.items():
-            start = time.perf_counter()
-            multiply()
-            rate = 2 * n**3 / (time.perf_counter() - start) / 1e9
-            if rate > best:
-                best, by = rate, name
-    return best, by
+        return 0.0
+    return _core.peak_gflops(threads)
 
 
 def model_flops(path: Path, feeds: dict[str, np.ndarray]) -> float | None:
-    """Floating-point operations of convolutions and matrix products (a multiply-add counts 2).
+    """Floating-point operations of convolutions, matrix products and LSTMs (a multiply-add counts 2).
 
     Counted directly at the shapes of `feeds`: from ONNX's shape inference, and where that does not
     find a shape, from a run of ONNX Runtime; None without either.
@@ -149,6 +95,9 @@ def node_flops(node: Any, shapes: dict[str, tuple[int | None, ...]]) -> float:
     if node.op_type == "Gemm":
         flipped = "transA" in attributes and attributes["transA"].i
         return 2.0 * math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if flipped else 1]
+    if node.op_type == "LSTM":  # x [steps, batch, inputs], weights [directions, 4 hidden, inputs] and [.., 4 hidden, hidden]
+        steps, batch, _ = shapes[node.input[0]]
+        return 2.0 * steps * batch * sum(math.prod(shapes[w]) for w in node.input[1:3])
     if node.op_type == "Attention":
         q, k = shapes[node.input[0]], shapes[node.input[1]]
         return 4.0 * math.prod(q) * k[-2]  # scores, and the values weighted by them

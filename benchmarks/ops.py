@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import bars
 import engines
 import hardware
 import numpy as np
@@ -28,7 +29,6 @@ from op_cases import CASES, Case
 ENGINES = ("pyinfer", "onnxruntime")
 LOOSE = 2e-3  # of the largest output; halves and quantised values differ by their steps
 PAUSE = 0.002  # seconds: worker threads of the engine before stop spinning
-MOST, MEAN = 1.5, 0.9  # no operator slower, and the mean at most
 
 
 def load(case: Case, threads: int, folder: Path) -> dict[str, engines.Run]:
@@ -37,13 +37,8 @@ def load(case: Case, threads: int, folder: Path) -> dict[str, engines.Run]:
     onnx.save(case.model(), path)
     runs: dict[str, engines.Run] = {}
     for engine in ENGINES:
-        try:
-            run = engines.LOADERS[engine](path, threads)
-            run(case.feeds())
-        except Exception as problem:
-            print(f"{case.name}: {engine} refuses: {str(problem).strip()[:300]}", file=sys.stderr)
-            continue
-        runs[engine] = run
+        for run in engines.ready(case.name, engine, path, threads, case.feeds()):
+            runs[engine] = run
     return runs
 
 
@@ -115,9 +110,9 @@ def main() -> None:
     ratios = [row["ratio"] for row in rows if row["ratio"]]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else None
     if mean:
-        slow = sum(r > MOST for r in ratios)
+        slow = sum(r > bars.OPERATOR for r in ratios)
         print(f"\n{len(ratios)} cases of {len({r['op'] for r in rows})} operators; geometric mean of pyinfer / ONNX Runtime "
-              f"{mean:.3f} (below 1: pyinfer is faster; bar {MEAN}), {slow} above {MOST}")  # fmt: skip
+              f"{mean:.3f} (below 1: pyinfer is faster; bar {bars.OPERATORS_MEAN}), {slow} above {bars.OPERATOR}")  # fmt: skip
     if args.json:
         report = {
             "cpu": hardware.cpu_name(),

@@ -4,7 +4,7 @@
     python benchmarks/overhead.py [--seconds 3]
 
 Ways of calling take turns in blocks of 1,000 calls. The median block counts; the fastest block is
-what the call costs when no neighbour disturbs it.
+what the call costs when no neighbour disturbs it. The ratio is that of medians, to ONNX Runtime's.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bars
 import engines
 import numpy as np
 
 CALLS = 1000
+PEER = "onnxruntime: session.run(None, {...})"
 
 
 def write_model(path: Path) -> None:
@@ -49,7 +51,7 @@ def ways(path: Path, x: np.ndarray) -> dict[str, Callable[[], Any]]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-        found["onnxruntime: session.run(None, {...})"] = lambda: session.run(None, feeds)
+        found[PEER] = lambda: session.run(None, feeds)
     if engines.installed("openvino"):
         import openvino
 
@@ -90,14 +92,15 @@ def main() -> None:
     for call in calls.values():
         block(call)
     times: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + args.seconds
-    while time.perf_counter() < end:
-        for name, call in calls.items():
-            times[name].append(block(call))
-    print("| call | median µs | fastest block µs |\n|---|---:|---:|")
+    for name in engines.turns(list(calls), args.seconds, 3):
+        times[name].append(block(calls[name]))
+    print("| call | median µs | fastest block µs | ratio | bar |\n|---|---:|---:|---:|---:|")
     rows = {name: {"median_us": statistics.median(t), "fastest_us": min(t)} for name, t in times.items()}
     for name, row in rows.items():
-        print(f"| {name} | {row['median_us']:.2f} | {row['fastest_us']:.2f} |")
+        if PEER in rows:
+            row["ratio"] = row["median_us"] / rows[PEER]["median_us"]
+        ratio, bar = f"{row['ratio']:.2f}" if "ratio" in row else "–", bars.RELU if name.startswith("pyinfer") else "–"
+        print(f"| {name} | {row['median_us']:.2f} | {row['fastest_us']:.2f} | {ratio} | {bar} |")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

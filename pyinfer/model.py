@@ -146,11 +146,12 @@ class Model(_core.Model):
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
         """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
-        given and each symbolic dimension may be 1)."""
+        given and each symbolic dimension may be 1). The first profile on so many threads also
+        measures, in some 5 ms, what the machine can do."""
         from .profile import Profile
 
         steps, arena, packed = self.steps(arrays or self._zeros(), max(repeat, 1))
-        return Profile(steps, arena, packed)
+        return Profile(steps, arena, packed, self.threads)
 
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,

@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import Any, NamedTuple
 
+from . import _core
+
+COLUMNS = ("ms", "%", "GFLOP/s", "of peak", "MB", "GB/s")
+
 
 class Step(NamedTuple):
     """A step: its node and operator, the implementation, shapes, median milliseconds, floating
-    point operations and bytes moved at least once (0: not known), the PyTorch line."""
+    point operations and bytes moved at least once (0: not known), the PyTorch line, why others
+    were refused; then both as rates, in GFLOP/s and GB/s, and the share of the machine's f32 peak.
+
+    Operations are those of direct sums: a Winograd convolution needs fewer, so that its share may
+    be above 1; so may that of a product of bytes. More GB/s than the memory has came from caches.
+    """
 
     name: str
     op: str
@@ -21,37 +31,61 @@ class Step(NamedTuple):
     bytes: float
     source: str | None
     refused: str
+    gflops: float
+    gbytes: float
+    share: float
 
-    @property
-    def gflops(self) -> float:
-        """GFLOP/s."""
-        return self.flops / self.ms / 1e6 if self.ms > 0 else 0.0
+    def _figures(self, total: float) -> tuple[str, ...]:
+        """The cells below COLUMNS, empty where nothing is known; total: ms of all steps."""
+        return (
+            f"{self.ms:.3f}",
+            f"{100 * self.ms / total:.1f}",
+            f"{self.gflops:.1f}" if self.gflops else "",
+            f"{100 * self.share:.1f} %" if self.share else "",
+            f"{self.bytes / 1e6:.2f}" if self.bytes else "",
+            f"{self.gbytes:.1f}" if self.gbytes else "",
+        )
+
+
+@functools.cache
+def _peak(threads: int) -> float:
+    """GFLOP/s; measured once for each number of threads."""
+    return _core.peak_gflops(threads)
 
 
 class Profile:
-    """A row a step, in the order of the run; made by ``Model.profile``."""
+    """A row a step, in the order of the run; made by ``Model.profile``. ``peak_gflops`` is what
+    this machine's registers can do in f32 on as many ``threads``; shares are of that."""
 
-    def __init__(self, runs: list[list[dict[str, Any]]], arena: int, packed: int) -> None:
+    def __init__(
+        self, runs: list[list[dict[str, Any]]], arena: int, packed: int, threads: int
+    ) -> None:
         self.arena_bytes = arena
         self.packed_bytes = packed
+        self.threads = threads
+        self.peak_gflops = _peak(threads)
         self._last = runs[-1]
         self.steps = [self._step([run[i] for run in runs]) for i in range(len(runs[0]))]
 
-    @staticmethod
-    def _step(rows: list[dict[str, Any]]) -> Step:
+    def _step(self, rows: list[dict[str, Any]]) -> Step:
         row = rows[0]
         times = sorted(r["ns"] for r in rows)
+        ns = max(times[len(times) // 2], 1)
+        gflops = row["flops"] / ns
         domain = row["domain"] + "." if row["domain"] else ""
         return Step(
             row["name"],
             domain + row["op"],
             row["impl"],
             row["shapes"],
-            times[len(times) // 2] / 1e6,
+            ns / 1e6,
             row["flops"],
             row["bytes"],
             row["source"],
             row["refused"],
+            gflops,
+            row["bytes"] / ns,
+            gflops / self.peak_gflops,
         )
 
     @property
@@ -62,16 +96,14 @@ class Profile:
     def table(self, most: int | None = None) -> str:
         """The steps as text, slowest first if `most` limits their number."""
         steps = self.steps if most is None else sorted(self.steps, key=lambda s: -s.ms)[:most]
-        lines = [f"{'ms':>9} {'%':>5} {'GFLOP/s':>8}  {'operator':24} {'by':8} node"]
+        form = "{:>9} {:>5} {:>8} {:>8} {:>8} {:>6}  {:24} {:8} {}"
         total = self.ms or 1.0
-        for s in steps:
-            rate = f"{s.gflops:8.1f}" if s.flops else " " * 8
-            lines.append(
-                f"{s.ms:9.3f} {100 * s.ms / total:5.1f} {rate}  {s.op:24} {s.impl:8} {s.name}"
-            )
+        lines = [form.format(*COLUMNS, "operator", "by", "node")]
+        lines += [form.format(*s._figures(total), s.op, s.impl, s.name) for s in steps]
         lines.append(
-            f"{self.ms:9.3f} 100.0           {len(self.steps)} steps; activations "
-            f"{self.arena_bytes / 1e6:.1f} MB, packed weights {self.packed_bytes / 1e6:.1f} MB"
+            f"{self.ms:9.3f} 100.0  {len(self.steps)} steps; activations "
+            f"{self.arena_bytes / 1e6:.1f} MB, packed weights {self.packed_bytes / 1e6:.1f} MB; "
+            f"peak {self.peak_gflops:.1f} GFLOP/s on {self.threads} threads"
         )
         return "\n".join(lines)
 
@@ -85,17 +117,16 @@ class Profile:
         from html import escape
 
         total = self.ms or 1.0
-        rows = "".join(
-            f"<tr><td>{s.ms:.3f}</td><td>{100 * s.ms / total:.1f}</td><td>{s.gflops:.1f}</td>"
-            f"<td>{escape(s.op)}</td><td>{escape(s.impl)}</td><td>{escape(s.name)}</td>"
-            f"<td>{escape(s.shapes)}</td><td>{escape(s.source or '')}</td></tr>"
-            for s in self.steps
-        )
+        rows = [
+            (*s._figures(total), s.op, s.impl, s.name, s.shapes, s.source or "") for s in self.steps
+        ]
         head = "".join(
-            f"<th>{h}</th>"
-            for h in ("ms", "%", "GFLOP/s", "operator", "by", "node", "shapes", "from")
+            f"<th>{h}</th>" for h in (*COLUMNS, "operator", "by", "node", "shapes", "from")
         )
-        return f"<table><tr>{head}</tr>{rows}</table>"
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
+        return f"<table><tr>{head}</tr>{body}</table>"
 
     def chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes the last run as a trace for chrome://tracing or ui.perfetto.dev."""

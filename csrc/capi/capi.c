@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "capi/capi.h"
 #include "onednn/onednn.h"
+#include "ops/machine.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -53,6 +54,8 @@ void pyinfer_describe(char *text, size_t size)
     (void)snprintf(text, size, "version: %s\ncpu: %s\nonednn: %s\nopenmp: %s\nthreads: %d (%s)\n", PYINFER_VERSION,
                    cpu, onednn, openmp, threads, why);
 }
+
+double pyinfer_peak_gflops(int threads) { return pi_machine_gflops(threads); }
 
 /* ---- loading ---- */
 

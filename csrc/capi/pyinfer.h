@@ -219,6 +219,10 @@ PYINFER_API int pyinfer_step_count(const pyinfer_request *request);
 PYINFER_API int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *step);
 /* Measures each step of the following executes of this request. */
 PYINFER_API void pyinfer_profile(pyinfer_request *request, int on);
+/* GFLOP/s of f32 multiply-adds on registers (2 each), on so many threads at once (below 1: as many as this process may use):
+ * what a step's flops / ns can reach, unless it needs fewer multiplications than its direct sums (Winograd) or works on
+ * narrower types. Measured at each call, in some 5 ms. */
+PYINFER_API double pyinfer_peak_gflops(int threads);
 /* Bytes of the arena of this request's plan, and of the model's packed weights. */
 PYINFER_API size_t pyinfer_arena_bytes(const pyinfer_request *request);
 PYINFER_API size_t pyinfer_packed_bytes(const pyinfer_request *request);

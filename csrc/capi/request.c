@@ -221,6 +221,12 @@ void pyinfer_profile(pyinfer_request *r, int on)
 
 enum { SHAPES_SIZE = 2048 };
 
+static double bytes_of(const pyinfer_request *r, const pi_value *v)
+{
+    const pi_tensor *t = pi_context_tensor(r->context, v->id);
+    return pi_tensor_known(t) ? (double)pi_tensor_n(t) * (double)pi_dtype_size(t->dtype) : 0;
+}
+
 static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, char *text, size_t *at)
 {
     double bytes = 0;
@@ -230,7 +236,7 @@ static double append_shapes(const pyinfer_request *r, pi_value *const *list, uin
         const pi_tensor *t = pi_context_tensor(r->context, list[i]->id);
         int put = snprintf(text + *at, SHAPES_SIZE - *at, "%s%s", i ? ", " : "", pi_tensor_text(t, one, sizeof one));
         *at += put < 0 || (size_t)put >= SHAPES_SIZE - *at ? SHAPES_SIZE - 1 - *at : (size_t)put;
-        if (pi_tensor_known(t)) bytes += (double)pi_tensor_n(t) * (double)pi_dtype_size(t->dtype);
+        bytes += bytes_of(r, list[i]);
     }
     return bytes;
 }
@@ -258,6 +264,10 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
     at += (size_t)snprintf(r->shapes + at, SHAPES_SIZE - at, " -> ");
     if (at >= SHAPES_SIZE) at = SHAPES_SIZE - 1;
     out->bytes += append_shapes(r, node->out, node->n_out, r->shapes, &at);
+    if (node->op->flags & PI_OP_PICKS) {
+        double unread = bytes_of(r, node->in[0]) - bytes_of(r, node->out[0]);
+        if (unread > 0) out->bytes -= unread;
+    }
     out->shapes = r->shapes;
     return 1;
 }

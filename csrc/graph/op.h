@@ -20,6 +20,7 @@ enum { /* flags of a row */
     PI_OP_RANDOM = 4,       /* never folded, never merged with its like */
     PI_OP_SHAPE_ONLY = 8,   /* reads only the shape of in[0]: Shape, Size; foldable without data */
     PI_OP_NO_FOLD = 16,
+    PI_OP_PICKS = 32,       /* reads no more of in[0] than out[0] has: Gather, Slice */
 };
 
 /* Signature: "X:T W:T B?:T -> Y:T". Parameters are NAME[?][*]:TYPE, "?" optional, "*" any number (last only).

@@ -215,12 +215,12 @@ static const pi_attr_def nd_attrs[] = {{.name = "batch_dims", .kind = PI_ATTR_IN
 
 static const pi_op rows[] = {
     {.name = "Gather", .since = 1, .signature = "data:T indices:U -> output:T", .T = PI_ANY, .U = PI_INDEX,
-     .attrs = axis_attrs, .infer = gather_infer, .impls = gather_impls},
+     .flags = PI_OP_PICKS, .attrs = axis_attrs, .infer = gather_infer, .impls = gather_impls},
     {.name = "GatherElements", .since = 11, .signature = "data:T indices:U -> output:T", .T = PI_ANY, .U = PI_INDEX,
-     .attrs = axis_attrs, .infer = elements_infer, .impls = elements_impls},
-    {.name = "GatherND", .since = 11, .signature = "data:T indices:i64 -> output:T", .T = PI_ANY, .infer = nd_infer,
-     .impls = nd_impls},
-    {.name = "GatherND", .since = 12, .signature = "data:T indices:i64 -> output:T", .T = PI_ANY, .attrs = nd_attrs,
+     .flags = PI_OP_PICKS, .attrs = axis_attrs, .infer = elements_infer, .impls = elements_impls},
+    {.name = "GatherND", .since = 11, .signature = "data:T indices:i64 -> output:T", .T = PI_ANY, .flags = PI_OP_PICKS,
      .infer = nd_infer, .impls = nd_impls},
+    {.name = "GatherND", .since = 12, .signature = "data:T indices:i64 -> output:T", .T = PI_ANY, .attrs = nd_attrs,
+     .flags = PI_OP_PICKS, .infer = nd_infer, .impls = nd_impls},
 };
 const pi_op_family pi_ops_gather = {rows, PI_COUNT(rows)};

@@ -106,8 +106,8 @@ static const pi_attr_def slice_attrs_v1[] = {{.name = "axes", .kind = PI_ATTR_IN
 
 static const pi_op rows[] = {
     {.name = "Slice", .since = 1, .signature = "data:T -> output:T", .T = PI_ANY, .attrs = slice_attrs_v1,
-     .infer = slice_infer, .impls = slice_impls},
+     .flags = PI_OP_PICKS, .infer = slice_infer, .impls = slice_impls},
     {.name = "Slice", .since = 10, .signature = "data:T starts:U ends:U axes?:U steps?:U -> output:T", .T = PI_ANY,
-     .U = PI_BIT(I32) | PI_BIT(I64), .infer = slice_infer, .impls = slice_impls},
+     .U = PI_BIT(I32) | PI_BIT(I64), .flags = PI_OP_PICKS, .infer = slice_infer, .impls = slice_impls},
 };
 const pi_op_family pi_ops_slice = {rows, PI_COUNT(rows)};

@@ -82,6 +82,18 @@ static PyObject *core_ops(PyObject *self, PyObject *unused)
     return list;
 }
 
+static PyObject *core_peak_gflops(PyObject *self, PyObject *args)
+{
+    int threads;
+    double peak;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "i", &threads)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    peak = pyinfer_peak_gflops(threads);
+    Py_END_ALLOW_THREADS
+    return PyFloat_FromDouble(peak);
+}
+
 static PyObject *core_fail_alloc(PyObject *self, PyObject *n)
 {
     (void)self;
@@ -112,6 +124,7 @@ static PyMethodDef functions[] = {
     {"describe", core_describe, METH_NOARGS, "What was found on this machine: lines of 'key: value'."},
     {"options", core_options, METH_NOARGS, "Rows (name, type, default, documentation) of the options of load."},
     {"ops", core_ops, METH_NOARGS, "Rows (domain, name, since, signature, types) of the operator table."},
+    {"peak_gflops", core_peak_gflops, METH_VARARGS, "peak_gflops(threads): f32 GFLOP/s on registers alone, measured now."},
     {"_fail_alloc", core_fail_alloc, METH_O, "Tests: the nth allocation from now on fails, and each later one; 0: off."},
     {"_alive_blocks", core_alive_blocks, METH_NOARGS, "Tests: blocks of memory that the engine holds."},
     {"_force_impl", core_force_impl, METH_O, "Tests: implementations of this name are taken where a row has one."},

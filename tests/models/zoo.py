@@ -37,11 +37,13 @@ raw: dynamo without its optimiser, so BatchNormalization, CastLike, sequences an
 dynamo24: opset 24, which has one Attention operator."""
 SHAPES = ("static", "dynamic")
 SEED = 20240229
+HID = ("last_hidden_state", "pooler_output")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One architecture in one size. `kind` is image, text or mask (text with an attention mask)."""
+    """One architecture in one size. `kind` is image, text, mask (text with an attention mask) or padded (the same, and
+    half of all tokens are padding)."""
 
     make: Callable[[], nn.Module]
     kind: str
@@ -51,6 +53,7 @@ class Entry:
     parameters: int | None = None
     free: tuple[int, ...] = (0,)  # symbolic axes of every input
     sizes: tuple[int, ...] = field(default=())  # further sizes that a dynamic model is run at
+    real: bool = False  # weights from a package, not random ones
 
 
 class Tower(nn.Module):
@@ -69,6 +72,21 @@ class Tower(nn.Module):
 class Masked(Tower):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:  # type: ignore[override]
         return super().forward(input_ids, attention_mask)
+
+
+class Embedding(nn.Module):
+    """Sentence embeddings as sentence-transformers makes them: the mean of what `inner`, a Masked, says of the tokens that
+    are no padding, of length 1."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.inner(input_ids, attention_mask)
+        mask = attention_mask.unsqueeze(-1).expand(hidden.size()).float()
+        mean = (hidden * mask).sum(1) / torch.clamp(mask.sum(1), min=1e-9)
+        return nn.functional.normalize(mean, p=2.0, dim=1)
 
 
 class Tokens(Tower):
@@ -113,7 +131,9 @@ def vit(
     return Pixels(ViTForImageClassification(config), ("logits",), ("pixel_values",))
 
 
-def bert(hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 30522) -> nn.Module:
+def bert(
+    hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 30522, outputs: tuple[str, ...] = HID
+) -> nn.Module:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
@@ -123,7 +143,7 @@ def bert(hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 3052
         intermediate_size=4 * hidden,
         vocab_size=vocab,
     )
-    return Masked(BertModel(config), ("last_hidden_state", "pooler_output"), ("input_ids", "attention_mask"))
+    return Masked(BertModel(config), outputs, ("input_ids", "attention_mask"))
 
 
 def gpt2(hidden: int = 768, layers: int = 12, heads: int = 12, vocab: int = 50257) -> nn.Module:
@@ -162,7 +182,6 @@ def rapidocr_models() -> dict[str, Path]:
 
 SMALL_STAGES = ((1, 8, 1, 1), (6, 12, 2, 2), (6, 16, 2, 2))
 SMALL_MB = ((1, 3, 1, 8, 1), (6, 3, 2, 12, 2), (6, 5, 2, 16, 2))
-HID = ("last_hidden_state", "pooler_output")
 
 MODELS: dict[str, Entry] = {
     # full size
@@ -176,7 +195,11 @@ MODELS: dict[str, Entry] = {
     "vit_b16": Entry(vit, "image", 224, parameters=86_567_656),
     "bert_base": Entry(bert, "mask", 128, 30522, HID, 109_482_240, (0, 1), (37,)),
     "gpt2": Entry(gpt2, "text", 64, 50257, ("logits",), 124_439_808, (0, 1), (17,)),
-    "minilm": Entry(minilm, "mask", 128, 30522, ("last_hidden_state",), 22_713_216, (0, 1), (37,)),
+    "minilm": Entry(minilm, "mask", 128, 30522, HID[:1], 22_713_216, (0, 1), (37,), True),
+    "minilm_16": Entry(minilm, "mask", 16, 30522, HID[:1], 22_713_216, (0, 1), (5,), True),
+    "minilm_embed": Entry(
+        lambda: Embedding(minilm()), "padded", 128, 30522, ("sentence_embedding",), 22_713_216, (0, 1), (37,), True
+    ),
     # the same code in small
     "resnet18_small": Entry(lambda: nets.ResNet((1, 1, 1, 1), False, 16, 10), "image", 64),
     "resnet50_small": Entry(lambda: nets.ResNet((1, 2, 1, 1), True, 8, 10), "image", 64),
@@ -187,6 +210,9 @@ MODELS: dict[str, Entry] = {
     "unet_small": Entry(lambda: nets.UNet((8, 16, 32)), "image", 48, free=(0, 2, 3), sizes=(32,)),
     "vit_b16_small": Entry(lambda: vit(64, 2, 4, 64, 16, 10), "image", 64),
     "bert_base_small": Entry(lambda: bert(64, 2, 4, 500), "mask", 24, 500, HID, None, (0, 1), (7,)),
+    "minilm_embed_small": Entry(
+        lambda: Embedding(bert(64, 2, 4, 500, HID[:1])), "padded", 24, 500, ("sentence_embedding",), None, (0, 1), (7,)
+    ),
     "gpt2_small": Entry(lambda: gpt2(64, 2, 4, 500), "text", 24, 500, ("logits",), None, (0, 1), (7,)),
 }
 SMALL = tuple(n for n in MODELS if n.endswith("_small"))
@@ -194,15 +220,19 @@ FULL = tuple(n for n in MODELS if not n.endswith("_small"))
 
 
 def feeds(name: str, batch: int = 1, size: int | None = None, seed: int = 1) -> dict[str, np.ndarray]:
-    """Seeded inputs. Masks hide a tail of other length in each row, as padded text does."""
+    """Seeded inputs. Masks hide a tail of other length in each row, as padded text does; those of the kind `padded` hide
+    half of all tokens if the batch is even."""
     entry = MODELS[name]
     size = size or entry.size
     rng = np.random.default_rng(seed)
     if entry.kind == "image":
         return {"x": rng.standard_normal((batch, 3, size, size)).astype(np.float32)}
     out = {"input_ids": rng.integers(0, entry.vocab, (batch, size), dtype=np.int64)}
-    if entry.kind == "mask":
+    if entry.kind != "text":
         length = np.maximum(size - np.arange(batch) * max(1, size // 4), 1)
+        if entry.kind == "padded":  # of each two texts one is as long as the other's padding
+            some = rng.integers(1, size, (batch + 1) // 2)
+            length = np.concatenate([some, size - some])[:batch]
         out["attention_mask"] = (np.arange(size) < length[:, None]).astype(np.int64)
     return out
 
@@ -241,7 +271,7 @@ def module(name: str) -> nn.Module:
     count = sum(p.numel() for p in model.parameters())
     if entry.parameters not in (None, count):
         raise AssertionError(f"{name} has {count:,} parameters, not {entry.parameters:,}")
-    if name != "minilm":
+    if not entry.real:
         image = entry.kind == "image"
         x = torch.randn(4, 3, entry.size, entry.size) if image else torch.zeros(1)
         randomise(model, x)
@@ -258,15 +288,18 @@ def expected(model: nn.Module, name: str, inputs: dict[str, np.ndarray]) -> dict
     return {k: v.numpy() for k, v in zip(MODELS[name].outputs, ys, strict=True)}
 
 
-def export(name: str, exporter: str, shape: str, folder: Path, model: nn.Module | None = None) -> Path:
-    """Writes <folder>/<name>.<exporter>.<shape>.onnx unless it is there."""
-    path = Path(folder) / f"{name}.{exporter}.{shape}.onnx"
+def export(
+    name: str, exporter: str, shape: str, folder: Path, model: nn.Module | None = None, batch: int = 1
+) -> Path:
+    """Writes <folder>/<name>.<exporter>.<shape>.onnx unless it is there; .b<batch>.onnx for a static batch above 1."""
+    fixed = f".b{batch}" if shape == "static" and batch > 1 else ""
+    path = Path(folder) / f"{name}.{exporter}.{shape}{fixed}.onnx"
     if path.exists():
         return path
     entry = MODELS[name]
     model = module(name) if model is None else model
     # Batch 2 when symbolic: the exporters specialise sizes of 0 and 1.
-    inputs = feeds(name, 2 if shape == "dynamic" else 1)
+    inputs = feeds(name, 2 if shape == "dynamic" else batch)
     args = tuple(torch.from_numpy(a) for a in inputs.values())
     common: dict[str, Any] = {"input_names": list(inputs), "output_names": list(entry.outputs)}
     axes = {0: "batch"} | {a: {1: "seq", 2: "height", 3: "width"}[a] for a in entry.free if a}
@@ -289,12 +322,9 @@ def export(name: str, exporter: str, shape: str, folder: Path, model: nn.Module 
         else:
             if shape == "dynamic":
                 common["dynamic_axes"] = {
-                    n: dict(axes) for n in (*inputs, *entry.outputs) if n != "pooler_output"
+                    n: {0: "batch"} if n in ("pooler_output", "sentence_embedding") else dict(axes)
+                    for n in (*inputs, *entry.outputs)
                 }
-                if entry.kind == "image" and entry.outputs == ("logits",) and len(axes) == 1:
-                    common["dynamic_axes"]["logits"] = {0: "batch"}
-                if "pooler_output" in entry.outputs:
-                    common["dynamic_axes"]["pooler_output"] = {0: "batch"}
             torch.onnx.export(model, args, str(part), dynamo=False, opset_version=17, **common)
     part.rename(path)
     gc.collect()

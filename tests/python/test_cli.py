@@ -70,7 +70,8 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [row["engine"] for row in bench["engines"]] == ["pyinfer", "onnxruntime"]
     assert {"Conv", "Relu"} <= {row["name"] for row in json.loads(command(capsys, "ops", "--json")[0])}
     trace = tmp_path / "trace.json"
-    command(capsys, "profile", path, "--repeat", "2", "--trace", str(trace))
+    steps = json.loads(command(capsys, "profile", path, "--repeat", "2", "--trace", str(trace), "--json")[0])
+    assert all({"ms", "flops", "bytes", "gflops", "gbytes", "share"} <= step.keys() for step in steps)
     assert json.loads(trace.read_text())
     assert "threads" in command(capsys, "config")[0]
 
