@@ -28,6 +28,10 @@ uint64_t pi_quant_zeros_hash(const pi_tensor *t);
 
 /* ---- for oneDNN ---- */
 
+/* Are our own panels (kernels/quant) faster on this CPU? Without VNNI oneDNN widens to floats or to 16 bits, as they do. */
+bool pi_quant_panels_first(void);
+#define PI_QUANT_PANELS_FIRST "our own panels are faster without VNNI"
+
 /* Is every value known, and 0? */
 bool pi_quant_known_zero(const pi_tensor *t);
 /* n bytes, the highest bit turned: u8 becomes i8 less 128. */

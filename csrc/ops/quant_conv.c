@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ConvInteger and QLinearConv. X becomes channels-last 16-bit numbers less their zero point, so the padding is 0; a
- * thread gathers the windows of some places as rows (im2col), which meet the weights in panels of 16 output channels.
- */
+/* ConvInteger and QLinearConv. X becomes channels-last 16-bit numbers less their zero point, with the padding, which is 0,
+ * around them. So a window is lines at the same distances wherever it lies, and nothing is gathered: some places of a
+ * window's begin meet the weights in panels of 16 output channels. */
 #include "ops/quant_conv.h"
 
 #include <string.h>
@@ -12,18 +12,23 @@
 #include "kernels/quant/quant_panel.h"
 #include "ops/block.h"
 
-enum { PLACES = 32, COLUMNS = PI_QUANT_COLUMNS, WIDEN = 256 };
+enum { PLACES = 48, FEW_PLACES = 12, COLUMNS = PI_QUANT_COLUMNS, WIDEN = 256 };
 
 typedef pi_quant_conv_operands operands;
 
 typedef struct {
     pi_quant_conv q;
     bool depthwise;             /* each output channel has one of X: weights are packed as taps x channels */
+    bool lines;                 /* a tap is a line of the window, else one place of it */
+    int64_t padded[3], image;   /* X with its padding, as far as windows reach; elements of an image of it */
+    pi_quant_taps taps;
+    int64_t values;             /* elements of a tap */
+    int64_t block;              /* places of Y that meet the weights together */
     int64_t panels_all;         /* of all groups; depthwise: output channels */
-    int64_t pairs, panels, row; /* of a window; of the output channels of a group; elements of a row of sums */
+    int64_t panels, row;        /* of the output channels of a group; elements of a row of sums */
     const int16_t *packed;      /* or NULL: packed in each run, in the scratch */
     size_t x_at, weights_at, scales_at, own_at; /* in the scratch */
-    size_t sums_off, bytes_off, own_bytes;      /* in the scratch of one thread, behind its windows; of all of it */
+    size_t bytes_off, own_bytes;                /* in the scratch of one thread, behind its sums; of all of it */
 } problem;
 
 typedef struct {
@@ -119,6 +124,8 @@ static pi_status conv_infer(const pi_node *node, const pi_tensor *const *in, pi_
 
 /* ---- panels ---- */
 
+static int64_t panel_size(const problem *p) { return p->taps.n * p->taps.pairs * 2 * COLUMNS; }
+
 /* Panel `unit`, counted through all groups: k goes over places of the window, then channels. */
 static void pack_panel(const problem *p, const operands *o, int64_t unit, const void *weights, int16_t *out)
 {
@@ -128,17 +135,19 @@ static void pack_panel(const problem *p, const operands *o, int64_t unit, const 
         return;
     }
     int64_t per_group = p->q.c.out_channels / p->q.c.group, first = unit % p->panels * COLUMNS;
-    int64_t channels = p->q.c.w.channels / p->q.c.group, taps = p->q.k / channels;
-    int16_t *to = out + unit * p->pairs * 2 * COLUMNS;
-    memset(to, 0, (size_t)p->pairs * 4 * COLUMNS);
+    int64_t channels = p->q.c.w.channels / p->q.c.group, places = p->q.k / channels;
+    int16_t *to = out + unit * panel_size(p);
+    memset(to, 0, (size_t)panel_size(p) * sizeof *to);
     for (int64_t j = 0; j < COLUMNS && first + j < per_group; j++) {
         int64_t oc = unit / p->panels * per_group + first + j;
         int32_t zero = pi_quant_conv_zero(o, oc);
         const char *w = (const char *)weights + oc * p->q.k;
-        for (int64_t t = 0, k = 0; t < taps; t++)
-            for (int64_t c = 0; c < channels; c++, k++)
-                pi_quant_widen(w + c * taps + t, o->w->dtype == PI_DTYPE_I8, 1, zero,
-                               to + k / 2 * 2 * COLUMNS + 2 * j + k % 2, 1, 1);
+        for (int64_t t = 0; t < p->taps.n; t++)
+            for (int64_t v = 0; v < p->values; v++) {
+                int64_t place = t * (p->values / channels) + v / channels, l = t * p->taps.pairs + v / 2;
+                pi_quant_widen(w + v % channels * places + place, o->w->dtype == PI_DTYPE_I8, 1, zero,
+                               to + l * 2 * COLUMNS + 2 * j + v % 2, 1, 1);
+            }
     }
 }
 
@@ -168,33 +177,61 @@ static bool put(size_t *total, size_t bytes, size_t *at)
     return bytes <= SIZE_MAX / 2 && pi_add(*total, (bytes + 63) / 64 * 64, total);
 }
 
+/* X with its padding, and where the taps of a window lie in it. */
+static pi_status make_taps(pi_prep *prep, problem *p, pi_error *err)
+{
+    const pi_window *w = &p->q.c.w;
+    int64_t per_group = w->channels / p->q.c.group, line, plane, *offset;
+    bool fits;
+    p->depthwise = p->q.c.group == p->q.c.out_channels && p->q.c.group == w->channels;
+    for (int i = 0; i < 3; i++)
+        p->padded[i] = w->out[i] > 0 ? (w->out[i] - 1) * w->stride[i] + (w->kernel[i] - 1) * w->dilation[i] + 1 : 0;
+    fits = pi_mul_i64(p->padded[2], w->channels, &line) && pi_mul_i64(line, p->padded[1], &plane) &&
+           pi_mul_i64(plane, p->padded[0], &p->image);
+    if (!fits) return pi_fail(err, PI_E_LIMIT, "x with its padding is too large");
+    p->lines = p->q.c.group == 1 && w->dilation[2] == 1 && !p->depthwise;
+    p->values = p->lines ? w->kernel[2] * w->channels : per_group;
+    int64_t across = p->lines ? 1 : w->kernel[2];
+    p->taps.n = w->kernel[0] * w->kernel[1] * across;
+    p->taps.pairs = p->values / 2 + p->values % 2;
+    size_t bytes;
+    if (!pi_mul((size_t)p->taps.n, sizeof *offset, &bytes)) return pi_fail(err, PI_E_LIMIT, "the window is too large");
+    p->taps.offset = offset = pi_prep_alloc(prep, bytes, err);
+    if (!offset) return pi_alloc_status(err);
+    for (int64_t t = 0; t < p->taps.n; t++)
+        offset[t] = t / across / w->kernel[1] * w->dilation[0] * plane +
+                    t / across % w->kernel[1] * w->dilation[1] * line + t % across * w->dilation[2] * w->channels;
+    return PI_E_OK;
+}
+
 static pi_status conv_prepare(pi_prep *prep, pi_error *err)
 {
     problem *p = prep->state = pi_prep_alloc(prep, sizeof *p, err);
     if (!p) return pi_alloc_status(err);
     PI_TRY(pi_quant_conv_open(prep->node, prep->in, &p->q, err));
+    PI_TRY(make_taps(prep, p, err));
     operands o = pi_quant_conv_of(prep->node, prep->in);
-    int64_t oc = p->q.c.out_channels, group = p->q.c.group;
-    p->pairs = p->q.k / 2 + p->q.k % 2;
+    int64_t oc = p->q.c.out_channels, group = p->q.c.group, batch = p->q.c.w.batch;
     p->panels = (oc / group + COLUMNS - 1) / COLUMNS;
-    p->depthwise = group == oc && group == p->q.c.w.channels;
     p->panels_all = p->depthwise ? oc : group * p->panels;
     p->row = oc + COLUMNS; /* a panel's last columns may hang over */
+    p->block = pi_min_i64(PLACES, pi_max_i64(FEW_PLACES, batch * p->q.places / 8)); /* a few units at least */
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)p->q.k;
-    size_t weights, x, own, total = 0, windows, rows;
+    size_t weights, x, own, total = 0, rows;
     bool fits = pi_mul((size_t)(group * p->panels), COLUMNS * 4, &weights) &&
-                pi_mul(weights, (size_t)p->pairs, &weights) && pi_mul((size_t)pi_tensor_n(o.x), sizeof(int16_t), &x) &&
-                put(&total, x, &p->x_at) && pi_mul((size_t)p->pairs, 4 * PLACES, &windows) &&
-                put(&p->own_bytes, windows, &own) && pi_mul((size_t)p->row, 4 * PLACES, &rows) &&
-                put(&p->own_bytes, rows, &p->sums_off) && put(&p->own_bytes, (size_t)oc * PLACES, &p->bytes_off);
+                pi_mul(weights, (size_t)(p->taps.n * p->taps.pairs), &weights) && pi_mul((size_t)p->image, (size_t)batch, &x) &&
+                pi_mul(x, sizeof(int16_t), &x) && pi_add(x, sizeof(int16_t), &x) && put(&total, x, &p->x_at) &&
+                pi_mul((size_t)p->row, 4 * PLACES, &rows) && put(&p->own_bytes, rows, &own) &&
+                put(&p->own_bytes, (size_t)oc * PLACES, &p->bytes_off);
     struct {
         char name[16];
-        int64_t group, k, taps; /* and so depthwise */
+        int64_t group, k, taps, values; /* and so depthwise */
         uint64_t zeros;         /* the packed form depends on them */
-    } key = {.name = "quant_conv_b16",
+    } key = {.name = "quant_conv_taps",
              .group = group,
              .k = p->q.k,
-             .taps = p->q.k * group / pi_max_i64(1, p->q.c.w.channels)};
+             .taps = p->q.k * group / pi_max_i64(1, p->q.c.w.channels),
+             .values = p->values};
     bool constant = fits && weights > 0 && pi_prep_is_const(prep, o.w_index) && (!o.w_zero || o.w_zero->data);
     if (constant) {
         pack_arg arg = {p, &o};
@@ -211,110 +248,97 @@ static pi_status conv_prepare(pi_prep *prep, pi_error *err)
     return fits ? PI_E_OK : pi_fail(err, PI_E_LIMIT, "the window is too large");
 }
 
-/* Units: pieces of WIDEN places of an image of X, which become channels-last and 16-bit. */
+/* n places of X of image b from `first` on as 16-bit numbers, channels last. */
+static void widen_places(const work *w, int64_t b, int64_t first, int64_t n, int32_t zero, int16_t *to)
+{
+    const pi_quant_conv *q = &w->p->q;
+    int64_t channels = q->c.w.channels;
+    int is_signed = w->o->x->dtype == PI_DTYPE_I8;
+    const char *x = w->o->x->data;
+    if (q->c.w.nhwc || channels == 1) {
+        pi_quant_widen(x + (b * q->in_places + first) * channels, is_signed, 1, zero, to, 1, n * channels);
+        return;
+    }
+    pi_transpose_fn transpose = pi_transpose_select(2);
+    int16_t wide[8 * WIDEN];
+    for (int64_t i0 = 0, some; i0 < n; i0 += some) {
+        some = pi_min_i64(WIDEN, n - i0);
+        for (int64_t c = 0, lines; c < channels; c += lines) {
+            lines = pi_min_i64(8, channels - c);
+            for (int64_t i = 0; i < lines; i++)
+                pi_quant_widen(x + (b * channels + c + i) * q->in_places + first + i0, is_signed, 1, zero,
+                               wide + i * WIDEN, 1, some);
+            transpose((const char *)wide, WIDEN * 2, (char *)(to + i0 * channels + c), channels * 2, lines, some);
+        }
+    }
+}
+
+/* Units: lines of X with its padding. */
 static void widen_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const work *w = arg;
-    const pi_quant_conv *q = &w->p->q;
-    int64_t channels = q->c.w.channels, pieces = (q->in_places + WIDEN - 1) / WIDEN;
+    const problem *p = w->p;
+    const pi_window *g = &p->q.c.w;
+    int64_t channels = g->channels, left = pi_min_i64(pi_max_i64(0, g->pad[2]), p->padded[2]);
+    int64_t stop = pi_max_i64(left, pi_min_i64(p->padded[2], g->in[2] + g->pad[2]));
     int32_t zero = w->o->x_zero ? (int32_t)pi_tensor_int(w->o->x_zero, 0) : 0;
-    int is_signed = w->o->x->dtype == PI_DTYPE_I8;
-    pi_transpose_fn transpose = pi_transpose_select(2);
     for (int64_t u = begin; u < end; u++) {
-        int64_t b = u / pieces, first = u % pieces * WIDEN, n = pi_min_i64(WIDEN, q->in_places - first);
-        if (q->c.w.nhwc) {
-            int64_t at = (b * q->in_places + first) * channels;
-            pi_quant_widen((const char *)w->o->x->data + at, is_signed, 1, zero, w->x + at, 1, n * channels);
-            continue;
-        }
-        int16_t wide[8 * WIDEN];
-        for (int64_t c = 0, some; c < channels; c += some) {
-            some = pi_min_i64(8, channels - c);
-            for (int64_t i = 0; i < some; i++)
-                pi_quant_widen((const char *)w->o->x->data + (b * channels + c + i) * q->in_places + first, is_signed,
-                               1, zero, wide + i * WIDEN, 1, n);
-            transpose((const char *)wide, WIDEN * 2, (char *)(w->x + (b * q->in_places + first) * channels + c),
-                      channels * 2, some, n);
-        }
+        int16_t *to = w->x + u * p->padded[2] * channels;
+        int64_t y = u % p->padded[1] - g->pad[1], z = u / p->padded[1] % p->padded[0] - g->pad[0];
+        bool inside = z >= 0 && z < g->in[0] && y >= 0 && y < g->in[1];
+        int64_t from = inside ? left : p->padded[2], until = inside ? stop : p->padded[2];
+        memset(to, 0, (size_t)(from * channels) * sizeof *to);
+        if (from < until)
+            widen_places(w, u / p->padded[1] / p->padded[0], (z * g->in[1] + y) * g->in[2] + from - g->pad[2],
+                         until - from, zero, to + from * channels);
+        memset(to + until * channels, 0, (size_t)((p->padded[2] - until) * channels) * sizeof *to);
     }
 }
 
 /* Where the window of an output place begins. */
-static void window_start(const pi_window *g, int64_t place, int64_t start[3])
+static const int16_t *window_start(const work *w, int64_t b, int64_t place)
 {
-    for (int i = 2; i >= 0; i--) {
-        start[i] = place % g->out[i] * g->stride[i] - g->pad[i];
-        place /= g->out[i];
-    }
-}
-
-/* The place of X under place t of the window, or -1: it hangs over. */
-static int64_t window_place(const pi_window *g, const int64_t start[3], int64_t t)
-{
-    int64_t x = start[2] + t % g->kernel[2] * g->dilation[2],
-            y = start[1] + t / g->kernel[2] % g->kernel[1] * g->dilation[1];
-    int64_t z = start[0] + t / g->kernel[2] / g->kernel[1] * g->dilation[0];
-    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1] || x < 0 || x >= g->in[2]) return -1;
-    return (z * g->in[1] + y) * g->in[2] + x;
-}
-
-/* The window of an output place over the channels of a group, as a row. */
-static void gather_row(const work *w, int64_t b, int64_t group, int64_t place, int16_t *to)
-{
-    const pi_quant_conv *q = &w->p->q;
-    const pi_window *g = &q->c.w;
-    int64_t channels = g->channels / q->c.group, taps = q->k / channels, start[3];
-    size_t bytes = (size_t)channels * sizeof(int16_t);
-    const int16_t *x = w->x + b * q->in_places * g->channels + group * channels;
-    window_start(g, place, start);
-    for (int64_t t = 0; t < taps; t++, to += channels) {
-        int64_t at = window_place(g, start, t);
-        if (at < 0)
-            memset(to, 0, bytes);
-        else
-            memcpy(to, x + at * g->channels, bytes);
-    }
+    const problem *p = w->p;
+    const pi_window *g = &p->q.c.w;
+    int64_t x = place % g->out[2] * g->stride[2], y = place / g->out[2] % g->out[1] * g->stride[1];
+    int64_t z = place / g->out[2] / g->out[1] * g->stride[0];
+    return w->x + b * p->image + ((z * p->padded[1] + y) * p->padded[2] + x) * g->channels;
 }
 
 /* The sums of all channels of one output place. */
-static void depthwise_row(const work *w, int64_t b, int64_t place, int32_t *sums)
+static void depthwise_row(const work *w, const int16_t *x, int32_t *restrict sums)
 {
-    const pi_quant_conv *q = &w->p->q;
-    const pi_window *g = &q->c.w;
-    int64_t channels = g->channels, start[3];
-    const int16_t *x = w->x + b * q->in_places * channels, *weights = w->weights;
-    window_start(g, place, start);
+    const problem *p = w->p;
+    int64_t channels = p->q.c.w.channels;
+    const int16_t *weights = w->weights;
     memset(sums, 0, (size_t)channels * sizeof *sums);
-    for (int64_t t = 0; t < q->k; t++, weights += channels) {
-        int64_t at = window_place(g, start, t);
-        const int16_t *from = x + (at < 0 ? 0 : at) * channels;
-        for (int64_t c = 0; at >= 0 && c < channels; c++)
+    for (int64_t t = 0; t < p->q.k; t++, weights += channels) {
+        const int16_t *from = x + p->taps.offset[t];
+        for (int64_t c = 0; c < channels; c++)
             sums[c] = (int32_t)((uint32_t)sums[c] + (uint32_t)((int32_t)from[c] * weights[c]));
     }
 }
 
-/* Units: blocks of PLACES of an image. */
+/* Units: blocks of places of an image. */
 static void conv_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     const work *w = arg;
     const problem *p = w->p;
     char *own = w->own + (size_t)thread * p->own_bytes;
-    int16_t *rows = (int16_t *)(void *)own;
-    int32_t *sums = (int32_t *)(void *)(own + p->sums_off);
-    int64_t per_group = p->q.c.out_channels / p->q.c.group, blocks = (p->q.places + PLACES - 1) / PLACES,
-            size = 2 * p->pairs;
+    int32_t *sums = (int32_t *)(void *)own;
+    const int16_t *start[PLACES];
+    int64_t per_group = p->q.c.out_channels / p->q.c.group, channels = p->q.c.w.channels / p->q.c.group;
+    int64_t blocks = (p->q.places + p->block - 1) / p->block;
     for (int64_t u = begin; u < end; u++) {
-        int64_t b = u / blocks, first = u % blocks * PLACES, n = pi_min_i64(PLACES, p->q.places - first);
-        for (int64_t i = 0; p->depthwise && i < n; i++) depthwise_row(w, b, first + i, sums + i * p->row);
+        int64_t b = u / blocks, first = u % blocks * p->block, n = pi_min_i64(p->block, p->q.places - first);
+        for (int64_t i = 0; i < n; i++) start[i] = window_start(w, b, first + i);
+        for (int64_t i = 0; p->depthwise && i < n; i++) depthwise_row(w, start[i], sums + i * p->row);
         for (int64_t g = 0; !p->depthwise && g < p->q.c.group; g++) {
-            for (int64_t i = 0; i < n; i++) {
-                rows[i * size + size - 1] = 0;
-                gather_row(w, b, g, first + i, rows + i * size);
-            }
             for (int64_t j = 0; j < p->panels; j++)
-                w->panel(rows, size, w->weights + (g * p->panels + j) * size * COLUMNS, p->pairs,
-                         sums + g * per_group + j * COLUMNS, p->row, n);
+                w->panel(start, n, &p->taps, w->weights + (g * p->panels + j) * panel_size(p),
+                         sums + g * per_group + j * COLUMNS, p->row);
+            for (int64_t i = 0; i < n; i++) start[i] += channels;
         }
         pi_quant_conv_store(&p->q, w->o, w->y, b, first, n, sums, p->row, w->scales, own + p->bytes_off);
     }
@@ -336,11 +360,12 @@ static pi_status conv_run(const pi_call *call, pi_error *err)
     if (o.y_scale) pi_quant_conv_scales(q, &o, w.scales);
     if (!w.weights) {
         w.weights = w.weights_out = (int16_t *)(void *)(scratch + p->weights_at);
-        pi_parallel(threads, p->panels_all, 1024 / (p->pairs + 1) + 1, panels_task, &w);
+        pi_parallel(threads, p->panels_all, 1024 / (p->q.k + 1) + 1, panels_task, &w);
     }
-    pi_parallel(threads, q->c.w.batch * ((q->in_places + WIDEN - 1) / WIDEN), 64 / (q->c.w.channels + 1) + 1,
-                widen_task, &w);
-    pi_parallel(threads, q->c.w.batch * ((q->places + PLACES - 1) / PLACES), 1, conv_task, &w);
+    int64_t batch = q->c.w.batch, line = p->padded[2] * q->c.w.channels;
+    w.x[batch * p->image] = 0; /* read where the last window has odd lines */
+    pi_parallel(threads, batch * p->padded[0] * p->padded[1], 32768 / (line + 1) + 1, widen_task, &w);
+    pi_parallel(threads, batch * ((q->places + p->block - 1) / p->block), 1, conv_task, &w);
     return PI_E_OK;
 }
 

@@ -45,6 +45,7 @@ const char *pi_quant_conv_dnnl_refuse(const pi_node *node, const pi_tensor *cons
     const char *why;
     pi_quant_conv_operands o = pi_quant_conv_of(node, in);
     if (!pi_dnnl_available(&why)) return why;
+    if (pi_quant_panels_first()) return PI_QUANT_PANELS_FIRST;
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(o.x) == 0 || pi_tensor_n(o.w) == 0) return "no elements";
     return NULL;
 }

@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "kernels/quant/quant_linear.h"
 #include "kernels/quant/quant_panel.h"
 #include "ops/block.h"
 #include "ops/quant_product.h"
 
-enum { TILE = 32 }; /* rows of a result that wait for their scale */
+enum {
+    TILE = 48,  /* rows of a result that wait for their scale */
+    BLOCK = 96, /* rows that all panels meet before the next ones: they stay in the second-level cache */
+};
 
 typedef pi_quant_operands operands;
 typedef pi_quant_product product;
@@ -101,20 +105,35 @@ static pi_status product_infer(const pi_node *node, const pi_tensor *const *in, 
     return pi_quant_product_open(node, in, &p, out, err);
 }
 
+/* n columns of two rows of B, which lie densely, less their zero points. */
+static inline __attribute__((always_inline)) void pair_rows(const uint8_t *even, const uint8_t *odd, int32_t flip, const int16_t *zero,
+                                                            int64_t n, int16_t *to)
+{
+    for (int64_t j = 0; j < n; j++) {
+        to[2 * j] = (int16_t)((even[j] ^ flip) - zero[j]);
+        to[2 * j + 1] = odd ? (int16_t)((odd[j] ^ flip) - zero[j]) : 0;
+    }
+}
+
 /* Panel `unit` of B, counted through all its matrices. */
 static void pack_panel(const product *p, const operands *o, int64_t unit, const void *b_data, int16_t *out)
 {
     int64_t mat = unit / p->panels, first = unit % p->panels * PI_QUANT_COLUMNS;
-    int16_t *to = out + unit * p->pairs * 2 * PI_QUANT_COLUMNS;
-    memset(to, 0, (size_t)p->pairs * 4 * PI_QUANT_COLUMNS);
-    const char *b = (const char *)b_data + mat * p->p.k * p->p.n;
-    for (int64_t j = 0; j < PI_QUANT_COLUMNS && first + j < p->p.n; j++) {
-        int32_t zero = pi_quant_zero(o->b_zero, mat, first + j, p->p.n);
-        const char *column = b + (first + j) * p->p.b.col;
-        for (int64_t odd = 0; odd < 2 && odd < p->p.k; odd++)
-            pi_quant_widen(column + odd * p->p.b.row, o->b->dtype == PI_DTYPE_I8, 2 * p->p.b.row, zero,
-                           to + 2 * j + odd, 2 * PI_QUANT_COLUMNS, (p->p.k - odd + 1) / 2);
-    }
+    int64_t n = pi_min_i64(PI_QUANT_COLUMNS, p->p.n - first), k = p->p.k, row = p->p.b.row;
+    int16_t *to = out + unit * p->pairs * 2 * PI_QUANT_COLUMNS, zeros[PI_QUANT_COLUMNS];
+    const uint8_t *b = (const uint8_t *)b_data + mat * k * p->p.n + first * p->p.b.col;
+    int32_t flip = o->b->dtype == PI_DTYPE_I8 ? 128 : 0;
+    for (int64_t j = 0; j < n; j++) zeros[j] = (int16_t)(pi_quant_zero(o->b_zero, mat, first + j, p->p.n) + flip);
+    if (n < PI_QUANT_COLUMNS || p->p.b.col != 1) memset(to, 0, (size_t)p->pairs * 4 * PI_QUANT_COLUMNS);
+    for (int64_t l = 0; p->p.b.col == 1 && l < k; l += 2, b += 2 * row, to += 2 * PI_QUANT_COLUMNS)
+        if (n == PI_QUANT_COLUMNS && l + 1 < k)
+            pair_rows(b, b + row, flip, zeros, PI_QUANT_COLUMNS, to);
+        else
+            pair_rows(b, l + 1 < k ? b + row : NULL, flip, zeros, n, to);
+    for (int64_t j = 0; p->p.b.col != 1 && j < n; j++)
+        for (int64_t odd = 0; odd < 2 && odd < k; odd++)
+            pi_quant_widen(b + j * p->p.b.col + odd * row, flip != 0, 2 * row, zeros[j] - flip, to + 2 * j + odd,
+                           2 * PI_QUANT_COLUMNS, (k - odd + 1) / 2);
 }
 
 typedef struct {
@@ -191,39 +210,47 @@ void pi_quant_product_mats(const product *p, int64_t mat, int64_t *a, int64_t *b
     *b = eb / pi_max_i64(1, p->p.n * p->p.k);
 }
 
-/* Sums c of row i of matrix mat (of A and B: a and b), columns from `first` on, become elements of Y. */
-static void store_row(const work *w, int64_t mat, int64_t a, int64_t b, int64_t i, int64_t first, int64_t columns,
-                      const int32_t *c)
+/* Sums c of rows [i, i + rows) of matrix mat (of A and B: a and b), columns from `first` on, become elements of Y. */
+static void store_rows(const work *w, int64_t mat, int64_t a, int64_t b, int64_t i, int64_t rows, int64_t first,
+                       int64_t columns, const int32_t *c)
 {
-    int64_t m = w->p->p.m, n = w->p->p.n, at = (mat * m + i) * n + first;
-    if (!w->o->y_scale) {
-        memcpy((int32_t *)w->y->data + at, c, (size_t)columns * sizeof(int32_t));
+    const operands *o = w->o;
+    int64_t m = w->p->p.m, n = w->p->p.n, at = (mat * m + i) * n + first, step;
+    if (!o->y_scale) {
+        for (int64_t r = 0; r < rows; r++)
+            memcpy((int32_t *)w->y->data + at + r * n, c + r * PI_QUANT_COLUMNS, (size_t)columns * sizeof(int32_t));
         return;
     }
-    float x[PI_QUANT_COLUMNS], of_a = pi_quant_scale(w->o->a_scale, a, i, m),
-                               of_y = pi_quant_scale(w->o->y_scale, 0, 0, 1);
-    for (int64_t j = 0; j < columns; j++)
-        x[j] = (float)c[j] * (of_a * pi_quant_scale(w->o->b_scale, b, first + j, n) / of_y);
-    pi_quant_store(w->y->dtype, w->y->data, at, columns, x, (float)pi_quant_zero(w->o->y_zero, 0, 0, 1));
+    float scale[PI_QUANT_COLUMNS], of_y = pi_quant_scale(o->y_scale, 0, 0, 1);
+    for (int64_t r = 0; r < rows; r += step) {
+        float of_a = pi_quant_scale(o->a_scale, a, i + r, m);
+        step = pi_tensor_n(o->a_scale) == 1 ? rows : 1;
+        for (int64_t j = 0; j < columns; j++) scale[j] = of_a * pi_quant_scale(o->b_scale, b, first + j, n) / of_y;
+        pi_quant_linear_select()->requantize((char *)w->y->data + at + r * n, n, c + r * PI_QUANT_COLUMNS,
+                                             PI_QUANT_COLUMNS, step, columns, NULL, scale,
+                                             (float)pi_quant_zero(o->y_zero, 0, 0, 1), w->y->dtype == PI_DTYPE_I8);
+    }
 }
 
+/* Units: (matrix, block of rows, panel). */
 static void product_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const work *w = arg;
     const product *p = w->p;
-    int64_t m = p->p.m, n = p->p.n;
-    for (int64_t u = begin; u < end; u++) { /* (matrix, panel) */
-        int64_t mat = u / p->panels, panel = u % p->panels, a, b, first = panel * PI_QUANT_COLUMNS;
-        int64_t columns = pi_min_i64(PI_QUANT_COLUMNS, n - first);
+    int64_t m = p->p.m, none = 0, blocks = (m + BLOCK - 1) / BLOCK;
+    pi_quant_taps taps = {1, p->pairs, &none};
+    for (int64_t u = begin; u < end; u++) {
+        int64_t mat = u / p->panels / blocks, panel = u % p->panels, a, b, first = panel * PI_QUANT_COLUMNS;
+        int64_t columns = pi_min_i64(PI_QUANT_COLUMNS, p->p.n - first), i0 = u / p->panels % blocks * BLOCK;
         pi_quant_product_mats(p, mat, &a, &b);
-        const int16_t *right = w->panels + (b * p->panels + panel) * p->pairs * 2 * PI_QUANT_COLUMNS;
-        for (int64_t i0 = 0; i0 < m; i0 += TILE) {
-            int32_t c[TILE][PI_QUANT_COLUMNS];
-            int64_t rows = pi_min_i64(TILE, m - i0);
-            w->panel(w->rows + (a * m + i0) * 2 * p->pairs, 2 * p->pairs, right, p->pairs, c[0], PI_QUANT_COLUMNS,
-                     rows);
-            for (int64_t i = 0; i < rows; i++) store_row(w, mat, a, b, i0 + i, first, columns, c[i]);
+        const int16_t *right = w->panels + (b * p->panels + panel) * p->pairs * 2 * PI_QUANT_COLUMNS, *left[TILE];
+        for (int64_t stop = pi_min_i64(m, i0 + BLOCK), rows; i0 < stop; i0 += rows) {
+            int32_t c[TILE * PI_QUANT_COLUMNS];
+            rows = pi_min_i64(TILE, stop - i0);
+            for (int64_t i = 0; i < rows; i++) left[i] = w->rows + (a * m + i0 + i) * 2 * p->pairs;
+            w->panel(left, rows, &taps, right, c, PI_QUANT_COLUMNS);
+            store_rows(w, mat, a, b, i0, rows, first, columns, c);
         }
     }
 }
@@ -244,7 +271,8 @@ static pi_status product_run(const pi_call *call, pi_error *err)
         w.panels = w.panels_out = (int16_t *)(void *)((char *)call->scratch + p->a_bytes);
         pi_parallel(threads, p->b_mats * p->panels, pi_max_i64(1, grain / PI_QUANT_COLUMNS), panels_task, &w);
     }
-    pi_parallel(threads, p->y_mats * p->panels, pi_max_i64(1, 4096 / (p->p.m * p->pairs + 1)), product_task, &w);
+    int64_t rows = pi_min_i64(BLOCK, p->p.m), blocks = (p->p.m + BLOCK - 1) / BLOCK;
+    pi_parallel(threads, p->y_mats * blocks * p->panels, 16384 / (rows * p->pairs + 1) + 1, product_task, &w);
     return PI_E_OK;
 }
 

@@ -2,6 +2,7 @@
 /* 8-bit weights for oneDNN, which takes them signed. */
 #include <string.h>
 
+#include "base/cpu.h"
 #include "onednn/onednn.h"
 #include "ops/prep.h"
 #include "ops/quant.h"
@@ -60,6 +61,8 @@ pi_status pi_quant_pack(pi_prep *prep, uint32_t i, pi_dnnl *object, bool flip, c
     pi_prep_drop(prep, i);
     return PI_E_OK;
 }
+
+bool pi_quant_panels_first(void) { return pi_cpu_has(PI_CPU_AVX2) && !pi_cpu_has(PI_CPU_AVX512_VNNI); }
 
 bool pi_quant_known_zero(const pi_tensor *t)
 {

@@ -33,6 +33,7 @@ const char *pi_quant_sums_refuse(const pi_node *node, const pi_tensor *const *in
     const pi_dtypes bytes = PI_BIT(U8) | PI_BIT(I8);
     pi_quant_operands o = pi_quant_operands_of(node, in);
     if (!pi_dnnl_available(&why)) return why;
+    if (pi_quant_panels_first()) return PI_QUANT_PANELS_FIRST;
     if (!pi_dtype_in(o.a->dtype, bytes) || !pi_dtype_in(o.b->dtype, bytes)) return "only u8 and i8";
     if (o.y_scale && !pi_dtype_in(out[0]->dtype, bytes)) return "only u8 and i8";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(o.a) == 0) return "no elements";

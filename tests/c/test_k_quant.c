@@ -15,27 +15,34 @@ static int any(int below)
     return (int)(seed >> 8) % below;
 }
 
+/* Rows that begin anywhere, overlap, and have their taps in any order. */
 static void panels(void)
 {
-    static int16_t a[40 * 128], b[64 * 2 * PI_QUANT_COLUMNS];
+    enum { ROW = 70, MOST = 3 * 40 };
+    static int16_t a[40 * ROW + MOST * 2], b[MOST * 2 * PI_QUANT_COLUMNS];
     static int32_t c[40 * 20];
+    static const int64_t offset[3] = {5, 64, 1};
+    const int16_t *start[40];
     pi_quant_panel_fn fn = pi_quant_panel_select();
-    for (int m = 1; m < 40; m += 3)
-        for (int pairs = 0; pairs <= 64; pairs = pairs * 2 + 1) {
-            int bad = 0;
-            for (size_t i = 0; i < sizeof a / sizeof *a; i++) a[i] = (int16_t)(any(511) - 255);
-            for (size_t i = 0; i < sizeof b / sizeof *b; i++) b[i] = (int16_t)(any(511) - 255);
-            memset(c, 0x5A, sizeof c);
-            fn(a, 128, b, pairs, c, 20, m);
-            for (int i = 0; i < m; i++)
-                for (int j = 0; j < 20; j++) {
-                    int32_t sum = 0;
-                    for (int k = 0; k < 2 * pairs; k++)
-                        sum += a[i * 128 + k] * (j < 16 ? b[k / 2 * 32 + 2 * j + k % 2] : 0);
-                    bad += c[i * 20 + j] != (j < 16 ? sum : 0x5A5A5A5A);
-                }
-            CHECK(bad == 0);
-        }
+    for (int m = 1; m < 40; m += m < 14 ? 1 : 5)
+        for (int pairs = 0; pairs <= 40; pairs = pairs * 2 + 1)
+            for (int n = 1; n <= 3; n += 2) {
+                int bad = 0;
+                for (size_t i = 0; i < sizeof a / sizeof *a; i++) a[i] = (int16_t)(any(511) - 255);
+                for (size_t i = 0; i < sizeof b / sizeof *b; i++) b[i] = (int16_t)(any(511) - 255);
+                for (int i = 0; i < 40; i++) start[i] = a + (i * 7 % 40) * ROW;
+                memset(c, 0x5A, sizeof c);
+                fn(start, m, &(pi_quant_taps){n, pairs, offset}, b, c, 20);
+                for (int i = 0; i < 40; i++)
+                    for (int j = 0; j < 20; j++) {
+                        int32_t sum = 0;
+                        for (int t = 0; t < n; t++)
+                            for (int k = 0; k < 2 * pairs && j < 16; k++)
+                                sum += start[i][offset[t] + k] * b[(t * pairs + k / 2) * 32 + 2 * j + k % 2];
+                        bad += c[i * 20 + j] != (i < m && j < 16 ? sum : 0x5A5A5A5A);
+                    }
+                CHECK(bad == 0);
+            }
     int16_t wide[6];
     const int8_t s[6] = {-128, 127, 0, 5, -5, 1};
     pi_quant_widen(s, 1, 2, -128, wide, 2, 3);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 12 x 16: 12 sums; vpmaddwd and vpaddd. */
+#if defined(__x86_64__)
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq")
+#include <immintrin.h>
+#define VI __m512i
+#define NV 1
+#define PI_MR 12
+#define ZERO() _mm512_setzero_si512()
+#define LOAD(p) _mm512_loadu_si512(p)
+#define STORE(p, v) _mm512_storeu_si512(p, v)
+#define SET1(x) _mm512_set1_epi32(x)
+#define DOT(sum, b, x) _mm512_add_epi32(sum, _mm512_madd_epi16(b, x))
+#define NAME pi_quant_panel_avx512
+#include "kernels/quant/quant_panel_body.inc"
+#else
+typedef int quant_panel_avx512_empty;
+#endif
