@@ -106,12 +106,13 @@ static pi_status product_infer(const pi_node *node, const pi_tensor *const *in, 
 }
 
 /* n columns of two rows of B, which lie densely, less their zero points. */
-static inline __attribute__((always_inline)) void pair_rows(const uint8_t *even, const uint8_t *odd, int32_t flip, const int16_t *zero,
-                                                            int64_t n, int16_t *to)
+static inline __attribute__((always_inline)) void pair_rows(const uint8_t *restrict even, const uint8_t *restrict odd,
+                                                            int16_t flip, const int16_t *restrict zero, int64_t n,
+                                                            int16_t *restrict to)
 {
     for (int64_t j = 0; j < n; j++) {
-        to[2 * j] = (int16_t)((even[j] ^ flip) - zero[j]);
-        to[2 * j + 1] = odd ? (int16_t)((odd[j] ^ flip) - zero[j]) : 0;
+        to[2 * j] = (int16_t)((int16_t)(even[j] ^ flip) - zero[j]);
+        to[2 * j + 1] = (int16_t)((int16_t)(odd[j] ^ flip) - zero[j]);
     }
 }
 
@@ -122,14 +123,16 @@ static void pack_panel(const product *p, const operands *o, int64_t unit, const 
     int64_t n = pi_min_i64(PI_QUANT_COLUMNS, p->p.n - first), k = p->p.k, row = p->p.b.row;
     int16_t *to = out + unit * p->pairs * 2 * PI_QUANT_COLUMNS, zeros[PI_QUANT_COLUMNS];
     const uint8_t *b = (const uint8_t *)b_data + mat * k * p->p.n + first * p->p.b.col;
-    int32_t flip = o->b->dtype == PI_DTYPE_I8 ? 128 : 0;
+    int16_t flip = o->b->dtype == PI_DTYPE_I8 ? 128 : 0;
     for (int64_t j = 0; j < n; j++) zeros[j] = (int16_t)(pi_quant_zero(o->b_zero, mat, first + j, p->p.n) + flip);
     if (n < PI_QUANT_COLUMNS || p->p.b.col != 1) memset(to, 0, (size_t)p->pairs * 4 * PI_QUANT_COLUMNS);
     for (int64_t l = 0; p->p.b.col == 1 && l < k; l += 2, b += 2 * row, to += 2 * PI_QUANT_COLUMNS)
-        if (n == PI_QUANT_COLUMNS && l + 1 < k)
+        if (l + 1 == k) /* alone */
+            for (int64_t j = 0; j < n; j++) to[2 * j] = (int16_t)((b[j] ^ flip) - zeros[j]), to[2 * j + 1] = 0;
+        else if (n == PI_QUANT_COLUMNS)
             pair_rows(b, b + row, flip, zeros, PI_QUANT_COLUMNS, to);
         else
-            pair_rows(b, l + 1 < k ? b + row : NULL, flip, zeros, n, to);
+            pair_rows(b, b + row, flip, zeros, n, to);
     for (int64_t j = 0; p->p.b.col != 1 && j < n; j++)
         for (int64_t odd = 0; odd < 2 && odd < k; odd++)
             pi_quant_widen(b + j * p->p.b.col + odd * row, flip != 0, 2 * row, zeros[j] - flip, to + 2 * j + odd,
