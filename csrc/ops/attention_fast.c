@@ -83,7 +83,7 @@ static float *scores_of(const fast_state *s, const pi_call *call, int thread)
 static void scale_by(double factor, int64_t n, float *x)
 {
     float scale = (float)factor;
-    pi_eltwise()->affine_f32(&(pi_affine){.scale = &scale}, 1, (size_t)n, x, x);
+    pi_eltwise()->binary_f32(PI_BINARY_MUL, 1, (size_t)n, (pi_in){x, 0, 1}, (pi_in){&scale, 0, 0}, x);
 }
 
 /* Columns of a panel are keys, which are scaled in place of the scores: mostly there are more of those. */
