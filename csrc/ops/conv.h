@@ -31,6 +31,10 @@ pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_conv_few_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_few_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_few_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Depthwise Conv on channels-first data. */
+const char *pi_conv_planes_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_planes_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_planes_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* 3x3 as 36 matrix products, on channels-last data. */
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

@@ -247,7 +247,6 @@ static void band(const own_state *s, const pi_call *call, int64_t b, int64_t fir
                        .dilation = (size_t)w->dilation[2], .in = (size_t)s->wide,
                        .out = (size_t)w->out[2], .w = s->w2 + first, .bias = bias ? bias + first : NULL,
                        .low = s->last_low, .high = s->last_high};
-    pi_dwconv_fn dwconv = pi_dwconv();
     int64_t made = from;
     for (int64_t o = begin; o < end && !pi_cancelled(call); o++) {
         int64_t top = o * w->stride[1] - w->pad[1], need = pi_min_i64(to, top + s->p.span[0]);
@@ -261,7 +260,7 @@ static void band(const own_state *s, const pi_call *call, int64_t b, int64_t fir
             row[r] = h < 0 || h >= w->in[1] ? NULL : ring + h % s->ring * row_floats;
         }
         float *y = (float *)call->out[0]->data + (b * w->out[1] + o) * w->out[2] * s->p.mid + first;
-        dwconv(&d, row, late ? line : y);
+        pi_dwconv()->row(&d, row, late ? line : y);
         if (!late) continue;
         pi_eltwise()->act_f32(s->last, (size_t)(w->out[2] * n), line, line);
         for (int64_t i = 0; i < w->out[2]; i++) memcpy(y + i * s->p.mid, line + i * n, (size_t)n * sizeof(float));

@@ -146,7 +146,6 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_window *w = &s->c.w;
     const float *bias = optional(call, 2), *z = optional(call, 3);
     const float **row = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
-    pi_dwconv_fn dwconv = pi_dwconv();
     int64_t rows = w->batch * w->out[0] * w->out[1], n = w->channels;
     pi_dwconv_row d = {.x_step = (size_t)n, .y_step = (size_t)n, .w_step = (size_t)n, .kh = (size_t)(w->kernel[0] * w->kernel[1]),
                        .kw = (size_t)w->kernel[2], .stride = (size_t)w->stride[2], .dilation = (size_t)w->dilation[2],
@@ -166,7 +165,7 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
         d.bias = bias ? bias + first : NULL;
         int64_t to = r * w->out[2] * n + first;
         float *y = (float *)call->out[0]->data + to;
-        dwconv(&d, row, y);
+        pi_dwconv()->row(&d, row, y);
         pi_affine f = {.act = s->c.act};
         for (int64_t o = 0; (z || s->late.kind != PI_ACT_NONE) && o < w->out[2]; o++) {
             f.residual = z ? z + to + o * n : NULL;
@@ -235,14 +234,13 @@ static void point(const own_state *s, const float *x, int64_t first, int64_t row
     }
 }
 
-/* Panels [begin, end) of one group for a block of pixels. */
+/* Panels [begin, end) of one group for a block of pixels, at which `tap` points. */
 static void gemm_block(const own_state *s, const pi_call *call, int64_t first, int64_t rows, int64_t group, int64_t begin,
                        int64_t end, const float **tap)
 {
-    const float *bias = optional(call, 2), *z = optional(call, 3), *x = call->in[0]->data;
+    const float *bias = optional(call, 2), *z = optional(call, 3);
     int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->k;
     float *out = (float *)call->out[0]->data + first * channels + group * s->out;
-    point(s, x, first, rows, group, tap);
     int64_t most = pi_igemm_group(s->gemm, (size_t)depth);
     size_t tiles = (size_t)((rows + s->tile - 1) / s->tile);
     for (int64_t from = begin, to; from < end; from = to) {
@@ -272,10 +270,17 @@ static void gemm_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_call *call = arg;
     const own_state *s = call->state;
     const float **tap = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
+    int64_t pointed = -1, last = 0; /* the block and the group at which tap points */
     for (int64_t u = begin, n; u < end && !pi_cancelled(call); u += n) {
         int64_t panel = u % s->panels, group = u / s->panels % s->c.group, first = u / s->panels / s->c.group * s->block;
+        int64_t rows = pi_min_i64(s->block, s->pixels - first);
         n = pi_min_i64(end - u, s->panels - panel);
-        gemm_block(s, call, first, pi_min_i64(s->block, s->pixels - first), group, panel, panel + n, tap);
+        if (first == pointed && !s->by_row) /* one group further, zeros too: a pixel of padding has all channels */
+            for (int64_t i = 0; i < rows * s->taps; i++) tap[i] += (group - last) * s->in;
+        else
+            point(s, call->in[0]->data, first, rows, group, tap);
+        pointed = first, last = group;
+        gemm_block(s, call, first, rows, group, panel, panel + n, tap);
     }
 }
 

@@ -83,13 +83,24 @@ pi_status pi_layout_emit(pi_layout *l, pi_node *node, uint32_t i, pi_error *err)
     return PI_E_OK;
 }
 
-/* It has an implementation for the layout that its input comes in, whose output is the same in both. */
+/* May a transpose meet another one there? */
+static bool may_cancel(const pi_node *node)
+{
+    return pi_is_internal(node, "Conv") || pi_is_internal(node, "ConvTranspose") || pi_is(node, "Transpose") || pi_is(node, "Reshape");
+}
+
+/* It has an implementation for the layout that its input comes in, and its output is the same in both, or stays so too. */
 static bool may_stay(const pi_node *node)
 {
     const pi_tensor *in[4] = {NULL}, *out = &node->out[0]->t;
-    if (!pi_is_internal(node, "ConvTranspose") || pi_layout_undone(node->in[0])) return false;
+    const pi_value *x = node->in[0], *y = node->out[0];
+    if (pi_layout_undone(x)) return false;
     for (uint32_t i = 0; i < 4 && i < node->n_in; i++) in[i] = node->in[i] ? &node->in[i]->t : NULL;
-    return pi_conv_few_refuse(node, in, &out) == NULL;
+    if (pi_is_internal(node, "ConvTranspose")) return pi_conv_few_refuse(node, in, &out) == NULL;
+    if (x->producer && may_cancel(x->producer)) return false;
+    for (uint32_t i = 0; i < y->n_uses; i++)
+        if (may_cancel(y->use[i].node)) return false;
+    return pi_conv_planes_refuse(node, in, &out) == NULL;
 }
 
 static pi_status take_conv(pi_layout *l, pi_node *node, pi_error *err)

@@ -71,7 +71,7 @@ static void check_igemm(const pi_igemm_kernels *g)
 }
 
 /* A row of 21 pixels or fewer against sums in double: every window that has a version of its own, and others. */
-static void check_dwconv(pi_dwconv_fn fn)
+static void check_dwconv(const pi_dwconv_kernels *kernels)
 {
     static const size_t windows[][5] = {{3, 3, 1, 1, 1}, {3, 3, 2, 1, 1}, {5, 5, 1, 1, 2}, {5, 5, 2, 1, 2}, {7, 7, 1, 1, 3},
                                         {2, 4, 3, 1, 0}, {1, 3, 1, 2, 2}, {3, 2, 1, 1, 5}, {1, 31, 1, 1, 15}}; /* kh kw stride dilation pad */
@@ -95,7 +95,7 @@ static void check_dwconv(pi_dwconv_fn fn)
                 int bad = 0;
                 for (size_t r = 0; r < 7; r++) rows[r] = r == in % 3 ? NULL : x[r];
                 for (size_t i = 0; i < 60 * STEP; i++) y[i] = 77;
-                fn(&d, rows, y);
+                kernels->row(&d, rows, y);
                 for (size_t o = 0; o < 60; o++)
                     for (size_t j = 0; j < STEP; j++) {
                         if (o >= d.out || j >= d.n) {
@@ -116,6 +116,42 @@ static void check_dwconv(pi_dwconv_fn fn)
             }
 }
 
+/* Runs of all lengths around whole registers, from unaligned places; nothing behind them is written. */
+static void check_plane(const pi_dwconv_kernels *kernels)
+{
+    enum { MOST = 200, WEIGHTS = 9 };
+    static float x[MOST + 3 * WEIGHTS], w[WEIGHTS], y[MOST + 1];
+    const float *tap[WEIGHTS];
+    for (int i = 0; i < MOST + 3 * WEIGHTS; i++) x[i] = number();
+    for (int t = 0; t < WEIGHTS; t++) w[t] = number(), tap[t] = x + 3 * t;
+    for (size_t n = 1; n <= MOST; n += n < 40 ? 1 : 17)
+        for (size_t taps = 1; taps <= WEIGHTS; taps += 4) {
+            int bad = 0;
+            for (size_t i = 0; i <= MOST; i++) y[i] = 77;
+            kernels->plane(n, taps, tap, w, 0.25f, -1, 2, y);
+            for (size_t i = 0; i <= MOST; i++) {
+                double want = 0.25;
+                for (size_t t = 0; t < taps; t++) want += (double)tap[t][i < n ? i : 0] * (double)w[t];
+                want = want < -1 ? -1 : want > 2 ? 2 : want;
+                bad += i < n ? fabs((double)y[i] - want) > 1e-5 : y[i] != 77;
+            }
+            CHECK(bad == 0);
+        }
+}
+
+static void check_split(void)
+{
+    float x[50], even[26], odd[26];
+    for (int i = 0; i < 50; i++) x[i] = (float)i;
+    for (size_t n = 0; n <= 25; n++) {
+        int bad = 0;
+        for (int i = 0; i < 26; i++) even[i] = odd[i] = 77;
+        pi_dwconv_split(n, x, even, odd);
+        for (size_t i = 0; i < 26; i++) bad += even[i] != (i < n ? (float)(2 * i) : 77) || odd[i] != (i < n ? (float)(2 * i + 1) : 77);
+        CHECK(bad == 0);
+    }
+}
+
 int main(void)
 {
     for (int i = 0; i < TAPS * M; i++)
@@ -128,8 +164,9 @@ int main(void)
 #include "kernels/igemm/kernels.inc"
 #undef X
 #define X(isa, name) \
-    if (pi_cpu_has(PI_CPU_##isa)) check_dwconv(name);
+    if (pi_cpu_has(PI_CPU_##isa)) check_dwconv(&name), check_plane(&name);
 #include "kernels/dwconv/kernels.inc"
 #undef X
+    check_split();
     return CHECK_DONE();
 }

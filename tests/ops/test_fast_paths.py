@@ -9,12 +9,13 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.random import Generator
 
 import pyinfer
-from ops.node import model_of, run
+from ops.node import forced, model_of, run
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 0.5, 2], np.float32)
 SEEDS = range(12)
@@ -315,6 +316,75 @@ def test_transposed_to_few_channels(outer: int) -> None:
         mine = pyinfer.load(buffer.getvalue(), threads=2)
         assert "[few]" in str(mine.explain(x)), (outer, size, kernel)
         np.testing.assert_allclose(mine(x), want.numpy(), atol=1e-5)
+
+
+# channels, multiple, size, kernel, strides, dilations, pads: rows that make one run and rows between which something is
+# thrown away, more than one band, windows that leave rows and columns out, images smaller than a register
+PLANES: list[tuple[int, int, tuple[int, ...], tuple[int, ...], list[int], list[int], list[int]]] = [
+    (3, 1, (33, 50), (3, 3), [1, 1], [1, 1], [1, 1, 1, 1]),
+    (5, 1, (90, 101), (3, 3), [2, 2], [1, 1], [1, 1, 1, 1]),
+    (2, 3, (30, 31), (5, 5), [2, 2], [1, 1], [1, 2, 2, 1]),
+    (4, 1, (3, 2), (7, 7), [1, 1], [1, 1], [3, 3, 3, 3]),
+    (2, 1, (25, 40), (2, 3), [3, 4], [2, 3], [2, 5, 0, 1]),
+    (2, 2, (20, 9), (3, 1), [1, 1], [4, 1], [4, 0, 4, 0]),
+    (3, 1, (7, 6), (7, 6), [9, 9], [1, 1], [0, 0, 0, 0]),
+    (3, 1, (6, 5), (1, 1), [1, 2], [1, 1], [2, 9, 0, 1]),
+    (4, 1, (400,), (31,), [1], [1], [15, 15]),
+    (4, 1, (5000,), (8,), [3], [2], [0, 7]),
+]
+
+
+@pytest.mark.parametrize("case", PLANES, ids=str)
+def test_depthwise_channels_first(case: Any) -> None:
+    """A lone depthwise convolution is not turned to channels-last; with and without what goes into its epilogue."""
+    channels, multiple, size, kernel, strides, dilations, pads = case
+    rng = np.random.default_rng(len(str(case)))
+    x = normal(rng, 2, channels, *size, special=False)
+    w = normal(rng, channels * multiple, 1, *kernel, special=False)
+    b = normal(rng, channels * multiple, special=False)
+    rank = len(size)
+    wide = torch.from_numpy(x).double()
+    for before, after in zip(pads[:rank], pads[rank:], strict=True):  # the first spatial axis first
+        wide = torch.nn.functional.pad(wide.movedim(2, -1), (before, after))
+    convolve = getattr(torch.nn.functional, f"conv{rank}d")
+    want = convolve(
+        wide,
+        torch.from_numpy(w).double(),
+        torch.from_numpy(b).double(),
+        strides,
+        dilation=dilations,
+        groups=channels,
+    )
+    more = {"strides": strides, "dilations": dilations, "pads": pads, "group": channels}
+    plain = onnx.load_from_string(model_of("Conv", [x, w, b], constant=[1], **more))
+    for act, done in ((None, want), ("Relu", want.relu()), ("Swish", torch.nn.functional.silu(want))):
+        model = onnx.ModelProto()
+        model.CopyFrom(plain)
+        if act:
+            model.opset_import[0].version = 24
+            y = model.graph.output[0].name
+            model.graph.node.append(onnx.helper.make_node(act, [y], ["acted"]))
+            model.graph.output[0].name = "acted"
+        for threads in (1, 2):
+            mine = pyinfer.load(model.SerializeToString(), threads=threads)
+            text = str(mine.explain(x, b))
+            assert "[planes]" in text and "Transpose" not in text, text
+            np.testing.assert_allclose(mine(x, b), done.numpy(), rtol=1e-4, atol=2e-4)
+
+
+def test_grouped_convolution() -> None:
+    """Blocks of pixels and groups that threads share: pointers at the window move from group to group."""
+    rng = np.random.default_rng(3)
+    x = normal(rng, 2, 96, 23, 29, special=False)
+    w, b = normal(rng, 72, 12, 3, 3, special=False), normal(rng, 72, special=False)
+    want = torch.nn.functional.conv2d(
+        *(torch.from_numpy(a).double() for a in (x, w, b)), padding=1, groups=8
+    )
+    model = model_of("Conv", [x, w, b], constant=[1, 2], group=8, pads=[1] * 4)
+    for threads in (1, 2, 3):
+        with forced("own"):
+            got = pyinfer.load(model, threads=threads)(x)
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("narrow", [np.float16, ml_dtypes.bfloat16])

@@ -20,12 +20,19 @@ typedef struct {
     float low, high;
 } pi_dwconv_row;
 
-typedef void (*pi_dwconv_fn)(const pi_dwconv_row *d, const float *const *x, float *y);
+typedef struct {
+    void (*row)(const pi_dwconv_row *d, const float *const *x, float *y);
+    /* One channel, along its pixels: y[i] = clamp(bias + sum over t < taps of w[t] * x[t][i]) for i < n. */
+    void (*plane)(size_t n, size_t taps, const float *const *x, const float *w, float bias, float low, float high, float *y);
+} pi_dwconv_kernels;
 
-#define X(isa, name) void name(const pi_dwconv_row *d, const float *const *x, float *y);
+#define X(isa, name) extern const pi_dwconv_kernels name;
 #include "kernels/dwconv/kernels.inc"
 #undef X
 
+/* even[i] = x[2 i], odd[i] = x[2 i + 1] for i < n. */
+void pi_dwconv_split(size_t n, const float *x, float *even, float *odd);
+
 /* The best for this CPU. */
-pi_dwconv_fn pi_dwconv(void);
+const pi_dwconv_kernels *pi_dwconv(void);
 #endif

@@ -3,6 +3,6 @@
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma,f16c")
 #include "kernels/simd/vec_avx2.h"
-#define PI_NAME pi_dwconv_avx2
+#define PI_TABLE pi_dwconv_avx2
 #include "kernels/dwconv/dwconv_body.inc"
 #endif

@@ -3,6 +3,6 @@
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 #include "kernels/simd/vec_avx512.h"
-#define PI_NAME pi_dwconv_avx512
+#define PI_TABLE pi_dwconv_avx512
 #include "kernels/dwconv/dwconv_body.inc"
 #endif

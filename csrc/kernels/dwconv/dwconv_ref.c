@@ -2,7 +2,7 @@
 /* Portable: what the kernel means. */
 #include "kernels/dwconv/dwconv.h"
 
-void pi_dwconv_ref(const pi_dwconv_row *d, const float *const *x, float *y)
+static void row(const pi_dwconv_row *d, const float *const *x, float *y)
 {
     for (size_t o = 0; o < d->out; o++)
         for (size_t j = 0; j < d->n; j++) {
@@ -17,3 +17,15 @@ void pi_dwconv_ref(const pi_dwconv_row *d, const float *const *x, float *y)
             y[o * d->y_step + j] = sum > d->high ? d->high : sum;
         }
 }
+
+static void plane(size_t n, size_t taps, const float *const *x, const float *w, float bias, float low, float high, float *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        float sum = bias;
+        for (size_t t = 0; t < taps; t++) sum += w[t] * x[t][i];
+        sum = sum < low ? low : sum;
+        y[i] = sum > high ? high : sum;
+    }
+}
+
+const pi_dwconv_kernels pi_dwconv_ref = {row, plane};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which depthwise kernel this CPU gets. */
+/* Which depthwise kernels this CPU gets. */
 #include "kernels/dwconv/dwconv.h"
 
-pi_dwconv_fn pi_dwconv(void)
+const pi_dwconv_kernels *pi_dwconv(void)
 {
 #define X(isa, name) \
-    if (pi_cpu_has(PI_CPU_##isa)) return name;
+    if (pi_cpu_has(PI_CPU_##isa)) return &name;
 #include "kernels/dwconv/kernels.inc"
 #undef X
-    return pi_dwconv_ref;
+    return &pi_dwconv_ref;
 }
