@@ -178,26 +178,17 @@ static pi_status roi_infer(const pi_node *node, const pi_tensor *const *in, pi_t
     return pi_move_shape(out, 4, dim, err);
 }
 
-/* One sample: four corners and weights; all weights 0 outside of the plane. */
-static void roi_sample(double y, double x, int64_t h, int64_t w, int64_t *at, double *weight)
+/* The two pixels beside place p of an axis, and their weights: 0 outside of the plane. */
+static void roi_between(double p, int64_t length, int64_t *at, double *weight)
 {
-    memset(weight, 0, 4 * sizeof *weight);
-    memset(at, 0, 4 * sizeof *at);
-    if (!(y >= -1 && y <= (double)h && x >= -1 && x <= (double)w)) return;
-    y = fmax(y, 0);
-    x = fmax(x, 0);
-    int64_t y0 = (int64_t)y, x0 = (int64_t)x, y1 = y0 + 1, x1 = x0 + 1;
-    if (y0 >= h - 1) y = (double)(y0 = y1 = h - 1);
-    if (x0 >= w - 1) x = (double)(x0 = x1 = w - 1);
-    double ly = y - (double)y0, lx = x - (double)x0;
-    at[0] = y0 * w + x0;
-    at[1] = y0 * w + x1;
-    at[2] = y1 * w + x0;
-    at[3] = y1 * w + x1;
-    weight[0] = (1 - ly) * (1 - lx);
-    weight[1] = (1 - ly) * lx;
-    weight[2] = ly * (1 - lx);
-    weight[3] = ly * lx;
+    at[0] = at[1] = 0;
+    weight[0] = weight[1] = 0;
+    if (!(p >= -1 && p <= (double)length)) return;
+    p = fmax(p, 0);
+    at[0] = pi_min_i64((int64_t)p, length - 1);
+    at[1] = pi_min_i64(at[0] + 1, length - 1);
+    weight[1] = at[0] == at[1] ? 0 : p - (double)at[0];
+    weight[0] = 1 - weight[1];
 }
 
 /* Start, size and samples of roi r along axis k (0: x, 1: y). */
@@ -213,61 +204,91 @@ static void roi_span(const roi_job *job, int64_t r, int k, double *start, double
     *grid = samples > 0 ? samples < 1e6 ? (int64_t)samples : 1000000 : 0;
 }
 
-/* Samples [from, to) of a bin, counted along rows: offsets and weights of their corners. */
+/* Some samples of a bin along one axis: their pixels and weights. The corners of all samples are each of the rows with each of
+ * the columns, and the weight of a corner is the product. */
+enum { ROI_CHANNELS = 64, ROI_SAMPLES = 32 };
 typedef struct {
-    double y, x, step_y, step_x; /* first sample, and their distance */
-    int64_t grid_x, h, w;
-} roi_bin;
+    int64_t n, at[2 * ROI_SAMPLES];
+    double weight[2 * ROI_SAMPLES];
+} roi_axis;
 
-static void roi_corners(const roi_bin *b, int64_t from, int64_t to, int64_t *at, double *weight)
+/* Samples [from, to) at start + i * step. join: pixels that neighbouring samples share come once, with the sum of weights. */
+static void roi_axis_init(roi_axis *axis, double start, double step, int64_t from, int64_t to, int64_t length, bool join)
 {
-    for (int64_t i = from; i < to; i++)
-        roi_sample(b->y + (double)(i / b->grid_x) * b->step_y, b->x + (double)(i % b->grid_x) * b->step_x, b->h, b->w,
-                   at + 4 * (i - from), weight + 4 * (i - from));
+    axis->n = 0;
+    for (int64_t i = from; i < to; i++) {
+        int64_t at[2];
+        double weight[2];
+        roi_between(start + (double)i * step, length, at, weight);
+        for (int k = 0; k < 2; k++) {
+            int64_t j = axis->n - 1;
+            if (j > 0 && axis->at[j] != at[k]) j--;
+            if (!join || j < 0 || axis->at[j] != at[k]) {
+                j = axis->n++;
+                axis->at[j] = at[k];
+                axis->weight[j] = 0;
+            }
+            axis->weight[j] += weight[k];
+        }
+    }
 }
 
 /* Sum (largest) of the weighted corners of one channel, after what `sum` has. */
-static double roi_reduce(const roi_job *job, int64_t plane, int64_t n, const int64_t *at, const double *weight, double sum)
+static double roi_reduce(const roi_job *job, int64_t plane, const roi_axis *rows, const roi_axis *columns, double sum)
 {
     const float *x = job->x->dtype == PI_DTYPE_F32 ? (const float *)job->x->data + plane : NULL;
-    if (x && !job->max) {
-        for (int64_t k = 0; k < n; k++) sum += weight[k] * (double)x[at[k]];
-        return sum;
-    }
-    for (int64_t k = 0; k < n; k++) {
-        double v = weight[k] * pi_element_get(job->x->dtype, job->x->data, plane + at[k]);
-        sum = job->max ? fmax(sum, v) : sum + v;
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = rows->at[i] * job->x->dim[3];
+        double part = 0;
+        if (x && !job->max) {
+            for (int64_t k = 0; k < columns->n; k++) part += columns->weight[k] * (double)x[row + columns->at[k]];
+            sum += rows->weight[i] * part;
+            continue;
+        }
+        for (int64_t k = 0; k < columns->n; k++) {
+            double v = pi_element_get(job->x->dtype, job->x->data, plane + row + columns->at[k]);
+            v *= rows->weight[i] * columns->weight[k];
+            sum = job->max ? fmax(sum, v) : sum + v;
+        }
     }
     return sum;
 }
 
+/* Bin `bin` of roi r: sum or maximum of `many` channels from `plane` on, and how many samples there are. */
+static int64_t roi_bin(const roi_job *job, int64_t r, int64_t bin, int64_t plane, int64_t many, double *sum)
+{
+    int64_t h = job->x->dim[2], w = job->x->dim[3], grid_x, grid_y;
+    double x0, y0, bin_x, bin_y;
+    roi_axis rows, columns;
+    roi_span(job, r, 0, &x0, &bin_x, &grid_x);
+    roi_span(job, r, 1, &y0, &bin_y, &grid_y);
+    double step_y = bin_y / (double)grid_y, step_x = bin_x / (double)grid_x;
+    y0 += (double)(bin / job->pw) * bin_y + 0.5 * step_y;
+    x0 += (double)(bin % job->pw) * bin_x + 0.5 * step_x;
+    for (int64_t c = 0; c < many; c++) sum[c] = job->max && grid_x * grid_y > 0 ? -INFINITY : 0;
+    for (int64_t i = 0; i < grid_y; i += ROI_SAMPLES) {
+        roi_axis_init(&rows, y0, step_y, i, pi_min_i64(i + ROI_SAMPLES, grid_y), h, !job->max);
+        for (int64_t k = 0; k < grid_x; k += ROI_SAMPLES) {
+            roi_axis_init(&columns, x0, step_x, k, pi_min_i64(k + ROI_SAMPLES, grid_x), w, !job->max);
+            for (int64_t c = 0; c < many; c++) sum[c] = roi_reduce(job, plane + c * h * w, &rows, &columns, sum[c]);
+        }
+    }
+    return grid_x * grid_y;
+}
+
 /* Units: (roi, block of channels), all bins; the corners are found once for the block. */
-enum { ROI_CHANNELS = 64, ROI_SAMPLES = 32 };
 static void roi_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const roi_job *job = arg;
-    int64_t channels = job->x->dim[1], h = job->x->dim[2], w = job->x->dim[3], bins = job->ph * job->pw;
+    int64_t channels = job->x->dim[1], plane = job->x->dim[2] * job->x->dim[3], bins = job->ph * job->pw;
     int64_t blocks = (channels + ROI_CHANNELS - 1) / ROI_CHANNELS;
     for (int64_t unit = begin; unit < end; unit++) {
-        int64_t r = unit / blocks, first = unit % blocks * ROI_CHANNELS, grid_x, grid_y;
-        int64_t many = pi_min_i64(ROI_CHANNELS, channels - first);
-        double x0, y0, bin_x, bin_y;
-        roi_span(job, r, 0, &x0, &bin_x, &grid_x);
-        roi_span(job, r, 1, &y0, &bin_y, &grid_y);
-        int64_t plane = (pi_index_at(job->batch, r, job->x->dim[0]) * channels + first) * h * w, samples = grid_x * grid_y;
+        int64_t r = unit / blocks, first = unit % blocks * ROI_CHANNELS, many = pi_min_i64(ROI_CHANNELS, channels - first);
+        int64_t image = pi_index_at(job->batch, r, job->x->dim[0]) * channels + first;
         for (int64_t bin = 0; bin < bins; bin++) {
-            roi_bin b = {.step_y = bin_y / (double)grid_y, .step_x = bin_x / (double)grid_x, .grid_x = grid_x, .h = h, .w = w};
-            b.y = y0 + (double)(bin / job->pw) * bin_y + 0.5 * b.step_y;
-            b.x = x0 + (double)(bin % job->pw) * bin_x + 0.5 * b.step_x;
             double sum[ROI_CHANNELS];
-            for (int64_t c = 0; c < many; c++) sum[c] = job->max && samples > 0 ? -INFINITY : 0;
-            for (int64_t i = 0; i < samples; i += ROI_SAMPLES) {
-                int64_t at[4 * ROI_SAMPLES], n = pi_min_i64(ROI_SAMPLES, samples - i);
-                double weight[4 * ROI_SAMPLES];
-                roi_corners(&b, i, i + n, at, weight);
-                for (int64_t c = 0; c < many; c++) sum[c] = roi_reduce(job, plane + c * h * w, 4 * n, at, weight, sum[c]);
-            }
+            int64_t samples = roi_bin(job, r, bin, image * plane, many, sum);
             double count = job->max ? 1 : (double)pi_max_i64(1, samples);
             for (int64_t c = 0; c < many; c++)
                 pi_element_put(job->y->dtype, job->y->data, (r * channels + first + c) * bins + bin, sum[c] / count);

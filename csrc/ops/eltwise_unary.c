@@ -196,12 +196,12 @@ static pi_status unary_run(const pi_call *call, pi_error *err)
     return PI_E_OK;
 }
 
-/* ---- vectors: f32, and f16 and bf16 through blocks of f32 ---- */
+/* ---- vectors: f32, f16 and bf16 through blocks of f32, and Exp of f64 ---- */
 
 enum { FAST_GRAIN = 1 << 15 };
 
 typedef struct {
-    enum { FAST_ACT, FAST_UNARY, FAST_IS_NAN } form;
+    enum { FAST_ACT, FAST_UNARY, FAST_IS_NAN } form; /* of f32 */
     pi_act act;
     pi_unary unary;
 } fast_state;
@@ -252,6 +252,7 @@ static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, 
 {
     fast_state s;
     (void)out;
+    if (in[0]->dtype == PI_DTYPE_F64) return strcmp(node->op->name, "Exp") == 0 ? NULL : "f64 only of Exp";
     if (in[0]->dtype != PI_DTYPE_F32 && in[0]->dtype != PI_DTYPE_F16 && in[0]->dtype != PI_DTYPE_BF16) return "only f32, f16, bf16";
     return fast_find(node, &s) ? NULL : "no kernel";
 }
@@ -286,6 +287,10 @@ static void fast_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const fast_task *t = arg;
+    if (t->x->dtype == PI_DTYPE_F64) {
+        pi_eltwise()->exp_f64((size_t)(end - begin), (const double *)t->x->data + begin, (double *)t->y->data + begin);
+        return;
+    }
     if (t->x->dtype == PI_DTYPE_F32) {
         fast_apply(t->state, end - begin, (const float *)t->x->data + begin, pi_at_mut(t->y->data, t->y->dtype, begin));
         return;

@@ -81,13 +81,15 @@ static pi_status elements_infer(const pi_node *node, const pi_tensor *const *in,
 static inline __attribute__((always_inline)) bool elements_row(const gather_job *job, const void *index, bool wide, const char *src,
                                                                char *dst, int64_t n, size_t elem, bool last)
 {
-    int64_t along = last ? 1 : job->stride[job->axis], step = !last, limit = job->limit, bad = 0;
+    int64_t along = last ? 1 : job->stride[job->axis], step = !last, limit = job->limit;
+    bool bad = false;
     for (int64_t j = 0; j < n; j++) {
         int64_t k = wide ? ((const int64_t *)index)[j] : ((const int32_t *)index)[j];
-        k += k >> 63 & limit;
-        int64_t wrong = -(int64_t)((uint64_t)k >= (uint64_t)limit);
-        bad |= wrong;
-        k &= ~wrong;
+        if (k < 0) k += limit;
+        if ((uint64_t)k >= (uint64_t)limit) { /* never, so that predicting it costs less than a mask */
+            bad = true;
+            k = 0;
+        }
         memcpy(dst + (size_t)j * elem, src + (size_t)(k * along + j * step) * elem, elem);
     }
     return !bad;

@@ -82,6 +82,11 @@ static int64_t index_of(const place *at, int64_t id, int64_t ih, int64_t iw)
     return ((plane * w->in[0] + id) * w->in[1] + ih) * w->in[2] + iw;
 }
 
+static double power(double v, double p) /* |v|^p */
+{
+    return p == 2 ? v * v : p == 1 ? fabs(v) : pow(fabs(v), p);
+}
+
 static void combine(const pool *q, double v, double *acc, int64_t *index, int64_t where)
 {
     switch (q->kind) {
@@ -92,7 +97,7 @@ static void combine(const pool *q, double v, double *acc, int64_t *index, int64_
         }
         break;
     case PI_POOL_AVERAGE: *acc += v; break;
-    case PI_POOL_LP: *acc += pow(fabs(v), q->p); break;
+    case PI_POOL_LP: *acc += power(v, q->p); break;
     }
 }
 
@@ -140,7 +145,7 @@ static void finish_row(const place *at, int64_t from, int64_t n, double *acc)
     int64_t count = pi_pool_taps(q, 0, at->depth) * pi_pool_taps(q, 1, at->height);
     for (int64_t i = 0; i < n; i++) {
         if (q->kind == PI_POOL_AVERAGE) acc[i] /= (double)(count * pi_pool_taps(q, 2, from + i));
-        if (q->kind == PI_POOL_LP) acc[i] = pow(acc[i], 1 / q->p);
+        if (q->kind == PI_POOL_LP) acc[i] = q->p == 2 ? sqrt(acc[i]) : pow(acc[i], 1 / q->p);
     }
 }
 

@@ -217,6 +217,32 @@ static void limits(const pi_eltwise_kernels *k)
     }
 }
 
+/* Doubles: lengths around the vectors', in place too, and the ends. */
+static void exp_doubles(const pi_eltwise_kernels *k)
+{
+    enum { COUNT = 20000 };
+    static double x[COUNT], y[COUNT];
+    int bad = 0;
+    for (int i = 0; i < COUNT; i++) x[i] = (i - COUNT / 2) * (1420.0 / COUNT) + 1e-5 * i;
+    k->exp_f64(COUNT, x, y);
+    for (int i = 0; i < COUNT; i++) {
+        double want = exp(x[i]);
+        bad += want < 0x1p-1020 ? !(y[i] >= 0 && y[i] < 0x1p-1019) : !(fabs(y[i] - want) <= 0x1.8p-52 * want || y[i] == want);
+    }
+    CHECK(bad == 0);
+    static const double ends[] = {-INFINITY, -800, 0, -0.0, 1e-300, 709.78271289338397, 709.8, INFINITY};
+    static const double want[] = {0, 0, 1, 1, 1, 0x1.fffffffffff2ap+1023, INFINITY, INFINITY};
+    for (size_t n = 0; n <= 8; n++) {
+        double *a = guarded(n * sizeof *a);
+        if (n) memcpy(a, ends, n * sizeof *a);
+        k->exp_f64(n, a, a);
+        for (size_t i = 0; i < n; i++) CHECK(a[i] == want[i] || fabs(a[i] - want[i]) <= 0x1p-51 * want[i]);
+    }
+    x[0] = NAN;
+    k->exp_f64(1, x, y);
+    CHECK(isnan(y[0]));
+}
+
 static void affine(const pi_eltwise_kernels *k)
 {
     for (size_t s = 0; s < UGLY_COUNT; s++)
@@ -259,6 +285,7 @@ int main(void)
         unary_and_act(k);
         binary_compare_where(k);
         pow_of_constants(k);
+        exp_doubles(k);
         limits(k);
         affine(k);
     }

@@ -118,8 +118,8 @@ def split(d: Draw, row: Row) -> Node:
     equal = row.since >= 2 and d.flag()
     if equal:
         sizes = [d.of([1, 2, 8])] * n
-        if row.since >= 18 and n > 1:  # the last is smaller
-            sizes[-1] = d.int(1, sizes[0])
+        if row.since >= 18 and n > 1:  # the last is what is left: all others are ceil(sum / n)
+            sizes[-1] = d.int(max(1, sizes[0] - n + 1), sizes[0])
     shape[axis] = sum(sizes)
     attrs: dict[str, Any] = {"axis": axis - len(shape) * (row.since >= 11 and d.flag())}
     inputs: list[Any] = [d.array(kind, shape)]

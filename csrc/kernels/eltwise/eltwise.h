@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Element-wise f32 kernels: pi_eltwise()->binary_f32(PI_BINARY_ADD, ...).
+/* Element-wise kernels, f32 but for one: pi_eltwise()->binary_f32(PI_BINARY_ADD, ...).
  * Everywhere: pointers need float alignment only; n and rows may be 0; outputs are dense (rows x n); an output may be
  * exactly an input that is dense too (in place) and may not overlap inputs in another way. Nothing outside is touched.
  */
@@ -58,6 +58,8 @@ typedef struct {
     void (*where_32)(size_t rows, size_t n, pi_in cond, pi_in a, pi_in b, void *y);
     /* Channels-last batch norm, bias, residual, activation in one pass over rows x n. */
     void (*affine_f32)(const pi_affine *f, size_t rows, size_t n, const float *x, float *y);
+    /* e^x, relative error at most 1.5 * 2^-52; results that are denormal are rounded more than once. */
+    void (*exp_f64)(size_t n, const double *x, double *y);
 } pi_eltwise_kernels;
 
 #define X(isa, name) extern const pi_eltwise_kernels name;

@@ -117,12 +117,16 @@ void pi_copy_plan(pi_copy *c, size_t elem, int rank, const int64_t *dim, const i
 void pi_fill(void *dst, const void *value, size_t elem, int64_t n)
 {
     if (n <= 0) return;
+    if (elem == 1 || memcmp(value, (const char *)value + 1, elem - 1) == 0) { /* all bytes are the same */
+        memset(dst, *(const unsigned char *)value, (size_t)n * elem);
+        return;
+    }
     switch (elem) {
     case 2: FILL(2)
     case 4: FILL(4)
     case 8: FILL(8)
     case 16: FILL(16)
-    default: memset(dst, *(const unsigned char *)value, (size_t)n);
+    default: return;
     }
 }
 #undef FILL
