@@ -154,7 +154,7 @@ class Model(_core.Model):
 
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
-        and why earlier candidates were refused."""
+        why earlier candidates were refused, and what was measured (the option tune)."""
         lists, arena, packed = self.steps(arrays or self._zeros(), 0)
         lines = []
         for i, step in enumerate(lists[0]):
@@ -162,6 +162,8 @@ class Model(_core.Model):
             lines.append(
                 f"{i:4} {domain}{step['op']} [{step['impl']}] {step['name']}: {step['shapes']}"
             )
+            if step["tuned"]:
+                lines.append(f"       tuned: {step['tuned']}")
             if step["refused"]:
                 lines.append(f"       refused: {step['refused']}")
             if step["source"]:
@@ -336,9 +338,11 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     writes it. See ``pyinfer cache``.
 
     options: threads (of one run; default: as many as this process may use), strict,
-    memory_limit (bytes), exact (no Winograd convolutions), onednn, level. An option that is not
-    given is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer
-    config`` prints them all.
+    memory_limit (bytes), exact (no Winograd convolutions), tune (measure the candidates of each
+    step, for up to two seconds for each new set of input shapes, or for that many milliseconds if
+    it is more than 1, and take the fastest), onednn, level. An option that is not given is read
+    from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints them
+    all.
 
     Arrays of another type than the model's are cast if that keeps their kind, with one InputWarning
     a model: float64 to float32, int32 to int64, integers to floats; so are arrays that are not

@@ -79,6 +79,7 @@ typedef struct {
     int onednn;
     int strict;
     int exact;
+    int tune;
     size_t memory_limit;
 } pyinfer_options;
 
@@ -207,6 +208,8 @@ typedef struct {
     const char *source;  /* the PyTorch line it came from, or NULL */
     const char *impl;    /* implementation chosen */
     const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */
+    const char *tuned;   /* times of the candidates that were measured, "own 0.121 ms, onednn 0.160 ms", the name alone if that was
+                          * in another process, or "" */
     const char *shapes;  /* "f32[1, 3, 224, 224], f32[64, 3, 7, 7] -> f32[1, 64, 112, 112]" */
     uint64_t ns;         /* of the last profiled run, or 0 */
     uint64_t start_ns;   /* since the start of that run */

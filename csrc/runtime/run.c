@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step loop. */
 #include <string.h>
-#include <time.h>
+#include "base/clock.h"
 #include "base/threads.h"
 #include "runtime/context.h"
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* Memory of output i in this run: the caller's, else our own, made once. */
 static pi_status output_memory(pi_context *c, uint32_t i, const pi_tensor *t, void **out, pi_error *err)
@@ -67,13 +60,13 @@ static pi_status run_step(pi_context *c, uint32_t k, pi_error *err)
 
 static pi_status run_steps(pi_context *c, pi_error *err)
 {
-    uint64_t start = c->span ? now_ns() : 0;
+    uint64_t start = c->span ? pi_now_ns() : 0;
     for (uint32_t k = 0; k < c->plan->n_steps; k++) {
         if (pi_threads_stopped() || (c->run.cancel && __atomic_load_n(c->run.cancel, __ATOMIC_RELAXED)))
             return pi_fail(err, PI_E_CANCELLED, "the run was cancelled at step %u of %u", k, c->plan->n_steps);
-        uint64_t before = c->span ? now_ns() : 0;
+        uint64_t before = c->span ? pi_now_ns() : 0;
         PI_TRY(run_step(c, k, err));
-        if (c->span) c->span[k] = (pi_span){before - start, now_ns() - before};
+        if (c->span) c->span[k] = (pi_span){before - start, pi_now_ns() - before};
     }
     return PI_E_OK;
 }
