@@ -172,9 +172,9 @@ class Model(_core.Model):
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str], *arrays: Any) -> None:
-        """Writes a plan: the model with its external data, and its weights as they are packed
-        for this machine. load(path) then starts much faster, and all processes that load the same
-        file share the memory of the packed weights.
+        """Writes a plan: the model with its external data, its weights as they are packed for
+        this machine, and what the option tune chose. load(path) then starts much faster, and all
+        processes that load the same file share the memory of the packed weights.
 
         arrays: inputs of shapes to be ready for, besides those that ran already; not needed where
         the model fixes its shapes. On another CPU, or with another version, load(path) warns, and

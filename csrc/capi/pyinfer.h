@@ -109,8 +109,8 @@ PYINFER_API void pyinfer_free(pyinfer_model *model);
 
 /* ---- saved plans ---- */
 
-/* Writes the model, its external data, and the weights as they were packed for the shapes that ran so far (or were begun): a
- * file for pyinfer_load, which then need not pack them. Processes that load the same file share its pages. On another CPU, or
+/* Writes the model, its external data, the weights as they were packed for the shapes that ran so far (or were begun), and what
+ * the option tune chose: a file for pyinfer_load, which then need not pack or measure. Processes that load the same file share its pages. On another CPU, or
  * with another version, it is loaded as the model that it has inside. Mode 0600; what was at `path` is replaced at once, when
  * all is written. Whoever cuts off a saved plan that is in use ends the processes that use it: replace it instead. */
 PYINFER_API pyinfer_status pyinfer_save(pyinfer_model *model, const char *path, pyinfer_error *error);
