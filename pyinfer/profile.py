@@ -28,6 +28,12 @@ class Step(NamedTuple):
         return self.flops / self.ms / 1e6 if self.ms > 0 else 0.0
 
 
+def full_name(row: dict[str, Any]) -> str:
+    """The operator of a step's row: "Conv", "pyinfer.Conv", "pyinfer.Eltwise(Mul, Add)"."""
+    domain = row["domain"] + "." if row["domain"] else ""
+    return domain + row["op"] + (f"({row['parts']})" if row["parts"] else "")
+
+
 class Profile:
     """A row a step, in the order of the run; made by ``Model.profile``."""
 
@@ -41,10 +47,9 @@ class Profile:
     def _step(rows: list[dict[str, Any]]) -> Step:
         row = rows[0]
         times = sorted(r["ns"] for r in rows)
-        domain = row["domain"] + "." if row["domain"] else ""
         return Step(
             row["name"],
-            domain + row["op"],
+            full_name(row),
             row["impl"],
             row["shapes"],
             times[len(times) // 2] / 1e6,
