@@ -18,30 +18,6 @@ typedef struct {
 
 enum { MOST_HEAD = 64 };
 
-/* Adjacent batch dims whose strides allow it become one; where B is the same for all of them, they become rows. */
-static void merge_batch(pi_matmul *p)
-{
-    int rank = 0;
-    for (int i = 0; i < p->batch_rank; i++) {
-        if (p->batch[i] == 1) continue;
-        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] &&
-            p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i] && p->y.batch[rank - 1] == p->y.batch[i] * p->batch[i]) {
-            p->batch[rank - 1] *= p->batch[i];
-        } else {
-            p->batch[rank++] = p->batch[i];
-        }
-        p->a.batch[rank - 1] = p->a.batch[i];
-        p->b.batch[rank - 1] = p->b.batch[i];
-        p->y.batch[rank - 1] = p->y.batch[i];
-    }
-    p->batch_rank = rank;
-    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row &&
-        p->y.batch[0] == p->m * p->y.row) {
-        p->m *= p->batch[0];
-        p->batch_rank = 0;
-    }
-}
-
 /* Does the bias differ along the last dimension only? */
 static bool bias_by_column(const pi_matmul *p)
 {
@@ -63,7 +39,7 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
         if (!s->has_bias && !s->bias_is_residual) return "the shape of the bias, or beta";
     }
     if (residual && !pi_tensor_same_shape(residual, y)) return "the shape of the residual";
-    merge_batch(&p);
+    pi_matmul_merge_batch(&p);
     if (p.batch_rank > PI_DNNL_MAX_RANK) return "the rank";
     *d = (pi_dnnl_matmul){.batch_rank = p.batch_rank, .m = p.m, .n = p.n, .k = p.k, .a_type = in[0]->dtype,
                           .b_type = in[1]->dtype, .c_type = y->dtype, .b_const = b_const, .bias = s->has_bias,
@@ -96,6 +72,7 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     dnnl_state s = {0};
     if (!pi_dnnl_available(&why)) return why;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (pi_matmul_live(node, in)) return "it cannot skip rows";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
     why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);

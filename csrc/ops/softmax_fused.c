@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pyinfer.Softmax: softmax(X + mask) along the last axis, as attention has it. The mask broadcasts over all but the last
- * axis. nan_to_zero: NaN results become 0, which turns rows with nothing but -inf, or with a NaN or +inf, into zeros. */
+ * axis. nan_to_zero: NaN results become 0, which turns rows with nothing but -inf, or with a NaN or +inf, into zeros. Rows of
+ * queries that `live` (ops/live.h) leaves out are zeros. */
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
@@ -15,7 +16,17 @@ typedef struct {
     int outer;                    /* axes before the group, and how many rows of the mask each steps over */
     int64_t dim[PI_MAX_RANK], step[PI_MAX_RANK];
     bool nan_to_zero;
+    int64_t per_sequence; /* rows for which the places of `live` serve that a group has */
 } fused;
+
+static const pi_tensor *live_of(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 2 ? in[2] : NULL; }
+
+/* The places of `live` for the group of row r; NULL: all are live. */
+static const bool *live_at(const fused *s, const pi_call *call, int64_t r)
+{
+    const pi_tensor *live = live_of(call->node, call->in);
+    return live ? (const bool *)live->data + r / s->per_sequence * s->group : NULL;
+}
 
 static pi_status fused_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
@@ -26,6 +37,12 @@ static pi_status fused_infer(const pi_node *node, const pi_tensor *const *in, pi
         bool fits = skip >= 0 && mask->rank >= 1 && mask->dim[mask->rank - 1] == x->dim[x->rank - 1];
         for (int i = 0; fits && i < mask->rank; i++) fits = mask->dim[i] == 1 || mask->dim[i] == x->dim[skip + i];
         if (!fits) return pi_fail(err, PI_E_MODEL, "the mask does not broadcast over the rows of the input");
+    }
+    const pi_tensor *live = live_of(node, in);
+    if (live) {
+        int64_t n = pi_tensor_n(live), rows = pi_dims_product(x, 0, x->rank - 1), group = x->rank > 1 ? x->dim[x->rank - 2] : 1;
+        if (n < 1 || group < 1 || n % group != 0 || rows % n != 0)
+            return pi_fail(err, PI_E_MODEL, "live has %lld places for %lld rows", (long long)n, (long long)rows);
     }
     return pi_infer_same(node, in, out, err);
 }
@@ -41,6 +58,8 @@ static pi_status fused_prepare(pi_prep *prep, pi_error *err)
     s->group = last ? x->dim[last - 1] : 1;
     s->outer = last ? last - 1 : 0;
     s->nan_to_zero = pi_attr_int(prep->node, "nan_to_zero") != 0;
+    const pi_tensor *live = live_of(prep->node, prep->in);
+    if (live) s->per_sequence = s->rows / (pi_tensor_n(live) / s->group);
     int64_t step = 1;
     for (int i = last - 1; mask && i >= 0; i--) {
         int of_mask = i - (x->rank - mask->rank);
@@ -85,6 +104,11 @@ static void ref_rows(void *arg, int64_t begin, int64_t end, int thread)
     pi_dtype dtype = call->in[0]->dtype;
     double v[PI_BLOCK];
     for (int64_t r = begin; r < end; r++) {
+        const bool *live = live_at(s, call, r);
+        if (live && !live[r % s->group]) {
+            memset(pi_at_mut(call->out[0]->data, dtype, r * s->n), 0, (size_t)s->n * pi_dtype_size(dtype));
+            continue;
+        }
         int64_t mask = call->in[1] ? mask_at(s, r) * s->n : 0;
         double largest = -INFINITY, sum = 0;
         for (int pass = 0; pass < 3; pass++)
@@ -122,26 +146,38 @@ static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, 
     return in[0]->dtype == PI_DTYPE_F32 ? NULL : "only f32";
 }
 
-/* A group at a time, as far as it lies in [begin, end). */
+/* Rows [r, end) of one group. */
+static void fast_part(const fused *s, const pi_call *call, int64_t r, int64_t end)
+{
+    size_t n = (size_t)s->n, rows = (size_t)(end - r);
+    const float *x = (const float *)call->in[0]->data + r * s->n;
+    float *y = (float *)call->out[0]->data + r * s->n;
+    if (call->in[1])
+        pi_softmax()->softmax_mask_f32(rows, n, 1, x, (const float *)call->in[1]->data + mask_at(s, r) * s->n,
+                                       (size_t)(s->mask_row * s->n), y);
+    else
+        pi_softmax()->softmax_f32(rows, n, x, y);
+    if (!s->nan_to_zero) return;
+    for (size_t i = 0; i < rows; i++, y += n) /* the kernel makes a row NaN as a whole */
+        if (y[0] != y[0]) memset(y, 0, n * sizeof *y);
+}
+
+/* A group at a time, as far as it lies in [begin, end); of it, stretches that are live, or not. */
 static void fast_rows(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const pi_call *call = arg;
     const fused *s = call->state;
-    size_t n = (size_t)s->n;
     for (int64_t r = begin, next; r < end; r = next) {
-        next = pi_min_i64(end, r + s->group - r % s->group);
-        size_t rows = (size_t)(next - r);
-        const float *x = (const float *)call->in[0]->data + r * s->n;
-        float *y = (float *)call->out[0]->data + r * s->n;
-        if (call->in[1])
-            pi_softmax()->softmax_mask_f32(rows, n, 1, x, (const float *)call->in[1]->data + mask_at(s, r) * s->n,
-                                           (size_t)(s->mask_row * s->n), y);
+        int64_t from = r % s->group, to = pi_min_i64(s->group, from + end - r), i = to;
+        const bool *live = live_at(s, call, r);
+        if (live)
+            for (i = from + 1; i < to && live[i] == live[from]; i++) {}
+        next = r + i - from;
+        if (!live || live[from])
+            fast_part(s, call, r, next);
         else
-            pi_softmax()->softmax_f32(rows, n, x, y);
-        if (!s->nan_to_zero) continue;
-        for (size_t i = 0; i < rows; i++, y += n) /* the kernel makes a row NaN as a whole */
-            if (y[0] != y[0]) memset(y, 0, n * sizeof *y);
+            memset((float *)call->out[0]->data + r * s->n, 0, (size_t)((next - r) * s->n) * sizeof(float));
     }
 }
 
@@ -161,7 +197,7 @@ static const pi_impl fused_impls[] = {{"simd", fast_refuse, fused_prepare, fast_
                                       {0}};
 static const pi_attr_def fused_attrs[] = {{"nan_to_zero", PI_ATTR_INT, false, 0, 0, NULL}, {0}};
 static const pi_op rows[] = {
-    {.domain = "pyinfer", .name = "Softmax", .since = 1, .signature = "X:T mask?:T -> Y:T", .T = PI_FLOATS,
+    {.domain = "pyinfer", .name = "Softmax", .since = 1, .signature = "X:T mask?:T live?:bool -> Y:T", .T = PI_FLOATS,
      .attrs = fused_attrs, .infer = fused_infer, .impls = fused_impls},
 };
 const pi_op_family pi_ops_softmax_fused = {rows, PI_COUNT(rows)};
