@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
 #include "kernels/layout/layout.h"
 #include "kernels/reduce/reduce.h"
@@ -49,6 +50,8 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     s->few = a->queries * (a->heads / a->kv_heads) <= FEW;
     s->rows = s->few ? 1 : TILES * (int64_t)s->gemm->mr;
     s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
+    s->rows = a->queries / s->blocks + (a->queries % s->blocks != 0); /* alike, so that none is left with few */
+    s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
     s->k_panels = s->few ? 0 : a->total / s->nr + (a->total % s->nr != 0);
     s->v_panels = s->few ? 0 : a->v_size / s->nr + (a->v_size % s->nr != 0);
     int64_t wide = s->few ? a->total / s->nr + 1 : s->k_panels;
@@ -77,7 +80,13 @@ static float *scores_of(const fast_state *s, const pi_call *call, int thread)
     return (float *)call->scratch + s->a.batch * s->a.kv_heads * (s->k_floats + s->v_floats) + thread * s->score_floats;
 }
 
-/* Columns of a panel are keys. */
+static void scale_by(double factor, int64_t n, float *x)
+{
+    float scale = (float)factor;
+    pi_eltwise()->binary_f32(PI_BINARY_MUL, 1, (size_t)n, (pi_in){x, 0, 1}, (pi_in){&scale, 0, 0}, x);
+}
+
+/* Columns of a panel are keys, which are scaled in place of the scores: mostly there are more of those. */
 static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64_t panel)
 {
     const pi_attention *a = &s->a;
@@ -95,6 +104,7 @@ static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64
         }
         pi_transpose_select(sizeof *to)((const char *)k, step, (char *)(to + j), s->nr * (ptrdiff_t)sizeof *to, run, a->size);
     }
+    scale_by(a->scale, s->nr * a->size, to);
 }
 
 /* Rows of a panel are keys. */
@@ -128,24 +138,23 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
 static void product(const fast_state *s, int64_t rows, int64_t n, int64_t first, int64_t last, int64_t k, int64_t b_rows,
                     const float *a, int64_t a_row, const float *b, float *c, int64_t c_row)
 {
-    int64_t mr = (int64_t)s->gemm->mr;
+    int64_t mr = (int64_t)s->gemm->mr, tiles = (rows + mr - 1) / mr, tile = (rows + tiles - 1) / tiles;
     const float *row[MOST_ROWS];
     for (int64_t p = first; p < last; p++)
-        for (int64_t r = 0; r < rows; r += mr) {
-            int64_t m = pi_min_i64(mr, rows - r);
+        for (int64_t r = 0; r < rows; r += tile) {
+            int64_t m = pi_min_i64(tile, rows - r);
             for (int64_t i = 0; i < m; i++) row[i] = a + (r + i) * a_row;
             s->gemm->tile((size_t)m, (size_t)pi_min_i64(s->nr, n - p * s->nr), 1, (size_t)k, row, b + p * s->nr * b_rows, NULL,
                           c + r * c_row + p * s->nr, (size_t)c_row);
         }
 }
 
-/* Scores of a query to weights, in place; keys outside [from, to) are not read and get 0 within [low, high). */
+/* Scaled scores of a query to weights, in place; keys outside [from, to) are not read and get 0 within [low, high). */
 static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t h, int64_t i, int64_t from, int64_t to,
                   int64_t low, int64_t high, float *x)
 {
-    float scale = (float)a->scale, cap = (float)a->softcap;
+    float cap = (float)a->softcap;
     bool any = to > from;
-    for (int64_t j = from; j < to; j++) x[j] *= scale;
     for (int64_t j = from; cap > 0 && j < to; j++) x[j] = cap * tanhf(x[j] / cap);
     if (a->mask && any) {
         const pi_tensor *mask = call->in[MASK];
@@ -194,6 +203,7 @@ static void one_query(const fast_state *s, const pi_call *call, int64_t b, int64
         const float *k = stretch(a, call, false, b, kv, j, to, &end, &row);
         pi_reduce()->dot_rows_f32((size_t)(end - j), row, (size_t)a->size, k, q, x + j);
     }
+    if (to > from) scale_by(a->scale, to - from, x + from);
     weigh(a, call, b, h, i, from, to, from, to, x);
     memset(y, 0, (size_t)a->v_size * sizeof *y);
     for (int64_t j = from; j < to; j = end) {
