@@ -53,9 +53,10 @@ pyinfer_status py_execute(pyinfer_request *request, int long_run, pyinfer_error 
     if (sigaction(SIGINT, NULL, &python_action) != 0 || sigaction(SIGINT, &ours, NULL) != 0)
         return execute(request, NULL, error);
     nested = 1;
-    pyinfer_status status = execute(request, &cancel, error);
+    int before = PyErr_CheckSignals(); /* one that came while shapes were planned waits for Python to look */
+    pyinfer_status status = before ? PYINFER_E_CANCELLED : execute(request, &cancel, error);
     nested = 0;
     (void)sigaction(SIGINT, &python_action, NULL);
-    if (__atomic_load_n(&cancel, __ATOMIC_RELAXED) && PyErr_CheckSignals() != 0) return PYINFER_E_CANCELLED;
+    if (!before && __atomic_load_n(&cancel, __ATOMIC_RELAXED) && PyErr_CheckSignals() != 0) return PYINFER_E_CANCELLED;
     return status;
 }
