@@ -28,7 +28,6 @@ from op_cases import CASES, Case
 
 ENGINES = ("pyinfer", "onnxruntime")
 LOOSE = 2e-3  # of the largest output; halves and quantised values differ by their steps
-PAUSE = 0.002  # seconds: worker threads of the engine before stop spinning
 
 
 def load(case: Case, threads: int, folder: Path) -> dict[str, engines.Run]:
@@ -63,7 +62,7 @@ def measure(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, Any
     row["different"] = difference(case, runs)
     if row["different"]:
         print(f"{case.name}: {100 * row['different']:.2g} % of the outputs differ", file=sys.stderr)
-    times = engines.race(runs, case.feeds(), args.seconds, pause=PAUSE, warm=2, share=0.01, least=6)
+    times = engines.race(runs, case.feeds(), args.seconds, pause=engines.PAUSE, warm=2, share=0.01, least=6)
     row["us"] = {engine: statistics.median(t) * 1e6 for engine, t in times.items()}
     row["p90_us"] = {engine: float(np.quantile(t, 0.9)) * 1e6 for engine, t in times.items()}
     row["min_us"] = {engine: min(t) * 1e6 for engine, t in times.items()}
