@@ -139,35 +139,35 @@ static void product(const fast_state *s, int64_t rows, int64_t n, int64_t first,
         }
 }
 
+/* Row of the mask for query i of a head; NULL: there is none. */
+static const void *mask_row(const pi_attention *a, const pi_call *call, int64_t b, int64_t h, int64_t i)
+{
+    int64_t at = b * a->mask_at[0] + h * a->mask_at[1] + i * a->mask_at[2];
+    if (!a->mask) return NULL;
+    return (const char *)call->in[MASK]->data + at * (int64_t)pi_dtype_size(call->in[MASK]->dtype);
+}
+
 /* Scores of a query to weights, in place; keys outside [from, to) are not read and get 0 within [low, high). */
 static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t h, int64_t i, int64_t from, int64_t to,
                   int64_t low, int64_t high, float *x)
 {
     float scale = (float)a->scale, cap = (float)a->softcap;
+    const void *mask = mask_row(a, call, b, h, i);
+    const uint8_t *yes = mask && call->in[MASK]->dtype == PI_DTYPE_BOOL ? mask : NULL;
+    const float *bias = mask && !yes ? mask : NULL;
+    if (cap > 0 || yes) {
+        for (int64_t j = from; j < to; j++) x[j] *= scale;
+        for (int64_t j = from; cap > 0 && j < to; j++) x[j] = cap * tanhf(x[j] / cap);
+        for (int64_t j = from; yes && j < to; j++) x[j] = yes[j] ? x[j] : -INFINITY;
+        scale = 1;
+    }
     bool any = to > from;
-    for (int64_t j = from; j < to; j++) x[j] *= scale;
-    for (int64_t j = from; cap > 0 && j < to; j++) x[j] = cap * tanhf(x[j] / cap);
-    if (a->mask && any) {
-        const pi_tensor *mask = call->in[MASK];
-        int64_t at = b * a->mask_at[0] + h * a->mask_at[1] + i * a->mask_at[2];
-        int seen = 0;
-        if (mask->dtype == PI_DTYPE_BOOL) {
-            const uint8_t *m = (const uint8_t *)mask->data + at;
-            for (int64_t j = from; j < to; j++) {
-                seen |= m[j];
-                x[j] = m[j] ? x[j] : -INFINITY;
-            }
-        } else {
-            const float *m = (const float *)mask->data + at;
-            for (int64_t j = from; j < to; j++) {
-                seen |= !(m[j] == -INFINITY);
-                x[j] += m[j];
-            }
-        }
-        any = seen != 0;
+    if (any) pi_softmax()->softmax_mask_f32(1, (size_t)(to - from), scale, x + from, bias ? bias + from : NULL, 0, x + from);
+    if (any && mask && isnan(x[from])) { /* perhaps the mask left nothing */
+        any = false;
+        for (int64_t j = from; j < to; j++) any |= yes ? yes[j] : !(bias[j] == -INFINITY);
     }
     if (!any) from = to = high;
-    if (any) pi_softmax()->softmax_f32(1, (size_t)(to - from), x + from, x + from);
     for (int64_t j = low; j < from; j++) x[j] = 0;
     for (int64_t j = to; j < high; j++) x[j] = 0;
 }
