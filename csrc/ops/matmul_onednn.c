@@ -16,7 +16,7 @@ typedef struct {
     bool has_bias, bias_is_residual;
 } dnnl_state;
 
-enum { MOST_HEAD = 64 };
+enum { MOST_HEAD = 64, FEW_ROWS = 32 };
 
 /* Adjacent batch dims whose strides allow it become one; where B is the same for all of them, they become rows. */
 static void merge_batch(pi_matmul *p)
@@ -99,8 +99,8 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
     why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
-    if (!why && d.m == 1 && d.batch_rank == 0 && known_constant(node, in, 1) && !pi_matmul_own_refuse(node, in, out))
-        return "one row: packed panels come from memory twice as fast"; /* 1280 x 1000 on Zen 4: 0.17 ms, oneDNN 0.35 */
+    if (!why && d.m <= FEW_ROWS && d.batch_rank == 0 && known_constant(node, in, 1) && !pi_matmul_own_refuse(node, in, out))
+        return "few rows: packed panels come from memory faster"; /* 1280 x 1000 on Zen 4: 0.17 ms, oneDNN 0.35 */
     if (!why && d.batch_rank > 0 && d.k <= MOST_HEAD && d.b.row == 1 && d.b.col != 1 && !known_constant(node, in, 1) &&
         !pi_matmul_own_refuse(node, in, out))
         return "queries by keys: our own kernel is quicker";
