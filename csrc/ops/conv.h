@@ -43,6 +43,10 @@ pi_status pi_conv_winograd_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* The same for ConvTranspose. */
+const char *pi_conv_transpose_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_transpose_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_transpose_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* Weights for kernels/igemm, [group][panel of nr][tap][in][nr] with zeros behind the last channel, or with nr 0 for
  * kernels/dwconv, [tap][group], from the constant `input` in ONNX's order, [groups * out, in, taps]. The constant itself is
  * not needed any more. */
