@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention: softmax(softcap(scale * Q K^T) + mask) V for each batch and head. A query that may see no key gives zeros.
+ * pyinfer.Attention, which passes/fuse_attention.c makes of products around a softmax, reads Q, K and V and writes Y in any
+ * order of batch, heads and rows (perm_q, perm_k, perm_v, perm_y, as Transpose nodes have them).
  * The reference computes in double, which is at least the precision that softmax_precision can ask for. */
 #include "ops/attention.h"
 #include <math.h>
@@ -14,15 +16,35 @@ enum { Q, K, V, MASK, PAST_K, PAST_V, VALID };
 
 /* ---- shapes ---- */
 
-/* Heads and their size: [b, heads, t, size], or [b, t, heads * size] where `attribute` says how many heads. */
-static pi_status heads_of(const pi_node *node, const pi_tensor *t, const char *attribute, int64_t *heads, int64_t *length,
-                          int64_t *size, pi_heads *at, pi_error *err)
+/* A permutation of four axes that leaves the last one where it is; the identity if the node has none. */
+static pi_status perm_of(const pi_node *node, const char *attribute, int64_t perm[4], pi_error *err)
+{
+    uint32_t n = 0;
+    const int64_t *given = node->op->domain ? pi_attr_ints(node, attribute, &n) : NULL;
+    bool seen[3] = {false, false, false};
+    for (int i = 0; i < 4; i++) perm[i] = i;
+    if (!given) return PI_E_OK;
+    bool fits = n == 4 && given[3] == 3;
+    for (int i = 0; fits && i < 3; i++) {
+        fits = given[i] >= 0 && given[i] < 3 && !seen[given[i]];
+        if (fits) seen[given[i]] = true, perm[i] = given[i];
+    }
+    return fits ? PI_E_OK : pi_fail(err, PI_E_MODEL, "attribute '%s' is no permutation of rows", attribute);
+}
+
+/* Heads and their size: [b, heads, t, size], perhaps permuted, or [b, t, heads * size] where `attribute` says how many heads. */
+static pi_status heads_of(const pi_node *node, const pi_tensor *t, const char *attribute, const char *permuted, int64_t *heads,
+                          int64_t *length, int64_t *size, pi_heads *at, pi_error *err)
 {
     if (t->rank == 4) {
-        *heads = t->dim[1];
-        *length = t->dim[2];
+        int64_t perm[4], step[4] = {0, 0, t->dim[3], 1};
+        step[1] = step[2] * t->dim[2];
+        step[0] = step[1] * t->dim[1];
+        PI_TRY(perm_of(node, permuted, perm, err));
+        *heads = t->dim[perm[1]];
+        *length = t->dim[perm[2]];
         *size = t->dim[3];
-        *at = (pi_heads){*heads * *length * *size, *length * *size, *size};
+        *at = (pi_heads){step[perm[0]], step[perm[1]], step[perm[2]]};
         return PI_E_OK;
     }
     *heads = pi_attr_int(node, attribute);
@@ -89,7 +111,24 @@ static pi_status options_init(pi_attention *a, const pi_node *node, pi_error *er
     if (precision && !pi_dtype_in(pi_dtype_from_id(precision), PI_FLOATS))
         return pi_fail(err, PI_E_MODEL, "softmax_precision %lld is no float type", (long long)precision);
     a->mode = (int)mode;
+    a->rows_of_nan = !node->op->domain ? PI_NAN_UNLESS_HIDDEN : pi_attr_int(node, "nan_to_zero") ? PI_NAN_IS_ZERO : PI_NAN_STAYS;
     return PI_E_OK;
+}
+
+static pi_status output_init(pi_attention *a, const pi_node *node, int rank, pi_error *err)
+{
+    const int64_t product[4] = {a->batch, a->heads, a->queries, a->v_size};
+    int64_t width, perm[4], step[4], at = 1;
+    if (!pi_mul_i64(a->heads, a->v_size, &width)) return pi_fail(err, PI_E_LIMIT, "too many elements");
+    if (rank == 3) {
+        PI_TRY(pi_move_shape(&a->y_shape, 3, (int64_t[]){a->batch, a->queries, width}, err));
+        a->y = (pi_heads){a->queries * width, a->v_size, width};
+        return PI_E_OK;
+    }
+    PI_TRY(perm_of(node, "perm_y", perm, err));
+    for (int i = 3; i >= 0; at *= product[perm[i--]]) step[perm[i]] = at;
+    a->y = (pi_heads){step[0], step[1], step[2]};
+    return pi_move_shape(&a->y_shape, 4, (int64_t[]){product[perm[0]], product[perm[1]], product[perm[2]], product[3]}, err);
 }
 
 pi_status pi_attention_init(pi_attention *a, const pi_node *node, const pi_tensor *const *in, pi_error *err)
@@ -102,17 +141,16 @@ pi_status pi_attention_init(pi_attention *a, const pi_node *node, const pi_tenso
                 v->dim[0] == q->dim[0];
     if (fits) {
         a->batch = q->dim[0];
-        PI_TRY(heads_of(node, q, "q_num_heads", &a->heads, &a->queries, &a->size, &a->q, err));
-        PI_TRY(heads_of(node, k, "kv_num_heads", &a->kv_heads, &length, &size, &a->k, err));
-        PI_TRY(heads_of(node, v, "kv_num_heads", &v_heads, &a->total, &a->v_size, &a->v, err));
+        PI_TRY(heads_of(node, q, "q_num_heads", "perm_q", &a->heads, &a->queries, &a->size, &a->q, err));
+        PI_TRY(heads_of(node, k, "kv_num_heads", "perm_k", &a->kv_heads, &length, &size, &a->k, err));
+        PI_TRY(heads_of(node, v, "kv_num_heads", "perm_v", &v_heads, &a->total, &a->v_size, &a->v, err));
         fits = size == a->size && v_heads == a->kv_heads && length == a->total &&
                (a->kv_heads ? a->heads % a->kv_heads == 0 : a->heads == 0);
     }
     if (!fits)
         return pi_fail(err, PI_E_MODEL, "Q %s, K %s and V %s do not fit together", pi_tensor_text(q, tq, sizeof tq),
                        pi_tensor_text(k, tk, sizeof tk), pi_tensor_text(v, tv, sizeof tv));
-    a->y = q->rank == 4 ? (pi_heads){a->heads * a->queries * a->v_size, a->queries * a->v_size, a->v_size}
-                        : (pi_heads){a->heads * a->queries * a->v_size, a->v_size, a->heads * a->v_size};
+    PI_TRY(output_init(a, node, q->rank, err));
     PI_TRY(past_init(a, pi_move_in(node, in, PAST_K), pi_move_in(node, in, PAST_V), err));
     if (!pi_add_i64(a->total, a->past, &a->total)) return pi_fail(err, PI_E_LIMIT, "too many keys");
     if (valid && a->past_k.row) return pi_fail(err, PI_E_MODEL, "nonpad_kv_seqlen and past_key exclude each other");
@@ -126,13 +164,8 @@ pi_status pi_attention_init(pi_attention *a, const pi_node *node, const pi_tenso
 static pi_status attention_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
     pi_attention a;
-    int64_t width;
     PI_TRY(pi_attention_init(&a, node, in, err));
-    if (!pi_mul_i64(a.heads, a.v_size, &width)) return pi_fail(err, PI_E_LIMIT, "too many elements");
-    if (in[Q]->rank == 4)
-        PI_TRY(pi_move_shape(&out[0], 4, (int64_t[]){a.batch, a.heads, a.queries, a.v_size}, err));
-    else
-        PI_TRY(pi_move_shape(&out[0], 3, (int64_t[]){a.batch, a.queries, width}, err));
+    PI_TRY(pi_move_shape(&out[0], a.y_shape.rank, a.y_shape.dim, err));
     if (node->n_out > 1) PI_TRY(pi_move_shape(&out[1], 4, (int64_t[]){a.batch, a.kv_heads, a.total, a.size}, err));
     if (node->n_out > 2) PI_TRY(pi_move_shape(&out[2], 4, (int64_t[]){a.batch, a.kv_heads, a.total, a.v_size}, err));
     if (node->n_out > 3) PI_TRY(pi_move_shape(&out[3], 4, (int64_t[]){a.batch, a.heads, a.queries, a.total}, err));
@@ -241,9 +274,8 @@ static void query_run(const pi_attention *a, const pi_call *call, int64_t b, int
         x[j] = sum + bias;
         if (shown && a->mode == 2) pi_element_put(type, shown, at + j, x[j]);
     }
-    if (any)
-        softmax_row(x, a->total);
-    else
+    if (any || a->rows_of_nan == PI_NAN_STAYS) softmax_row(x, a->total);
+    if ((!any && a->rows_of_nan != PI_NAN_STAYS) || (a->rows_of_nan == PI_NAN_IS_ZERO && a->total > 0 && isnan(x[0])))
         for (int64_t j = 0; j < a->total; j++) x[j] = 0;
     for (int64_t j = 0; shown && a->mode == 3 && j < a->total; j++) pi_element_put(type, shown, at + j, x[j]);
     for (int64_t l = 0; l < a->v_size; l++) {
@@ -294,6 +326,13 @@ static const pi_attr_def attention_25_attrs[] = {OPTIONS,
                                                  {.name = "left_window_size", .kind = PI_ATTR_INT, .i = -1},
                                                  {.name = "right_window_size", .kind = PI_ATTR_INT, .i = -1},
                                                  {0}};
+static const pi_attr_def fused_attrs[] = {OPTIONS,
+                                          {.name = "nan_to_zero", .kind = PI_ATTR_INT},
+                                          {.name = "perm_q", .kind = PI_ATTR_INTS},
+                                          {.name = "perm_k", .kind = PI_ATTR_INTS},
+                                          {.name = "perm_v", .kind = PI_ATTR_INTS},
+                                          {.name = "perm_y", .kind = PI_ATTR_INTS},
+                                          {0}};
 
 #define ATTENTION(version, valid, attributes)                                                                      \
     {.name = "Attention", .since = version,                                                                        \
@@ -305,5 +344,7 @@ static const pi_op rows[] = {
     ATTENTION(23, "", attention_attrs),
     ATTENTION(24, " nonpad_kv_seqlen?:i64", attention_attrs),
     ATTENTION(25, " nonpad_kv_seqlen?:i64", attention_25_attrs),
+    {.domain = "pyinfer", .name = "Attention", .since = 1, .signature = "Q:T K:T V:T attn_mask?:T -> Y:T", .T = PI_BIT(F32),
+     .attrs = fused_attrs, .infer = attention_infer, .impls = attention_impls},
 };
 const pi_op_family pi_ops_attention = {rows, PI_COUNT(rows)};

@@ -9,15 +9,20 @@ typedef struct {
     int64_t batch, head, row;
 } pi_heads;
 
+/* What becomes of a row of weights that is NaN: nothing; zeros where the mask hides all keys, as Attention has it; zeros. */
+typedef enum { PI_NAN_STAYS, PI_NAN_UNLESS_HIDDEN, PI_NAN_IS_ZERO } pi_rows_of_nan;
+
 typedef struct {
     int64_t batch, heads, kv_heads; /* heads is a multiple of kv_heads */
     int64_t queries, past, total;   /* total: keys, the past ones first */
     int64_t size, v_size;           /* of a head */
     pi_heads q, k, v, past_k, past_v, y;
+    pi_tensor y_shape;
     const pi_tensor *mask;   /* or NULL */
     int64_t mask_at[3], mask_n; /* strides over batch, head, query (0: repeated); keys that it tells of, others are hidden */
     double scale, softcap;
     bool causal;
+    pi_rows_of_nan rows_of_nan;
     int64_t left, right; /* window; -1: open */
     int mode;
 } pi_attention;

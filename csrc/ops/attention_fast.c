@@ -19,8 +19,10 @@ typedef struct {
     pi_attention a;
     const pi_igemm_kernels *gemm;
     int threads;
-    bool few; /* queries: nothing is packed, a block is one query */
+    bool few;    /* queries: nothing is packed, a block is one query */
+    bool by_head; /* a thread packs the keys and values of a head for itself */
     int64_t nr, rows, blocks; /* queries in a block, blocks of a head */
+    int64_t kept; /* packed heads at one time */
     int64_t k_panels, v_panels;
     int64_t k_floats, v_floats, score_row, score_floats; /* packed keys, values of a head; scores of a thread */
 } fast_state;
@@ -51,10 +53,12 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
     s->k_panels = s->few ? 0 : a->total / s->nr + (a->total % s->nr != 0);
     s->v_panels = s->few ? 0 : a->v_size / s->nr + (a->v_size % s->nr != 0);
+    s->by_head = !s->few && a->batch * a->kv_heads >= 4 * (int64_t)s->threads;
+    int64_t kept = s->kept = s->by_head ? s->threads : a->batch * a->kv_heads;
     int64_t wide = s->few ? a->total / s->nr + 1 : s->k_panels;
     if (!pi_mul_i64(wide, s->nr, &s->score_row) || !pi_mul_i64(s->k_panels * s->nr, a->size, &s->k_floats) ||
         !pi_mul_i64(s->v_panels * s->nr, a->total, &s->v_floats) || !pi_mul_i64(s->score_row, s->rows, &s->score_floats) ||
-        !pi_mul_i64(s->k_floats, a->batch * a->kv_heads, &all_k) || !pi_mul_i64(s->v_floats, a->batch * a->kv_heads, &all_v) ||
+        !pi_mul_i64(s->k_floats, kept, &all_k) || !pi_mul_i64(s->v_floats, kept, &all_v) ||
         !pi_mul_i64(s->score_floats, s->threads, &all_scores) || !pi_add_i64(all_k, all_v, &floats) ||
         !pi_add_i64(floats, all_scores, &floats) || !pi_mul((size_t)floats, sizeof(float), &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "keys and values have more bytes than can be addressed");
@@ -62,27 +66,28 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
-static float *packed_k(const fast_state *s, const pi_call *call, int64_t head) /* of all batches */
+/* Packed keys and values: of head `slot` of all batches, or what thread `slot` works on. */
+static float *packed_k(const fast_state *s, const pi_call *call, int64_t slot)
 {
-    return (float *)call->scratch + head * s->k_floats;
+    return (float *)call->scratch + slot * s->k_floats;
 }
 
-static float *packed_v(const fast_state *s, const pi_call *call, int64_t head)
+static float *packed_v(const fast_state *s, const pi_call *call, int64_t slot)
 {
-    return (float *)call->scratch + s->a.batch * s->a.kv_heads * s->k_floats + head * s->v_floats;
+    return (float *)call->scratch + s->kept * s->k_floats + slot * s->v_floats;
 }
 
 static float *scores_of(const fast_state *s, const pi_call *call, int thread)
 {
-    return (float *)call->scratch + s->a.batch * s->a.kv_heads * (s->k_floats + s->v_floats) + thread * s->score_floats;
+    return (float *)call->scratch + s->kept * (s->k_floats + s->v_floats) + thread * s->score_floats;
 }
 
 /* Columns of a panel are keys. */
-static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64_t panel)
+static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64_t panel, int64_t slot)
 {
     const pi_attention *a = &s->a;
     int64_t n = pi_min_i64(s->nr, a->total - panel * s->nr);
-    float *to = packed_k(s, call, head) + panel * s->nr * a->size;
+    float *to = packed_k(s, call, slot) + panel * s->nr * a->size;
     if (n < s->nr) memset(to, 0, (size_t)(s->nr * a->size) * sizeof *to);
     for (int64_t j = 0, run; j < n; j += run) { /* keys that lie at one distance from each other */
         const float *k = pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j);
@@ -98,11 +103,11 @@ static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64
 }
 
 /* Rows of a panel are keys. */
-static void pack_v(const fast_state *s, const pi_call *call, int64_t head, int64_t panel)
+static void pack_v(const fast_state *s, const pi_call *call, int64_t head, int64_t panel, int64_t slot)
 {
     const pi_attention *a = &s->a;
     int64_t n = pi_min_i64(s->nr, a->v_size - panel * s->nr);
-    float *to = packed_v(s, call, head) + panel * s->nr * a->total;
+    float *to = packed_v(s, call, slot) + panel * s->nr * a->total;
     for (int64_t j = 0; j < a->total; j++, to += s->nr) {
         const float *v = pi_attention_row(a, call, true, head / a->kv_heads, head % a->kv_heads, j);
         memcpy(to, v + panel * s->nr, (size_t)n * sizeof *to);
@@ -118,9 +123,9 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     int64_t panels = s->k_panels + s->v_panels;
     for (int64_t u = begin; u < end; u++) {
         if (u % panels < s->k_panels)
-            pack_k(s, call, u / panels, u % panels);
+            pack_k(s, call, u / panels, u % panels, u / panels);
         else
-            pack_v(s, call, u / panels, u % panels - s->k_panels);
+            pack_v(s, call, u / panels, u % panels - s->k_panels, u / panels);
     }
 }
 
@@ -163,9 +168,10 @@ static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t
     }
     bool any = to > from;
     if (any) pi_softmax()->softmax_mask_f32(1, (size_t)(to - from), scale, x + from, bias ? bias + from : NULL, 0, x + from);
-    if (any && mask && isnan(x[from])) { /* perhaps the mask left nothing */
-        any = false;
-        for (int64_t j = from; j < to; j++) any |= yes ? yes[j] : !(bias[j] == -INFINITY);
+    if (any && isnan(x[from]) && a->rows_of_nan != PI_NAN_STAYS) {
+        any = a->rows_of_nan == PI_NAN_UNLESS_HIDDEN && !mask;
+        for (int64_t j = from; mask && a->rows_of_nan == PI_NAN_UNLESS_HIDDEN && j < to; j++)
+            any |= yes ? yes[j] : !(bias[j] == -INFINITY);
     }
     if (!any) from = to = high;
     for (int64_t j = low; j < from; j++) x[j] = 0;
@@ -202,6 +208,29 @@ static void one_query(const fast_state *s, const pi_call *call, int64_t b, int64
     }
 }
 
+/* `rows` queries from i on of head h, whose keys and values are packed in `slot`. */
+static void some_queries(const fast_state *s, const pi_call *call, int64_t b, int64_t h, int64_t i, int64_t rows, int64_t slot, float *x)
+{
+    const pi_attention *a = &s->a;
+    int64_t low, high, from, to;
+    pi_attention_range(a, call, b, i, &low, &to);            /* both ends only grow with the query */
+    pi_attention_range(a, call, b, i + rows - 1, &from, &high);
+    low = low / s->nr * s->nr;
+    const float *q = (const float *)call->in[0]->data + b * a->q.batch + h * a->q.head + i * a->q.row;
+    float *y = (float *)call->out[0]->data + b * a->y.batch + h * a->y.head + i * a->y.row;
+    product(s, rows, high, low / s->nr, (high + s->nr - 1) / s->nr, a->size, a->size, q, a->q.row, packed_k(s, call, slot), x,
+            s->score_row);
+    for (int64_t r = 0; r < rows; r++) {
+        pi_attention_range(a, call, b, i + r, &from, &to);
+        weigh(a, call, b, h, i + r, from, to, low, high, x + r * s->score_row);
+    }
+    if (high > low)
+        product(s, rows, a->v_size, 0, s->v_panels, high - low, a->total, x + low, s->score_row,
+                packed_v(s, call, slot) + low * s->nr, y, a->y.row);
+    else
+        for (int64_t r = 0; r < rows; r++) memset(y + r * a->y.row, 0, (size_t)a->v_size * sizeof *y);
+}
+
 /* A piece is a block of queries of one head. */
 static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -211,28 +240,26 @@ static void block_chunk(void *arg, int64_t begin, int64_t end, int thread)
     float *x = scores_of(s, call, thread);
     for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
         int64_t b = u / s->blocks / a->heads, h = u / s->blocks % a->heads, i = u % s->blocks * s->rows;
-        int64_t rows = pi_min_i64(s->rows, a->queries - i), kv = b * a->kv_heads + h / (a->heads / a->kv_heads);
-        if (s->few) {
+        if (s->few)
             one_query(s, call, b, h, i, x);
-            continue;
-        }
-        int64_t low, high, from, to;
-        pi_attention_range(a, call, b, i, &low, &to);            /* both ends only grow with the query */
-        pi_attention_range(a, call, b, i + rows - 1, &from, &high);
-        low = low / s->nr * s->nr;
-        const float *q = (const float *)call->in[0]->data + b * a->q.batch + h * a->q.head + i * a->q.row;
-        float *y = (float *)call->out[0]->data + b * a->y.batch + h * a->y.head + i * a->y.row;
-        product(s, rows, high, low / s->nr, (high + s->nr - 1) / s->nr, a->size, a->size, q, a->q.row, packed_k(s, call, kv), x,
-                s->score_row);
-        for (int64_t r = 0; r < rows; r++) {
-            pi_attention_range(a, call, b, i + r, &from, &to);
-            weigh(a, call, b, h, i + r, from, to, low, high, x + r * s->score_row);
-        }
-        if (high > low)
-            product(s, rows, a->v_size, 0, s->v_panels, high - low, a->total, x + low, s->score_row,
-                    packed_v(s, call, kv) + low * s->nr, y, a->y.row);
         else
-            for (int64_t r = 0; r < rows; r++) memset(y + r * a->y.row, 0, (size_t)a->v_size * sizeof *y);
+            some_queries(s, call, b, h, i, pi_min_i64(s->rows, a->queries - i), b * a->kv_heads + h / (a->heads / a->kv_heads), x);
+    }
+}
+
+/* A piece is a head of the keys, with all that ask it. */
+static void head_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const pi_call *call = arg;
+    const fast_state *s = call->state;
+    const pi_attention *a = &s->a;
+    int64_t group = a->heads / a->kv_heads;
+    for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
+        for (int64_t p = 0; p < s->k_panels; p++) pack_k(s, call, u, p, thread);
+        for (int64_t p = 0; p < s->v_panels; p++) pack_v(s, call, u, p, thread);
+        for (int64_t h = u % a->kv_heads * group, last = h + group; h < last; h++)
+            for (int64_t i = 0; i < a->queries && !pi_cancelled(call); i += s->rows)
+                some_queries(s, call, u / a->kv_heads, h, i, pi_min_i64(s->rows, a->queries - i), thread, scores_of(s, call, thread));
     }
 }
 
@@ -244,6 +271,11 @@ pi_status pi_attention_fast_run(const pi_call *call, pi_error *err)
     int threads = (int)pi_min_i64(s->threads, call->run->threads);
     pi_attention_present(a, call);
     if (!pi_move_wants(call, 0)) return PI_E_OK;
+    int64_t head = a->queries * (a->heads / a->kv_heads) * a->total * (a->size + a->v_size);
+    if (s->by_head) {
+        pi_parallel(threads, a->batch * a->kv_heads, 1 + 32768 / head, head_chunk, &copy);
+        return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
+    }
     if (!s->few)
         pi_parallel(threads, a->batch * a->kv_heads * (s->k_panels + s->v_panels), 1 + 65536 / (s->nr * (a->size + a->total)),
                 pack_chunk, &copy);
