@@ -186,6 +186,15 @@ void pi_free(void *block)
     pi_heap_unref(h.heap);
 }
 
+void pi_disown(void *block)
+{
+    head h = head_of(block);
+    give_back(h.heap, h.total);
+    pi_heap_unref(h.heap);
+    h.heap = NULL;
+    memcpy((char *)block - HEAD, &h, sizeof h);
+}
+
 pi_status pi_alloc_status(const pi_error *err) { return err && err->code != PI_E_OK ? err->code : PI_E_NOMEM; }
 void pi_alloc_fail_at(long nth) { __atomic_store_n(&fail_at, nth > 0 ? nth : 0, __ATOMIC_RELAXED); }
 long pi_alloc_alive(void) { return __atomic_load_n(&alive, __ATOMIC_RELAXED); }

@@ -26,6 +26,8 @@ void *pi_alloc_sparse(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
 /* Grows or shrinks; NULL on failure, the old block is then untouched. `block` may be NULL. */
 void *pi_realloc(pi_heap *heap, void *block, size_t bytes, pi_error *err) PI_MUST_USE;
 void pi_free(void *block);
+/* The block leaves its account: it is somebody's outside the engine until pi_free. */
+void pi_disown(void *block);
 /* What to return when pi_alloc gave NULL. */
 pi_status pi_alloc_status(const pi_error *err);
 

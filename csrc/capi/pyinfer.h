@@ -190,6 +190,10 @@ PYINFER_API void pyinfer_output_type(const pyinfer_request *request, int i, pyin
 /* Memory of the caller for output i, of the size that its type says: the engine writes into it directly. Ignored
  * for strings, sequences and optionals, and where the rank is -1. Aligned for its type. */
 PYINFER_API void pyinfer_set_output(pyinfer_request *request, int i, void *data);
+/* After execute: the memory of an output of numbers whose shape depended on the data becomes the caller's, who ends it with
+ * pyinfer_free_output. NULL where it is shared or not of this kind: copy it. Outlives request and model. */
+PYINFER_API void *pyinfer_take_output(pyinfer_request *request, int i);
+PYINFER_API void pyinfer_free_output(void *data);
 /* Runs. cancel: an int that another thread may set to stop the run (CANCELLED), or NULL. */
 PYINFER_API pyinfer_status pyinfer_execute(pyinfer_request *request, const int *cancel, pyinfer_error *error);
 PYINFER_API void pyinfer_end(pyinfer_request *request);

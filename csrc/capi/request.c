@@ -140,6 +140,14 @@ void pyinfer_set_output(pyinfer_request *r, int i, void *data)
     if (t->dtype != PI_DTYPE_STRING && !pi_dtype_is_seq(t->dtype)) pi_context_set_output(r->context, (uint32_t)i, data);
 }
 
+void *pyinfer_take_output(pyinfer_request *r, int i)
+{
+    const pi_tensor *t = pi_context_output(r->context, (uint32_t)i);
+    return t->dtype == PI_DTYPE_STRING || pi_dtype_is_seq(t->dtype) ? NULL : pi_context_take_output(r->context, (uint32_t)i);
+}
+
+void pyinfer_free_output(void *data) { pi_free(data); }
+
 pyinfer_status pyinfer_execute(pyinfer_request *r, const int *cancel, pyinfer_error *error)
 {
     pi_error err;

@@ -103,6 +103,7 @@ static bool read_fast(pi_dtype dtype, const void *p, int64_t n, float *out)
     case PI_DTYPE_BF16: k->bf16_to_f32((size_t)n, p, out); return true;
     case PI_DTYPE_U8: k->u8_to_f32((size_t)n, p, out); return true;
     case PI_DTYPE_I8: k->i8_to_f32((size_t)n, p, out); return true;
+    case PI_DTYPE_I64: k->i64_to_f32((size_t)n, p, out); return true;
     default: return false;
     }
 }
@@ -196,6 +197,10 @@ void pi_write_f32(pi_dtype dtype, void *p, int64_t stride, int64_t n, const floa
 {
     if (stride == 1 && (dtype == PI_DTYPE_F16 || dtype == PI_DTYPE_BF16)) {
         (dtype == PI_DTYPE_F16 ? pi_convert()->f32_to_f16 : pi_convert()->f32_to_bf16)((size_t)n, x, p);
+        return;
+    }
+    if (stride == 1 && dtype == PI_DTYPE_I64) {
+        pi_convert()->f32_to_i64((size_t)n, x, p);
         return;
     }
     switch (dtype) {

@@ -7,6 +7,8 @@
 #include "ops/element.h"
 #include "ops/move.h"
 
+enum { MANY = 256 }; /* lanes that run side by side */
+
 typedef struct {
     const void *in;
     void *out;
@@ -18,7 +20,6 @@ typedef struct {
 /* A column block: steps along the axis outside, columns [from, to) inside. */
 #define COLUMNS(type, wide, GET, PUT)                                                          \
     {                                                                                          \
-        enum { MANY = 64 };                                                                    \
         wide run[MANY];                                                                        \
         const type *x = (const type *)job->in + base;                                          \
         type *y = (type *)job->out + base;                                                     \
@@ -101,8 +102,9 @@ static pi_status cumulative_run(const pi_call *call, pi_error *err)
                           .reverse = pi_attr_int(call->node, "reverse") != 0,
                           .exclusive = pi_attr_int(call->node, "exclusive") != 0};
     if (pi_tensor_n(in) == 0) return PI_E_OK;
-    pi_parallel(call->run->threads, pi_dims_product(in, 0, axis) * job.inner, pi_max_i64(16, 16384 / job.n),
-                cumulative_task, &job);
+    /* neighbours that share a cache line in each step would wait for each other: whole rows, or long parts of them */
+    int64_t least = job.inner < 2 * MANY ? job.inner : MANY, lanes = pi_max_i64(1, 16384 / job.n / least) * least;
+    pi_parallel(call->run->threads, pi_dims_product(in, 0, axis) * job.inner, lanes, cumulative_task, &job);
     return PI_E_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "kernels/resize/resize.h"
 #include "ops/element.h"
 #include "ops/index.h"
 #include "ops/order.h"
@@ -18,6 +19,7 @@ typedef struct {
     bool center, by_score;
     int64_t *order; /* [B * C][N]; the chosen ones end up at the front */
     int64_t *count; /* [B * C] */
+    float *corners; /* of the chosen ones: [threads][N][4] */
 } nms_job;
 
 typedef struct {
@@ -58,25 +60,22 @@ static float nms_iou(const float *a, const float *b)
 
 static void nms_task(void *arg, int64_t begin, int64_t end, int thread)
 {
-    (void)thread;
     const nms_job *job = arg;
+    float *corners = job->corners + thread * job->n * 4;
     for (int64_t bc = begin; bc < end; bc++) {
         const float *boxes = job->boxes + bc / job->classes * job->n * 4;
         nms_scores scores = {job->scores + bc * job->n};
         int64_t *order = job->order + bc * job->n, candidates = 0, chosen = 0;
         for (int64_t i = 0; i < job->n; i++) /* NaN is no candidate */
-            if (job->by_score ? scores.score[i] > job->score : scores.score[i] == scores.score[i]) order[candidates++] = i;
+            order[candidates] = i, candidates += job->by_score ? scores.score[i] > job->score : scores.score[i] == scores.score[i];
         pi_order_heap(order, candidates, nms_after, &scores); /* only as many are sorted as are looked at */
         int64_t *best = order + candidates - 1;                /* the chosen ones, growing down from the end */
         for (int64_t left = candidates; left > 0 && chosen < job->most; left--) {
-            float mine[4], other[4];
             bool keep = true;
             int64_t box = pi_order_pop(order, left, nms_after, &scores);
+            float *mine = corners + 4 * chosen;
             nms_corners(boxes + 4 * box, job->center, mine);
-            for (int64_t k = 0; keep && k < chosen; k++) {
-                nms_corners(boxes + 4 * best[-k], job->center, other);
-                keep = !(nms_iou(mine, other) > job->iou);
-            }
+            for (int64_t k = 0; keep && k < chosen; k++) keep = !(nms_iou(mine, corners + 4 * k) > job->iou);
             if (keep) best[-chosen++] = box;
         }
         for (int64_t i = 0; i < candidates / 2; i++) { /* to the front */
@@ -104,9 +103,10 @@ static pi_status nms_infer(const pi_node *node, const pi_tensor *const *in, pi_t
 static pi_status nms_prepare(pi_prep *prep, pi_error *err)
 {
     const int64_t *s = prep->in[1]->dim;
-    size_t lanes, cells;
+    size_t lanes, cells, corners;
     if (!pi_mul((size_t)s[0], (size_t)s[1], &lanes) || !pi_mul(lanes, (size_t)s[2] + 1, &cells) ||
-        !pi_mul(cells, sizeof(int64_t), &prep->scratch))
+        !pi_mul(cells, sizeof(int64_t), &cells) || !pi_mul((size_t)s[2], 4 * sizeof(float) * (size_t)prep->threads, &corners) ||
+        !pi_add(cells, corners, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "too many scores");
     return PI_E_OK;
 }
@@ -138,6 +138,7 @@ static pi_status nms_run(const pi_call *call, pi_error *err)
     int64_t lanes = job.batches * job.classes, total = 0;
     job.count = call->scratch;
     job.order = job.count + lanes;
+    job.corners = (float *)(void *)(job.order + lanes * job.n);
     pi_parallel(call->run->threads, lanes, pi_max_i64(1, 2048 / (job.n + 1)), nms_task, &job);
     for (int64_t l = 0; l < lanes; l++) total += job.count[l];
     if (!call->out[0]) return PI_E_OK;
@@ -161,6 +162,9 @@ typedef struct {
     int64_t ph, pw, sampling;
     double scale, offset;
     bool max;
+    void (*mix)(float *out, const float *const *row, const float *weight, int taps, int64_t n);
+    char *scratch; /* `room` bytes for each thread */
+    size_t room;
 } roi_job;
 
 static pi_status roi_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
@@ -276,16 +280,79 @@ static int64_t roi_bin(const roi_job *job, int64_t r, int64_t bin, int64_t plane
     return grid_x * grid_y;
 }
 
+/* The corners of a whole roi: rows[ph] and columns[pw], and the columns [low, low + wide) in which they all are. */
+typedef struct {
+    roi_axis *rows, *columns;
+    float *mixed;
+    int64_t low, wide;
+    double samples;
+} roi_corners;
+
+/* false: not averages of f32, or samples that do not fit, or bins that are wide beside their samples. */
+static bool roi_corners_init(const roi_job *job, int64_t r, roi_corners *c)
+{
+    int64_t w = job->x->dim[3], grid_x, grid_y, taps = 0, high = 0;
+    double x0, y0, bin_x, bin_y;
+    roi_span(job, r, 0, &x0, &bin_x, &grid_x);
+    roi_span(job, r, 1, &y0, &bin_y, &grid_y);
+    if (job->max || job->x->dtype != PI_DTYPE_F32 || grid_x > ROI_SAMPLES || grid_y > ROI_SAMPLES || grid_x * grid_y == 0)
+        return false;
+    double step_y = bin_y / (double)grid_y, step_x = bin_x / (double)grid_x;
+    for (int64_t i = 0; i < job->ph; i++)
+        roi_axis_init(&c->rows[i], y0 + (double)i * bin_y + 0.5 * step_y, step_y, 0, grid_y, job->x->dim[2], true);
+    c->low = w;
+    for (int64_t i = 0; i < job->pw; i++) {
+        roi_axis_init(&c->columns[i], x0 + (double)i * bin_x + 0.5 * step_x, step_x, 0, grid_x, w, true);
+        taps += c->columns[i].n;
+        for (int64_t k = 0; k < c->columns[i].n; k++) {
+            c->low = pi_min_i64(c->low, c->columns[i].at[k]);
+            high = pi_max_i64(high, c->columns[i].at[k]);
+        }
+    }
+    c->wide = high + 1 - c->low;
+    c->samples = (double)(grid_x * grid_y);
+    return c->wide <= 4 * taps;
+}
+
+/* All bins of one channel: the rows under a row of bins become one, which its bins share. */
+static void roi_plane(const roi_job *job, const roi_corners *c, const float *x, float *y)
+{
+    const float *row[2 * ROI_SAMPLES];
+    float weight[2 * ROI_SAMPLES];
+    for (int64_t i = 0; i < job->ph; i++) {
+        const roi_axis *rows = &c->rows[i];
+        for (int64_t k = 0; k < rows->n; k++) {
+            row[k] = x + rows->at[k] * job->x->dim[3] + c->low;
+            weight[k] = (float)rows->weight[k];
+        }
+        job->mix(c->mixed, row, weight, (int)rows->n, c->wide);
+        for (int64_t j = 0; j < job->pw; j++) {
+            const roi_axis *columns = &c->columns[j];
+            double sum = 0;
+            for (int64_t k = 0; k < columns->n; k++) sum += columns->weight[k] * (double)c->mixed[columns->at[k] - c->low];
+            y[i * job->pw + j] = (float)(sum / c->samples);
+        }
+    }
+}
+
 /* Units: (roi, block of channels), all bins; the corners are found once for the block. */
 static void roi_task(void *arg, int64_t begin, int64_t end, int thread)
 {
-    (void)thread;
     const roi_job *job = arg;
+    roi_corners corners = {.rows = (roi_axis *)(void *)(job->scratch + (size_t)thread * job->room)};
+    corners.columns = corners.rows + job->ph;
+    corners.mixed = (float *)(void *)(corners.columns + job->pw);
     int64_t channels = job->x->dim[1], plane = job->x->dim[2] * job->x->dim[3], bins = job->ph * job->pw;
     int64_t blocks = (channels + ROI_CHANNELS - 1) / ROI_CHANNELS;
     for (int64_t unit = begin; unit < end; unit++) {
         int64_t r = unit / blocks, first = unit % blocks * ROI_CHANNELS, many = pi_min_i64(ROI_CHANNELS, channels - first);
         int64_t image = pi_index_at(job->batch, r, job->x->dim[0]) * channels + first;
+        if (roi_corners_init(job, r, &corners)) {
+            for (int64_t c = 0; c < many; c++)
+                roi_plane(job, &corners, (const float *)job->x->data + (image + c) * plane,
+                          (float *)job->y->data + (r * channels + first + c) * bins);
+            continue;
+        }
         for (int64_t bin = 0; bin < bins; bin++) {
             double sum[ROI_CHANNELS];
             int64_t samples = roi_bin(job, r, bin, image * plane, many, sum);
@@ -296,11 +363,32 @@ static void roi_task(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
+/* Bytes of scratch for each thread, in *room. */
+static pi_status roi_room(const pi_node *node, const pi_tensor *x, size_t *room, pi_error *err)
+{
+    size_t axes = (size_t)pi_attr_int(node, "output_height"), row;
+    if (!pi_add(axes, (size_t)pi_attr_int(node, "output_width"), &axes) || !pi_mul(axes, sizeof(roi_axis), room) ||
+        !pi_mul((size_t)x->dim[3], sizeof(double), &row) || !pi_add(*room, row, room))
+        return pi_fail(err, PI_E_LIMIT, "too many bins");
+    return PI_E_OK;
+}
+
+static pi_status roi_prepare(pi_prep *prep, pi_error *err)
+{
+    size_t room;
+    PI_TRY(roi_room(prep->node, prep->in[0], &room, err));
+    if (!pi_mul(room, (size_t)prep->threads, &prep->scratch)) return pi_fail(err, PI_E_LIMIT, "too many bins");
+    return PI_E_OK;
+}
+
 static pi_status roi_run(const pi_call *call, pi_error *err)
 {
     const pi_node *node = call->node;
     PI_TRY(pi_move_outputs(call, err));
     roi_job job = {.x = call->in[0], .rois = call->in[1], .batch = call->in[2], .y = call->out[0]};
+    job.mix = pi_resize_select()->mix;
+    job.scratch = call->scratch;
+    PI_TRY(roi_room(node, job.x, &job.room, err));
     job.ph = job.y->dim[2];
     job.pw = job.y->dim[3];
     job.sampling = pi_attr_int(node, "sampling_ratio");
@@ -382,7 +470,7 @@ static pi_status pool_run(const pi_call *call, pi_error *err)
 }
 
 static const pi_impl nms_impls[] = {{.name = "ref", .prepare = nms_prepare, .run = nms_run}, {0}};
-static const pi_impl roi_impls[] = {{.name = "ref", .run = roi_run}, {0}};
+static const pi_impl roi_impls[] = {{.name = "ref", .prepare = roi_prepare, .run = roi_run}, {0}};
 static const pi_impl pool_impls[] = {{.name = "ref", .run = pool_run}, {0}};
 
 static const pi_attr_def nms_attrs[] = {{.name = "center_point_box", .kind = PI_ATTR_INT, .i = 0}, {0}};

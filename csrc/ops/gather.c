@@ -85,10 +85,12 @@ static inline __attribute__((always_inline)) bool elements_row(const gather_job 
     bool bad = false;
     for (int64_t j = 0; j < n; j++) {
         int64_t k = wide ? ((const int64_t *)index)[j] : ((const int32_t *)index)[j];
-        if (k < 0) k += limit;
-        if ((uint64_t)k >= (uint64_t)limit) { /* never, so that predicting it costs less than a mask */
-            bad = true;
-            k = 0;
+        if ((uint64_t)k >= (uint64_t)limit) { /* seldom, so that predicting it costs less than a mask */
+            k = (int64_t)((uint64_t)k + (uint64_t)limit);
+            if ((uint64_t)k >= (uint64_t)limit) {
+                bad = true;
+                k = 0;
+            }
         }
         memcpy(dst + (size_t)j * elem, src + (size_t)(k * along + j * step) * elem, elem);
     }

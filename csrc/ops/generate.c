@@ -191,15 +191,31 @@ static pi_status eye_infer(const pi_node *node, const pi_tensor *const *in, pi_t
     return pi_move_shape(out, 2, in[0]->dim, err);
 }
 
+enum { EYE_GRAIN = 64 << 10 }; /* elements */
+
+typedef struct {
+    pi_tensor *out;
+    int64_t k;
+} eye_job;
+
+static void eye_task(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const eye_job *job = arg;
+    pi_tensor *out = job->out;
+    size_t elem = pi_dtype_size(out->dtype);
+    int64_t cols = out->dim[1], k = job->k;
+    memset((char *)out->data + (size_t)(begin * cols) * elem, 0, (size_t)((end - begin) * cols) * elem);
+    for (int64_t r = pi_max_i64(begin, -k); r < end && r + k < cols; r++) pi_element_put(out->dtype, out->data, r * cols + r + k, 1);
+}
+
 static pi_status eye_run(const pi_call *call, pi_error *err)
 {
     PI_TRY(pi_move_outputs(call, err));
     pi_tensor *out = call->out[0];
-    static const char zero[16];
     int64_t rows = out->dim[0], cols = out->dim[1], k = pi_attr_int(call->node, "k");
-    pi_move_fill(call, out->data, zero, pi_dtype_size(out->dtype), rows * cols);
-    if (k <= -rows || k >= cols) return PI_E_OK;
-    for (int64_t r = k < 0 ? -k : 0; r < rows && r + k < cols; r++) pi_element_put(out->dtype, out->data, r * cols + r + k, 1);
+    eye_job job = {out, pi_max_i64(-rows, pi_min_i64(k, cols))};
+    if (rows > 0 && cols > 0) pi_parallel(call->run->threads, rows, pi_max_i64(1, EYE_GRAIN / cols), eye_task, &job);
     return PI_E_OK;
 }
 

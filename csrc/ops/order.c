@@ -45,31 +45,6 @@ uint64_t pi_order_key(pi_dtype dtype, const void *data, int64_t i)
     }
 }
 
-/* Moves index[at] down to its place in the heap, whose top is the last in order. */
-static void sink(int64_t *index, int64_t at, int64_t n, pi_order_fn before, const void *arg)
-{
-    int64_t v = index[at];
-    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && before(arg, index[child], index[child + 1])) child++;
-        if (!before(arg, v, index[child])) break;
-        index[at] = index[child];
-    }
-    index[at] = v;
-}
-
-void pi_order_heap(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
-{
-    for (int64_t i = n / 2 - 1; i >= 0; i--) sink(index, i, n, before, arg);
-}
-
-int64_t pi_order_pop(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
-{
-    int64_t top = index[0];
-    index[0] = index[n - 1];
-    if (n > 1) sink(index, 0, n - 1, before, arg);
-    return top;
-}
-
 void pi_order_sort(int64_t *index, int64_t n, pi_order_fn before, const void *arg)
 {
     pi_order_heap(index, n, before, arg);

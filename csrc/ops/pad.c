@@ -127,6 +127,10 @@ static int64_t pad_index(const pad_job *job, int axis, int64_t o)
 static void pad_border(const pad_job *job, const char *src, char *dst, int64_t from, int64_t to)
 {
     int last = job->rank - 1;
+    if (to - from == 1 && job->elem == 4) { /* the usual border of images */
+        memcpy(dst + (size_t)from * 4, job->mode == PAD_CONSTANT ? job->value : src + 4 * pad_index(job, last, from), 4);
+        return;
+    }
     if (job->mode == PAD_CONSTANT) {
         pi_fill(dst + (size_t)from * job->elem, job->value, job->value_size,
                 (to - from) * (int64_t)(job->elem / job->value_size));
@@ -143,14 +147,31 @@ static void pad_rows(void *arg, int64_t begin, int64_t end, int thread)
     int last = job->rank - 1;
     int64_t n = job->out_dim[last], lead = job->before[last] + job->from[last];
     int64_t mid0 = lead > 0 ? lead : 0, mid1 = mid0 + job->size[last];
+    int64_t place[PI_MAX_RANK], rest = begin, outer = 0, outer_inside = 1;
+    bool fresh = true; /* axes before the next to last have moved */
+    for (int i = last - 1; i >= 0; i--) {
+        place[i] = rest % job->out_dim[i];
+        rest /= job->out_dim[i];
+    }
     for (int64_t row = begin; row < end; row++) {
         char *dst = job->dst + (size_t)row * (size_t)n * job->elem;
-        int64_t rest = row, at = 0, inside = 1;
-        for (int i = last - 1; i >= 0; i--) {
-            int64_t k = pad_index(job, i, rest % job->out_dim[i]);
-            rest /= job->out_dim[i];
+        if (fresh) {
+            outer = 0, outer_inside = 1, fresh = false;
+            for (int i = 0; i < last - 1; i++) {
+                int64_t k = pad_index(job, i, place[i]);
+                if (k < 0) outer_inside = 0;
+                outer += k * job->in_stride[i];
+            }
+        }
+        int64_t at = outer, inside = outer_inside;
+        if (last > 0) {
+            int64_t k = pad_index(job, last - 1, place[last - 1]);
             if (k < 0) inside = 0;
-            at += k * job->in_stride[i];
+            at += k * job->in_stride[last - 1];
+        }
+        for (int i = last - 1; i >= 0 && ++place[i] == job->out_dim[i]; i--) {
+            place[i] = 0;
+            fresh = true;
         }
         if (!inside) {
             pad_border(job, NULL, dst, 0, n);

@@ -173,6 +173,22 @@ static void run_rows(const pi_call *call, resize_job *job, pi_task task)
 
 /* ---- nearest ---- */
 
+#define PICK(bytes) \
+    for (int64_t j = 0; j < a->out; j++) memcpy(dst + (bytes) * (size_t)j, src + (bytes) * a->index[j], bytes); \
+    return
+
+static void nearest_row(const resize_axis *a, const char *src, size_t block, char *dst)
+{
+    switch (block) { /* the indices are ours, and inside */
+    case 1: PICK(1);
+    case 2: PICK(2);
+    case 4: PICK(4);
+    case 8: PICK(8);
+    default: pi_gather_rows(src, block, a->in, a->index, true, 0, a->out, dst);
+    }
+}
+#undef PICK
+
 static void nearest_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -201,17 +217,16 @@ static void nearest_task(void *arg, int64_t begin, int64_t end, int thread)
         }
         int64_t from = base + index[k] * stride;
         const char *src = job->src + (size_t)from * job->elem;
-        if (from == before) {
-            memcpy(dst, dst - row_bytes, row_bytes);
-            continue;
-        }
-        before = from;
-        if (job->doubles)
+        if (job->doubles) /* the row before may be the same, but a copy would wait for its stores */
             job->kernel->twice(dst, src, a->in);
         else if (a->identity)
             memcpy(dst, src, row_bytes);
-        else
-            pi_gather_rows(src, block, a->in, a->index, true, 0, a->out, dst);
+        else if (from == before) {
+            memcpy(dst, dst - row_bytes, row_bytes);
+            continue;
+        } else
+            nearest_row(a, src, block, dst);
+        before = from;
         if (a->outside) row_outside(job, dst);
     }
 }

@@ -2,6 +2,7 @@
 /* Softmax, LogSoftmax, Hardmax. Before opset 13 all dimensions from `axis` on are one row. */
 #include <math.h>
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
 #include "kernels/softmax/softmax.h"
 #include "ops/block.h"
 #include "ops/ops.h"
@@ -80,7 +81,9 @@ static row_facts look(const softmax *s, pi_dtype dtype, const void *x, int walks
 static void soft_row_f64(int64_t n, const double *x, double *y, double largest)
 {
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += y[i] = exp(x[i] - largest);
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] - largest;
+    pi_eltwise()->exp_f64((size_t)n, y, y);
+    for (int64_t i = 0; i < n; i++) sum += y[i];
     for (int64_t i = 0; i < n; i++) y[i] /= sum;
 }
 

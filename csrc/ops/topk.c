@@ -159,7 +159,17 @@ static void topk_sort(const topk_job *job, pi_order_item *item, int64_t lane)
         item[i].key = ~item[i].key; /* the best first */
     }
     pi_order_radix(item, item + job->n, job->n);
-    for (int64_t i = 0; i < job->k; i++) topk_put(job, lane, i, item[i].index);
+    if (job->inner > 1 || pi_dtype_size(job->in->dtype) != 4 || !job->values || !job->indices) {
+        for (int64_t i = 0; i < job->k; i++) topk_put(job, lane, i, item[i].index);
+        return;
+    }
+    const char *from = (const char *)job->in->data + 4 * at;
+    char *value = job->values + 4 * lane * job->k;
+    int64_t *index = job->indices + lane * job->k;
+    for (int64_t i = 0; i < job->k; i++) {
+        index[i] = item[i].index;
+        memcpy(value + 4 * i, from + 4 * item[i].index, 4);
+    }
 }
 
 /* `lanes` neighbours within the same outer index. */
@@ -229,7 +239,7 @@ static pi_status topk_run(const pi_call *call, pi_error *err)
     int64_t lanes = pi_dims_product(in, 0, axis) * job.inner;
     if (job.k == 0 || lanes == 0) return PI_E_OK;
     if (job.k > job.n) return pi_fail(err, PI_E_INTERNAL, "planned for another K");
-    pi_parallel(call->run->threads, lanes, pi_max_i64(1, 16384 / job.n), topk_task, &job);
+    pi_parallel(call->run->threads, lanes, pi_max_i64(1, (topk_sorts(job.n, job.k) ? 1024 : 16384) / job.n), topk_task, &job);
     return PI_E_OK;
 }
 

@@ -22,6 +22,8 @@ PyObject *py_array_text(PyObject *object);
 PyObject *py_array_new(const pyinfer_tensor *type);
 /* A new array with the elements of the tensor copied (strings too). */
 PyObject *py_array_copy(const pyinfer_tensor *tensor);
+/* A new array of this type around memory that pyinfer_take_output gave, which it owns; so does a failure. */
+PyObject *py_array_around(const pyinfer_tensor *type, void *data);
 /* The memory of an array that py_array_new made, or that fits the type; NULL with an exception set if it does not. */
 void *py_array_out(PyObject *array, const pyinfer_tensor *type, const char *name);
 void *py_array_data(PyObject *array);

@@ -202,6 +202,22 @@ PyObject *py_array_new(const pyinfer_tensor *type) { return new_array(type); }
 void *py_array_data(PyObject *array) { return PyArray_DATA((PyArrayObject *)array); }
 int py_array_assign(PyObject *to, PyObject *from) { return PyArray_CopyInto((PyArrayObject *)to, (PyArrayObject *)from); }
 
+static void free_output(PyObject *capsule) { pyinfer_free_output(PyCapsule_GetPointer(capsule, NULL)); }
+
+PyObject *py_array_around(const pyinfer_tensor *type, void *data)
+{
+    npy_intp dims[PYINFER_MAX_RANK];
+    PyObject *owner = PyCapsule_New(data, NULL, free_output), *array = NULL;
+    PyArray_Descr *descr = owner ? descr_of(type->dtype) : NULL;
+    if (!owner) pyinfer_free_output(data);
+    for (int i = 0; i < type->rank; i++) dims[i] = (npy_intp)type->shape[i];
+    if (descr) array = PyArray_NewFromDescr(&PyArray_Type, descr, type->rank, dims, NULL, data, NPY_ARRAY_CARRAY, NULL);
+    if (array && PyArray_SetBaseObject((PyArrayObject *)array, owner) == 0) return array; /* took owner */
+    if (!array) Py_XDECREF(owner);
+    Py_XDECREF(array);
+    return NULL;
+}
+
 PyObject *py_array_copy(const pyinfer_tensor *t)
 {
     PyObject *array = new_array(t);

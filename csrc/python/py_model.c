@@ -295,14 +295,22 @@ static PyObject *make_outputs(const pyinfer_model *handle, pyinfer_request *requ
     return result;
 }
 
+/* An output that had no array yet. Numbers that are not few are taken over, not copied. */
+static PyObject *made_output(pyinfer_request *request, int i, const pyinfer_tensor *type)
+{
+    enum { FEW_BYTES = 16 << 10 };
+    void *data = type->kind == PYINFER_TENSOR && tensor_bytes(type) > FEW_BYTES ? pyinfer_take_output(request, i) : NULL;
+    return data ? py_array_around(type, data) : py_value_out(type);
+}
+
 static int finish_outputs(const pyinfer_model *handle, pyinfer_request *request, int n, PyObject *out, PyObject *result)
 {
     pyinfer_tensor type;
     for (int i = 0; i < n; i++) {
         if (PyTuple_GET_ITEM(result, i)) continue;
         pyinfer_output_type(request, i, &type);
-        PyObject *array = py_value_out(&type);
         PyObject *given = out ? PyTuple_GET_ITEM(out, i) : Py_None;
+        PyObject *array = given == Py_None ? made_output(request, i, &type) : py_value_out(&type);
         if (array && given != Py_None) {
             if (type.kind != PYINFER_TENSOR) {
                 PyErr_Format(py_exception(PYINFER_E_INPUT), "out for '%s': a sequence or absent optional cannot be written into an array",

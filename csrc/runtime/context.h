@@ -29,6 +29,7 @@ typedef struct { /* prepared form of a dynamic step, kept for the next run with 
 typedef struct pi_block { /* memory of values made while running */
     struct pi_block *next;
     void *data;
+    size_t bytes;
     pi_seq *seq; /* or this */
 } pi_block;
 

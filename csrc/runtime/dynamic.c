@@ -14,6 +14,7 @@ static pi_status block_new(pi_context *c, size_t bytes, void **out, pi_error *er
         pi_free(b);
         return pi_alloc_status(err);
     }
+    b->bytes = bytes;
     b->next = c->block;
     c->block = b;
     *out = b->data;
@@ -45,6 +46,20 @@ pi_status pi_context_output_alloc(const pi_call *call, uint32_t i, int rank, con
     pi_tensor_set_shape(t, rank, dim);
     PI_TRY(pi_tensor_bytes(t, &bytes, err));
     return block_new(c, bytes, &t->data, err);
+}
+
+void *pi_context_take_output(pi_context *c, uint32_t i)
+{
+    const pi_tensor *t = &c->result[i];
+    size_t bytes;
+    pi_block **at = &c->block;
+    while (*at && (!(*at)->data || (*at)->data != t->data)) at = &(*at)->next;
+    pi_block *b = *at;
+    if (!b || pi_tensor_bytes(t, &bytes, NULL) != PI_E_OK || bytes != b->bytes) return NULL;
+    *at = b->next;
+    pi_free(b);
+    pi_disown(t->data);
+    return t->data;
 }
 
 pi_status pi_context_keep(const pi_call *call, pi_seq *s, pi_error *err)

@@ -29,6 +29,9 @@ void pi_context_give(pi_context *context);
 const pi_tensor *pi_context_output(const pi_context *context, uint32_t i);
 /* The caller's memory for output i in the next run; NULL: the context's own. */
 void pi_context_set_output(pi_context *context, uint32_t i, void *data);
+/* After a run: the block in which output i was made while running, and nothing else is, passes to the caller: pi_free.
+ * NULL: there is none. */
+void *pi_context_take_output(pi_context *context, uint32_t i);
 /* Runs on these inputs (data bound, same shapes as when it was taken). cancel may be NULL. */
 pi_status pi_context_run(pi_context *context, const pi_tensor *input, const int *cancel, pi_error *err) PI_MUST_USE;
 

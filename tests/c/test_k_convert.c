@@ -77,12 +77,34 @@ static void ends(const pi_convert_kernels *k, size_t n)
     CHECK(good);
 }
 
+static void integers(const pi_convert_kernels *k)
+{
+    static const int64_t some[] = {0, 1, -1, INT32_MAX, INT32_MIN, 1ll << 31, -(1ll << 31) - 1, (1ll << 54) + (1ll << 30) + 1,
+                                   -(1ll << 62) - (1ll << 38) - 1, INT64_MAX, INT64_MIN, 16777217, 0x7fffffbf, 1ll << 32};
+    static const float floats[] = {0, -0.0f, 0.9f, -0.9f, 3e9f, -3e9f, 0x1p31f, -0x1p31f, 0x1p63f, -0x1p63f, 1e30f, -1e30f, INFINITY, -INFINITY, NAN};
+    enum { N = sizeof some / sizeof *some, F = sizeof floats / sizeof *floats };
+    bool good = true;
+    for (size_t n = 1; n < 50; n++) {
+        int64_t *x = guarded(n * sizeof *x);
+        float *y = guarded(n * sizeof *y);
+        for (size_t i = 0; i < n; i++) x[i] = i < n / 2 ? (int64_t)i - 9 : some[(i + n) % N]; /* vectors of either kind */
+        k->i64_to_f32(n, x, y);
+        for (size_t i = 0; i < n; i++) good = good && same(y[i], (float)x[i]);
+        for (size_t i = 0; i < n; i++) y[i] = i < n / 2 ? (float)i - 8.5f : floats[(i + n) % F];
+        k->f32_to_i64(n, y, x);
+        for (size_t i = 0; i < n; i++)
+            good = good && x[i] == (y[i] >= 0x1p63f ? INT64_MAX : y[i] < -0x1p63f ? INT64_MIN : y[i] == y[i] ? (int64_t)y[i] : 0);
+    }
+    CHECK(good);
+}
+
 int main(void)
 {
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
         if (!pi_cpu_has(tables[t].isa)) continue;
         all_codes(tables[t].k);
         floats(tables[t].k);
+        integers(tables[t].k);
         for (size_t u = 0; u < UGLY_COUNT; u++) ends(tables[t].k, ugly[u]);
     }
     return CHECK_DONE();

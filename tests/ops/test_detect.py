@@ -85,6 +85,19 @@ def test_roi_align(seed: int) -> None:
     np.testing.assert_allclose(got, evaluate("RoiAlign", [x, rois, batch], opset=22, **attrs), rtol=1e-4, atol=1e-5)  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [4, 30, 200])  # bins share rows and columns, stand apart, lie outside
+def test_roi_align_of_many_bins(size: int) -> None:
+    rng = np.random.default_rng(size)
+    x = rng.standard_normal((1, 3, 60, 90)).astype(np.float32)
+    corner = rng.random((3, 2)) * 40 - 3
+    rois = np.concatenate([corner, corner + size * (1 + rng.random((3, 2)))], 1).astype(np.float32)
+    for ratio in (0, 2):
+        attrs = {"output_height": 5, "output_width": 7, "sampling_ratio": ratio}
+        got = run("RoiAlign", [x, rois, np.zeros(3, np.int64)], opset=22, threads=2, **attrs)[0]
+        want = roi_align(x, rois, np.zeros(3, int), height=5, width=7, ratio=ratio, scale=1, half=True, mode="avg")
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
 def test_roi_align_of_odd_boxes() -> None:
     """Nothing is read outside of the plane, whatever the boxes say; NaN, infinity and what comes near it, and a batch
     that is not there, are errors."""

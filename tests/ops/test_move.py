@@ -150,6 +150,27 @@ def test_trilu(x: np.ndarray, k: int) -> None:
     check("Trilu", [x, np.array(k)], [np.triu(x, k)])
 
 
+@pytest.mark.parametrize("k", [-300, -299, -3, 0, 5, 199, 200])
+def test_eye(k: int) -> None:
+    x = np.zeros((300, 200), np.float32)  # too large to be folded
+    check("EyeLike", [x], [np.eye(300, 200, k, np.float32)], k=k)
+
+
+@pytest.mark.parametrize("shape", [(7, 70, 3), (40, 600), (3, 5, 513), (2000, 2)])
+def test_cumsum_of_many_lanes(shape: tuple[int, ...]) -> None:
+    x = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
+    for axis in range(len(shape)):
+        check("CumSum", [x, np.array(axis)], [np.cumsum(x, axis)])
+
+
+@pytest.mark.parametrize("k", [100, 260])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "float64"])
+def test_topk_of_most(k: int, dtype: str) -> None:
+    x = np.random.default_rng(k).integers(-50, 50, (5, 260)).astype(dtype)
+    at = np.argsort(-x, axis=1, kind="stable")[:, :k]
+    check("TopK", [x, integers(k)], [np.take_along_axis(x, at, 1), at], axis=1)
+
+
 @given(x=arrays(), data=st.data())
 def test_cumsum(x: np.ndarray, data: st.DataObject) -> None:
     x = x.astype(np.int64)

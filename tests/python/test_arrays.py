@@ -105,6 +105,23 @@ def test_out_of_a_shape_that_the_run_finds() -> None:
         model.run({"x": x}, out={"y": np.zeros((1, 3), np.int64)})
 
 
+def test_memory_that_the_run_made_is_taken_over() -> None:
+    """Large outputs of such shapes are not copied; they outlive runs and the model, and count in no account."""
+    node = helper.make_node("NonZero", ["x"], ["y"]), helper.make_node("Identity", ["y"], ["z"])
+    ports = [("x", np.float32, ["n"])], [("y", np.int64, [1, "k"]), ("z", np.int64, [1, "k"])]
+    model = pyinfer.load(tiny.model(list(node), *ports), memory_limit=4 << 20)
+    kept = [model(np.ones(n, np.float32)) for n in range(50000, 50020)]  # 8 MB
+    del model
+    gc.collect()
+    for n, pair in zip(range(50000, 50020), kept, strict=True):
+        assert pair.y.base is not None
+        for array in pair:
+            assert array.flags.writeable and array.flags.aligned
+            assert np.array_equal(array, np.arange(n)[None])
+        pair.y[:] = 0
+        assert pair.z[0, -1] == n - 1
+
+
 def test_a_call_warns_once_of_casts() -> None:
     model = pyinfer.load(tiny.linear())
     with pytest.warns(pyinfer.InputWarning) as caught:

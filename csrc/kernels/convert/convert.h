@@ -14,6 +14,8 @@ typedef struct {
     void (*f32_to_bf16)(size_t n, const float *x, uint16_t *y);
     void (*u8_to_f32)(size_t n, const uint8_t *x, float *y);
     void (*i8_to_f32)(size_t n, const int8_t *x, float *y);
+    void (*i64_to_f32)(size_t n, const int64_t *x, float *y);
+    void (*f32_to_i64)(size_t n, const float *x, int64_t *y); /* towards zero, saturated, NaN is 0 */
 } pi_convert_kernels;
 
 #define X(isa, name) extern const pi_convert_kernels name;

@@ -177,4 +177,31 @@ static inline void v_store_f16(uint16_t *p, vf a)
 {
     _mm_storeu_si128((__m128i_u *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
+/* Numbers of 32 bits have instructions, others go one by one. */
+static inline vf v_load_i64(const int64_t *p)
+{
+    vf a = _mm256_loadu_ps((const float *)(const void *)p), b = _mm256_loadu_ps((const float *)(const void *)(p + 4));
+    vi low = v_as_i(_mm256_shuffle_ps(a, b, 0x88)), high = v_as_i(_mm256_shuffle_ps(a, b, 0xdd)); /* 0 1 4 5 2 3 6 7 */
+    if (!vm_all(vi_eq(vi_sar(low, 31), high))) {
+        int64_t v[VF];
+        memcpy(v, p, sizeof v);
+        return _mm256_setr_ps((float)v[0], (float)v[1], (float)v[2], (float)v[3], (float)v[4], (float)v[5], (float)v[6], (float)v[7]);
+    }
+    return v_from_i(_mm256_permute4x64_epi64(low, 0xd8));
+}
+static inline int64_t to_i64_avx2(float a) { return a >= 0x1p63f ? INT64_MAX : a != a ? 0 : a < -0x1p63f ? INT64_MIN : (int64_t)a; }
+static inline void v_store_i64(int64_t *p, vf a)
+{
+    if (vm_all(v_lt(v_abs(a), v_set1(0x1p31f)))) {
+        vi i = v_to_i(a);
+        _mm256_storeu_si256((__m256i_u *)p, _mm256_cvtepi32_epi64(_mm256_castsi256_si128(i)));
+        _mm256_storeu_si256((__m256i_u *)(p + 4), _mm256_cvtepi32_epi64(_mm256_extracti128_si256(i, 1)));
+        return;
+    }
+    float f[VF];
+    int64_t v[VF];
+    v_store(f, a);
+    for (int i = 0; i < VF; i++) v[i] = to_i64_avx2(f[i]);
+    memcpy(p, v, sizeof v);
+}
 #endif

@@ -59,7 +59,7 @@ static inline vi v_round_i(vf a) { return _mm512_cvtps_epi32(a); }
 
 /* masks */
 static inline vm vm_and(vm a, vm b) { return (vm)(a & b); }
-static inline vm vm_or(vm a, vm b) { return (vm)(a | b); }
+static inline vm vm_or(vm a, vm b) { return _kor_mask16(a, b); }
 static inline vm vm_not(vm a) { return (vm)~a; }
 static inline vm vm_none(void) { return 0; }
 static inline uint32_t vm_bits(vm m) { return m; }
@@ -158,5 +158,21 @@ static inline vf v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_l
 static inline void v_store_f16(uint16_t *p, vf a)
 {
     _mm256_storeu_si256((__m256i_u *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vf v_load_i64(const int64_t *p)
+{
+    __m256 low = _mm512_cvtepi64_ps(_mm512_loadu_si512(p)), high = _mm512_cvtepi64_ps(_mm512_loadu_si512(p + 8));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+static inline __m512i to_i64_avx512(__m256 a)
+{
+    __mmask8 above = _mm256_cmp_ps_mask(a, _mm256_set1_ps(0x1p63f), _CMP_GE_OQ), number = _mm256_cmp_ps_mask(a, a, _CMP_ORD_Q);
+    __m512i v = _mm512_maskz_cvttps_epi64(number, a); /* what lies below is INT64_MIN already */
+    return _mm512_mask_set1_epi64(v, above, INT64_MAX);
+}
+static inline void v_store_i64(int64_t *p, vf a)
+{
+    _mm512_storeu_si512(p, to_i64_avx512(_mm512_castps512_ps256(a)));
+    _mm512_storeu_si512(p + 8, to_i64_avx512(_mm512_extractf32x8_ps(a, 1)));
 }
 #endif

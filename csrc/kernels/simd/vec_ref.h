@@ -225,4 +225,18 @@ static inline void v_store_f16(uint16_t *p, vf a)
 {
     for (int i = 0; i < VF; i++) p[i] = f16_bits_ref(a[i]);
 }
+/* int64; to it towards zero, saturated, NaN is 0 */
+static inline vf v_load_i64(const int64_t *p)
+{
+    int64_t v[VF];
+    memcpy(v, p, sizeof v);
+    return (vf){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
+}
+static inline void v_store_i64(int64_t *p, vf a)
+{
+    int64_t v[VF];
+    for (int i = 0; i < VF; i++)
+        v[i] = a[i] >= 0x1p63f ? INT64_MAX : a[i] != a[i] ? 0 : a[i] < -0x1p63f ? INT64_MIN : (int64_t)a[i];
+    memcpy(p, v, sizeof v);
+}
 #endif
