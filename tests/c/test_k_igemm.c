@@ -116,38 +116,43 @@ static void check_dwconv(const pi_dwconv_kernels *kernels)
             }
 }
 
-/* Runs of all lengths around whole registers, from unaligned places; nothing behind them is written. */
+/* Rows of all lengths around whole registers and all numbers of rows, with columns of 1 to 7 taps; nothing else is written. */
 static void check_plane(const pi_dwconv_kernels *kernels)
 {
-    enum { MOST = 200, WEIGHTS = 9 };
-    static float x[MOST + 3 * WEIGHTS], w[WEIGHTS], y[MOST + 1];
-    const float *tap[WEIGHTS];
-    for (int i = 0; i < MOST + 3 * WEIGHTS; i++) x[i] = number();
-    for (int t = 0; t < WEIGHTS; t++) w[t] = number(), tap[t] = x + 3 * t;
-    for (size_t n = 1; n <= MOST; n += n < 40 ? 1 : 17)
-        for (size_t taps = 1; taps <= WEIGHTS; taps += 4) {
+    enum { STEP = 170, ROWS = 19, COLUMNS = 7, Y_STEP = STEP + 3 };
+    static float x[STEP * (ROWS + COLUMNS)], w[COLUMNS * (COLUMNS + 1)], y[ROWS * Y_STEP];
+    pi_dwconv_column column[COLUMNS];
+    for (int i = 0; i < STEP * (ROWS + COLUMNS); i++) x[i] = number();
+    for (int i = 0; i < COLUMNS * (COLUMNS + 1); i++) w[i] = number();
+    for (size_t j = 0; j < COLUMNS; j++) column[j] = (pi_dwconv_column){(ptrdiff_t)j - 3, j, (j * 3 + 1) % COLUMNS + 1};
+    for (size_t n = 1; n < STEP - 10; n += n < 40 ? 1 : 17)
+        for (size_t rows = 1; rows < ROWS; rows++) {
+            pi_dwconv_plane p = {rows, n, STEP, Y_STEP, COLUMNS + 1, 1 + (n + rows) % COLUMNS, column, x + 3, w, 0.25f, -1, 2};
             int bad = 0;
-            for (size_t i = 0; i <= MOST; i++) y[i] = 77;
-            kernels->plane(n, taps, tap, w, 0.25f, -1, 2, y);
-            for (size_t i = 0; i <= MOST; i++) {
+            for (size_t i = 0; i < ROWS * Y_STEP; i++) y[i] = 77;
+            kernels->plane(&p, y);
+            for (size_t at = 0; at < ROWS * Y_STEP; at++) {
+                size_t r = at / Y_STEP, i = at % Y_STEP;
                 double want = 0.25;
-                for (size_t t = 0; t < taps; t++) want += (double)tap[t][i < n ? i : 0] * (double)w[t];
+                for (size_t j = 0; r < rows && i < n && j < p.columns; j++)
+                    for (size_t k = 0; k < column[j].taps; k++)
+                        want += (double)(p.x + column[j].x)[(r + k) * STEP + i] * (double)w[column[j].w + k * p.w_step];
                 want = want < -1 ? -1 : want > 2 ? 2 : want;
-                bad += i < n ? fabs((double)y[i] - want) > 1e-5 : y[i] != 77;
+                bad += r < rows && i < n ? fabs((double)y[at] - want) > 1e-5 : y[at] != 77;
             }
             CHECK(bad == 0);
         }
 }
 
-static void check_split(void)
+static void check_split(const pi_dwconv_kernels *kernels)
 {
-    float x[50], even[26], odd[26];
-    for (int i = 0; i < 50; i++) x[i] = (float)i;
-    for (size_t n = 0; n <= 25; n++) {
+    float x[90], to[2][46];
+    for (int i = 0; i < 90; i++) x[i] = (float)i;
+    for (size_t n = 0; n <= 90; n++) {
         int bad = 0;
-        for (int i = 0; i < 26; i++) even[i] = odd[i] = 77;
-        pi_dwconv_split(n, x, even, odd);
-        for (size_t i = 0; i < 26; i++) bad += even[i] != (i < n ? (float)(2 * i) : 77) || odd[i] != (i < n ? (float)(2 * i + 1) : 77);
+        for (int i = 0; i < 46; i++) to[0][i] = to[1][i] = 77;
+        kernels->split(n, x, (float *const[]){to[0], to[1]});
+        for (size_t i = 0; i < 92; i++) bad += to[i % 2][i / 2] != (i < n ? (float)i : 77);
         CHECK(bad == 0);
     }
 }
@@ -164,9 +169,8 @@ int main(void)
 #include "kernels/igemm/kernels.inc"
 #undef X
 #define X(isa, name) \
-    if (pi_cpu_has(PI_CPU_##isa)) check_dwconv(&name), check_plane(&name);
+    if (pi_cpu_has(PI_CPU_##isa)) check_dwconv(&name), check_plane(&name), check_split(&name);
 #include "kernels/dwconv/kernels.inc"
 #undef X
-    check_split();
     return CHECK_DONE();
 }

@@ -318,8 +318,8 @@ def test_transposed_to_few_channels(outer: int) -> None:
         np.testing.assert_allclose(mine(x), want.numpy(), atol=1e-5)
 
 
-# channels, multiple, size, kernel, strides, dilations, pads: rows that make one run and rows between which something is
-# thrown away, more than one band, windows that leave rows and columns out, images smaller than a register
+# channels, multiple, size, kernel, strides, dilations, pads: more than one band, windows of more rows than a kernel has weights
+# in registers, that leave rows and columns out or see padding alone, images smaller than a register
 PLANES: list[tuple[int, int, tuple[int, ...], tuple[int, ...], list[int], list[int], list[int]]] = [
     (3, 1, (33, 50), (3, 3), [1, 1], [1, 1], [1, 1, 1, 1]),
     (5, 1, (90, 101), (3, 3), [2, 2], [1, 1], [1, 1, 1, 1]),
@@ -330,6 +330,10 @@ PLANES: list[tuple[int, int, tuple[int, ...], tuple[int, ...], list[int], list[i
     (3, 1, (7, 6), (7, 6), [9, 9], [1, 1], [0, 0, 0, 0]),
     (3, 1, (6, 5), (1, 1), [1, 2], [1, 1], [2, 9, 0, 1]),
     (4, 1, (400,), (31,), [1], [1], [15, 15]),
+    (3, 1, (29, 37), (7, 7), [1, 1], [1, 1], [3, 3, 3, 3]),
+    (3, 1, (35, 61), (16, 5), [2, 2], [1, 1], [2, 3, 9, 3]),
+    (2, 2, (40, 70), (4, 5), [4, 5], [2, 3], [5, 7, 5, 7]),
+    (2, 1, (5, 3), (2, 2), [2, 1], [1, 1], [1, 5, 6, 0]),
     (4, 1, (5000,), (8,), [3], [2], [0, 7]),
 ]
 

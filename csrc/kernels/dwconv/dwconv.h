@@ -20,18 +20,35 @@ typedef struct {
     float low, high;
 } pi_dwconv_row;
 
+/* Taps of a window one above the other: of the image in front of them, the next row of Y sees the next row. */
+typedef struct {
+    ptrdiff_t x;
+    size_t w, taps; /* of the first; taps <= PI_DWCONV_TAPS */
+} pi_dwconv_column;
+enum { PI_DWCONV_TAPS = 7 };
+
+/* One channel of an image, along its rows:
+ *
+ *     y[r * y_step + i] = clamp(bias + sum over columns c, k < c.taps of w[c.w + k * w_step] * x[c.x + (r + k) * x_step + i])
+ *
+ * for r < rows, i < n. */
+typedef struct {
+    size_t rows, n, x_step, y_step, w_step, columns;
+    const pi_dwconv_column *column;
+    const float *x, *w;
+    float bias, low, high;
+} pi_dwconv_plane;
+
 typedef struct {
     void (*row)(const pi_dwconv_row *d, const float *const *x, float *y);
-    /* One channel, along its pixels: y[i] = clamp(bias + sum over t < taps of w[t] * x[t][i]) for i < n. */
-    void (*plane)(size_t n, size_t taps, const float *const *x, const float *w, float bias, float low, float high, float *y);
+    void (*plane)(const pi_dwconv_plane *p, float *y);
+    /* to[0][i] = x[2 i], to[1][i] = x[2 i + 1] for 2 i, 2 i + 1 < n. */
+    void (*split)(size_t n, const float *x, float *const to[2]);
 } pi_dwconv_kernels;
 
 #define X(isa, name) extern const pi_dwconv_kernels name;
 #include "kernels/dwconv/kernels.inc"
 #undef X
-
-/* even[i] = x[2 i], odd[i] = x[2 i + 1] for i < n. */
-void pi_dwconv_split(size_t n, const float *x, float *even, float *odd);
 
 /* The best for this CPU. */
 const pi_dwconv_kernels *pi_dwconv(void);

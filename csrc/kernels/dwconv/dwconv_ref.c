@@ -18,14 +18,21 @@ static void row(const pi_dwconv_row *d, const float *const *x, float *y)
         }
 }
 
-static void plane(size_t n, size_t taps, const float *const *x, const float *w, float bias, float low, float high, float *y)
+static void plane(const pi_dwconv_plane *p, float *y)
 {
-    for (size_t i = 0; i < n; i++) {
-        float sum = bias;
-        for (size_t t = 0; t < taps; t++) sum += w[t] * x[t][i];
-        sum = sum < low ? low : sum;
-        y[i] = sum > high ? high : sum;
-    }
+    for (size_t r = 0; r < p->rows; r++)
+        for (size_t i = 0; i < p->n; i++) {
+            float sum = p->bias;
+            for (const pi_dwconv_column *c = p->column; c < p->column + p->columns; c++)
+                for (size_t k = 0; k < c->taps; k++) sum += p->w[c->w + k * p->w_step] * (p->x + c->x)[(r + k) * p->x_step + i];
+            sum = sum < p->low ? p->low : sum;
+            y[r * p->y_step + i] = sum > p->high ? p->high : sum;
+        }
 }
 
-const pi_dwconv_kernels pi_dwconv_ref = {row, plane};
+static void split(size_t n, const float *x, float *const to[2])
+{
+    for (size_t i = 0; i < n; i++) to[i % 2][i / 2] = x[i];
+}
+
+const pi_dwconv_kernels pi_dwconv_ref = {row, plane, split};
