@@ -116,7 +116,7 @@ def _run_example(args: argparse.Namespace) -> int:
     import pyinfer
     from pyinfer import example
 
-    model = pyinfer.load(example.model_path(), threads=args.threads)
+    model = pyinfer.load(example.model_path(), threads=args.threads, tune=args.tune)
     x, labels = example.pictures()
     model(x[:1])
     rows = []
@@ -170,7 +170,7 @@ def cmd_run(args: argparse.Namespace) -> int:
         raise Problem("name a model, or use --example")
     import pyinfer
 
-    model = pyinfer.load(args.model, threads=args.threads)
+    model = pyinfer.load(args.model, threads=args.threads, tune=args.tune)
     feeds = _feeds(model, args.input, args.size)
     start = time.perf_counter()
     first = model.run(feeds)
@@ -248,7 +248,7 @@ def cmd_bench(args: argparse.Namespace) -> int:
     """time a model, interleaved with other engines"""
     import pyinfer
 
-    model = pyinfer.load(args.model, threads=args.threads)
+    model = pyinfer.load(args.model, threads=args.threads, tune=args.tune)
     feeds = _feeds(model, args.input, args.size)
     runs: dict[str, Callable[[], Any]] = {"pyinfer": lambda: model.run(feeds)}
     for name in filter(None, args.vs.split(",")):
@@ -287,7 +287,7 @@ def cmd_profile(args: argparse.Namespace) -> int:
     """time each step of a model"""
     import pyinfer
 
-    model = pyinfer.load(args.model, threads=args.threads)
+    model = pyinfer.load(args.model, threads=args.threads, tune=args.tune)
     feeds = _feeds(model, args.input, args.size)
     profile = model.profile(*(feeds[p.name] for p in model.inputs), repeat=args.repeat)
     if args.trace:
@@ -303,11 +303,11 @@ def cmd_explain(args: argparse.Namespace) -> int:
     """which implementation each step takes, and why"""
     import pyinfer
 
-    model = pyinfer.load(args.model, threads=args.threads)
+    model = pyinfer.load(args.model, threads=args.threads, tune=args.tune)
     feeds = _feeds(model, args.input, args.size)
     arrays = tuple(feeds[p.name] for p in model.inputs)
     if args.json:
-        keys = ("domain", "op", "name", "impl", "refused", "shapes", "source")
+        keys = ("domain", "op", "name", "impl", "tuned", "refused", "shapes", "source")
         lists, arena, packed = model.steps(arrays, 0)
         steps = [{key: step[key] for key in keys} for step in lists[0]]
         print(json.dumps({"steps": steps, "arena": arena, "packed": packed}, indent=1))
@@ -408,6 +408,9 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("model", help="an ONNX file")
         sub.add_argument("--threads", type=int, help="threads of one run")
         if name != "info":
+            sub.add_argument(
+                "--tune", type=int, metavar="SECONDS", help="measure the candidates of each step"
+            )
             sub.add_argument(
                 "--input",
                 action="append",

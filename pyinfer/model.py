@@ -155,7 +155,7 @@ class Model(_core.Model):
 
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
-        and why earlier candidates were refused."""
+        why earlier candidates were refused, and what was measured (the option tune)."""
         lists, arena, packed = self.steps(arrays or self._zeros(), 0)
         lines = []
         for i, step in enumerate(lists[0]):
@@ -163,6 +163,8 @@ class Model(_core.Model):
             lines.append(
                 f"{i:4} {domain}{step['op']} [{step['impl']}] {step['name']}: {step['shapes']}"
             )
+            if step["tuned"]:
+                lines.append(f"       tuned: {step['tuned']}")
             if step["refused"]:
                 lines.append(f"       refused: {step['refused']}")
             if step["source"]:
@@ -171,9 +173,9 @@ class Model(_core.Model):
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str], *arrays: Any) -> None:
-        """Writes a plan: the model with its external data, and its weights as they are packed
-        for this machine. load(path) then starts much faster, and all processes that load the same
-        file share the memory of the packed weights.
+        """Writes a plan: the model with its external data, its weights as they are packed for
+        this machine, and what the option tune chose. load(path) then starts much faster, and all
+        processes that load the same file share the memory of the packed weights.
 
         arrays: inputs of shapes to be ready for, besides those that ran already; not needed where
         the model fixes its shapes. On another CPU, or with another version, load(path) warns, and
@@ -337,9 +339,14 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     writes it. See ``pyinfer cache``.
 
     options: threads (of one run; default: as many as this process may use), strict,
-    memory_limit (bytes), exact (no Winograd convolutions), onednn, level. An option that is not
-    given is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer
-    config`` prints them all.
+    memory_limit (bytes), exact (no Winograd convolutions), tune, onednn, level. An option
+    that is not given is read from the environment (PYINFER_THREADS ...), then has its default;
+    ``pyinfer config`` prints them all.
+
+    tune: seconds, True being one. The first call with new input shapes measures the candidates of
+    each step that long at most, and takes the fastest; all such calls together take up to sixteen
+    times as long. Other calls wait meanwhile, and so does Ctrl-C. :meth:`Model.explain` says what
+    was found, :meth:`Model.save` and the cache keep it.
 
     Arrays of another type than the model's are cast if that keeps their kind, with one InputWarning
     a model: float64 to float32, int32 to int64, integers to floats; so are arrays that are not

@@ -189,14 +189,20 @@ static pi_status load(pyinfer_model *m, pi_model_source *source, pi_error *err)
         m->plan_file = NULL;
     }
     if (l.st != PI_E_OK) return l.st;
-    if (!(m->packs = pi_packs_new(m->heap, err))) return pi_alloc_status(err);
+    m->packs = pi_packs_new(m->heap, err);
+    m->choices = m->packs ? pi_choices_new(m->heap, err) : NULL;
+    if (!m->choices) return pi_alloc_status(err);
     if (m->store) pi_packs_look(m->packs, pi_store_find, m->store);
+    if (m->store) PI_TRY(pi_store_choices(m->store, m->choices, err));
     pi_session_options session = {
         .plan = {.threads = m->options.threads,
                  .onednn = m->options.onednn != 0,
                  .exact = m->options.exact != 0,
                  .strict = m->options.strict != 0,
-                 .force = pi_capi_forced()},
+                 .force = pi_capi_forced(),
+                 .tune = m->options.tune * 1000,
+                 .limited = m->options.memory_limit != 0,
+                 .choices = m->choices},
         .specialise = specialise,
         .arg = m,
     };
@@ -261,6 +267,7 @@ void pyinfer_free(pyinfer_model *m)
     if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     pi_session_free(m->session);
     pi_packs_free(m->packs);
+    pi_choices_free(m->choices);
     pi_graph_free(m->graph);
     pi_model_free(m->file);
     pi_file_unref(m->plan_file);

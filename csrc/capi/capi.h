@@ -20,6 +20,7 @@ struct pyinfer_model {
     pi_model *file;
     pi_graph *graph;
     pi_packs *packs;
+    pi_choices *choices;
     pi_session *session;
     const char *path;   /* that it was loaded by, or NULL */
     pi_file *plan_file; /* the model in a saved plan; or NULL */
@@ -27,7 +28,7 @@ struct pyinfer_model {
     struct {
         const char *path; /* or NULL */
         size_t most;      /* bytes; 0: any */
-        size_t written;   /* atomic: bytes packed here when it was last written */
+        size_t written;   /* atomic: what pi_capi_made gave when it was last written */
         int rewrites;
         pthread_mutex_t lock; /* of the two above, and of writing */
     } cache;
@@ -56,7 +57,9 @@ pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *
 const char *pi_capi_forced(void);
 /* plans.c: opens source->path, for the reader, or, if it is a saved plan, the model in it. */
 pi_status pi_capi_open_path(pyinfer_model *m, pi_model_source *source, pi_error *err);
-/* What was packed since the cache was last written goes into it. */
+/* Grows with all that is worth keeping in a file: bytes packed, steps tuned. */
+size_t pi_capi_made(const pyinfer_model *m);
+/* What was packed or tuned since the cache was last written goes into it. */
 void pi_capi_write_cache(pyinfer_model *m);
 /* request.c: checks an input against what the model declares. */
 pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);

@@ -66,6 +66,7 @@ static void open_cache(pyinfer_model *m)
     pi_file_unref(file);
     pi_free(id);
     if (m->store) pi_packs_look(m->packs, pi_store_find, m->store);
+    if (m->store) (void)!pi_store_choices(m->store, m->choices, &err);
 }
 
 pyinfer_status pyinfer_cache(pyinfer_model *m, const char *path, size_t most, pyinfer_error *error)
@@ -121,6 +122,7 @@ static pi_status write_store(pyinfer_model *m, const char *path, bool inside, ui
                                 .n_sources = n,
                                 .inside = inside,
                                 .packs = m->packs,
+                                .choices = m->choices,
                                 .before = m->store,
                                 .most = most};
     PI_TRY_DONE(pi_store_write(&plan, m->heap, err));
@@ -130,12 +132,14 @@ done:
     return st;
 }
 
+size_t pi_capi_made(const pyinfer_model *m) { return pi_packs_made(m->packs) + pi_choices_made(m->choices); }
+
 /* The account may be full, the disk too: the model works all the same, and does not try again. */
 void pi_capi_write_cache(pyinfer_model *m)
 {
     pi_error err = {0};
     if (pthread_mutex_trylock(&m->cache.lock) != 0) return;
-    size_t made = pi_packs_made(m->packs);
+    size_t made = pi_capi_made(m);
     if (made != __atomic_load_n(&m->cache.written, __ATOMIC_RELAXED) && m->cache.rewrites < REWRITES) {
         bool ok = write_store(m, m->cache.path, false, m->cache.most, &err) == PI_E_OK;
         m->cache.rewrites = ok ? m->cache.rewrites + 1 : REWRITES;

@@ -79,6 +79,7 @@ typedef struct {
     int onednn;
     int strict;
     int exact;
+    int tune;
     size_t memory_limit;
 } pyinfer_options;
 
@@ -108,10 +109,11 @@ PYINFER_API void pyinfer_free(pyinfer_model *model);
 
 /* ---- saved plans ---- */
 
-/* Writes the model, its external data, and the weights as they were packed for the shapes that ran so far (or were begun): a
- * file for pyinfer_load, which then need not pack them. Processes that load the same file share its pages. On another CPU, or
- * with another version, it is loaded as the model that it has inside. Mode 0600; what was at `path` is replaced at once, when
- * all is written. Whoever cuts off a saved plan that is in use ends the processes that use it: replace it instead. */
+/* Writes the model, its external data, the weights as they were packed for the shapes that ran so far (or were begun), and what
+ * the option tune chose: a file for pyinfer_load, which then need not pack or measure. Processes that load the same file share
+ * its pages. On another CPU, or with another version, it is loaded as the model that it has inside. Mode 0600; what was at
+ * `path` is replaced at once, when all is written. Whoever cuts off a saved plan that is in use ends the processes that use
+ * it: replace it instead. */
 PYINFER_API pyinfer_status pyinfer_save(pyinfer_model *model, const char *path, pyinfer_error *error);
 /* Before the first run of a model that was loaded by its path: packed weights are looked for in the file at `path`, and written
  * there (at most `most` bytes; 0: any number) when they had to be packed. The file is used if no other user may write to it, it
@@ -211,6 +213,8 @@ typedef struct {
     const char *source;  /* the PyTorch line it came from, or NULL */
     const char *impl;    /* implementation chosen */
     const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */
+    const char *tuned;   /* times of the candidates that were measured, "own 0.121 ms, onednn 0.160 ms", the name alone if that was
+                          * in another process, or "" */
     const char *shapes;  /* "f32[1, 3, 224, 224], f32[64, 3, 7, 7] -> f32[1, 64, 112, 112]" */
     uint64_t ns;         /* of the last profiled run, or 0 */
     uint64_t start_ns;   /* since the start of that run */

@@ -109,7 +109,7 @@ pyinfer_status pyinfer_begin(pyinfer_model *m, const pyinfer_tensor *input, int 
     r->made = (pyinfer_tensor **)(void *)(r->seq + n);
     pi_arena_init(&r->strings, m->heap);
     st = begin(r, input, n_inputs, &err);
-    if (m->cache.path && st == PI_E_OK && pi_packs_made(m->packs) != __atomic_load_n(&m->cache.written, __ATOMIC_RELAXED))
+    if (m->cache.path && st == PI_E_OK && pi_capi_made(m) != __atomic_load_n(&m->cache.written, __ATOMIC_RELAXED))
         pi_capi_write_cache(m);
     if (st != PI_E_OK)
         pyinfer_end(r);
@@ -260,7 +260,7 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
     if (!r->shapes) r->shapes = pi_alloc(r->model->heap, SHAPES_SIZE, NULL);
     *out = (pyinfer_step){.name = node->name, .op = node->op->name, .domain = node->op->domain ? node->op->domain : "",
                           .source = node->source, .impl = pi_context_impl(r->context, (uint32_t)i),
-                          .refused = step->refused, .shapes = "", .flops = step->flops};
+                          .refused = step->refused, .tuned = step->tuned, .shapes = "", .flops = step->flops};
     if (span) {
         out->ns = span[i].ns;
         out->start_ns = span[i].start_ns;

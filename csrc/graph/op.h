@@ -55,6 +55,10 @@ bool pi_op_output(const pi_op *op, uint32_t i, pi_param *param);
 
 /* ---- implementations: refuse, prepare, run ---- */
 
+/* In front of a refusal: could take the node, but another candidate of the row is believed to be quicker. Tuning asks it
+ * all the same. */
+#define PI_SLOWER "slower: "
+
 typedef struct pi_prep pi_prep;
 typedef struct pi_call pi_call;
 typedef struct pi_run pi_run;

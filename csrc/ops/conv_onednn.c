@@ -64,10 +64,10 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
     if (!is_transpose(node) && own_depthwise(&c.w, in[1]) && !pi_conv_own_refuse(node, in, out))
-        return "rows of our own kernel are quicker";
+        return PI_SLOWER "rows of our own kernel are quicker";
     bool wide = in[1]->dim[0] / c.group >= FEW || (c.group == c.w.channels && c.group == c.out_channels);
     if (!is_transpose(node) && !pi_cpu_has(PI_CPU_AVX512) && wide && !pi_conv_own_refuse(node, in, out))
-        return "our own kernel is quicker without AVX-512";
+        return PI_SLOWER "our own kernel is quicker without AVX-512";
     return NULL; /* what oneDNN itself says shows in prepare: asking it twice would cost a quarter more */
 }
 

@@ -45,15 +45,19 @@ static double seconds(const pi_conv *c, const pi_winograd_kernels *k)
     return k->points * (both + tiles * sum * 8 / 25e9) + 6e-6;
 }
 
-/* The form that takes least, or NULL: a direct convolution does. */
+/* The form that takes less. */
 static const pi_winograd_kernels *best_form(const pi_conv *c)
 {
-    const pi_window *w = &c->w;
     const pi_winograd_kernels *k = pi_winograd();
+    return seconds(c, k + 1) < seconds(c, k) ? k + 1 : k;
+}
+
+/* It takes less than a direct convolution. */
+static bool pays(const pi_conv *c)
+{
+    const pi_window *w = &c->w;
     double pixels = (double)w->batch * (double)w->out[1] * (double)w->out[2];
-    double least = 0.95 * pixels * 9 * (double)w->channels * (double)c->out_channels * 2 / 110e9;
-    if (seconds(c, k + 1) < seconds(c, k)) k++;
-    return seconds(c, k) < least ? k : NULL;
+    return seconds(c, best_form(c)) < 0.95 * pixels * 9 * (double)w->channels * (double)c->out_channels * 2 / 110e9;
 }
 
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -70,7 +74,7 @@ const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const 
     if (!node->in[1] || !node->in[1]->constant) return "only constant weights";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (w->channels < 16 || c.out_channels < 16) return "too few channels";
-    return best_form(&c) ? NULL : "a direct convolution is quicker";
+    return pays(&c) ? NULL : PI_SLOWER "a direct convolution is quicker";
 }
 
 /* ---- weights ---- */
@@ -172,7 +176,6 @@ pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err)
     if (!s) return pi_alloc_status(err);
     PI_TRY(pi_conv_init(&s->c, prep->node, prep->in, err));
     s->k = best_form(&s->c);
-    if (!s->k) return pi_fail(err, PI_E_UNSUPPORTED, "a direct convolution is quicker");
     s->gemm = pi_igemm();
     s->panels = (s->c.out_channels + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high_bound);

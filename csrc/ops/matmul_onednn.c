@@ -100,12 +100,12 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
     why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
     if (!why && d.m <= FEW_ROWS && d.batch_rank == 0 && known_constant(node, in, 1) && !pi_matmul_own_refuse(node, in, out))
-        return "few rows: packed panels come from memory faster"; /* 1280 x 1000 on Zen 4: 0.17 ms, oneDNN 0.35 */
+        return PI_SLOWER "few rows: packed panels come from memory faster"; /* 1280 x 1000 on Zen 4: 0.17 ms, oneDNN 0.35 */
     if (!why && d.batch_rank > 0 && d.k <= MOST_HEAD && d.b.row == 1 && d.b.col != 1 && !known_constant(node, in, 1) &&
         !pi_matmul_own_refuse(node, in, out))
-        return "queries by keys: our own kernel is quicker";
+        return PI_SLOWER "queries by keys: our own kernel is quicker";
     if (!why && !pi_cpu_has(PI_CPU_AVX512) && !pi_matmul_own_refuse(node, in, out))
-        return "our own kernel is quicker without AVX-512"; /* BERT-base on Zen 3: 0.75 of oneDNN's time */
+        return PI_SLOWER "our own kernel is quicker without AVX-512"; /* BERT-base on Zen 3: 0.75 of oneDNN's time */
     return why;
 }
 

@@ -135,6 +135,7 @@ pi_status pi_prep_pack(pi_prep *prep, uint32_t i, const void *key, size_t key_si
         block = pack_fn ? pi_alloc(heap, bytes, err) : pi_alloc_sparse(heap, bytes, err);
         if (!block) return pi_alloc_status(err);
         PI_TRY(pi_prep_own(prep, pi_free, block, err));
+        services->packed += bytes;
         st = fill(prep, i, c, pack_fn, arg, block, err);
     }
     if (st == PI_E_OK) *out = block;

@@ -43,6 +43,7 @@ typedef struct pi_services {
     struct pi_owned *owned; /* freed by pi_services_deinit, last first */
     pi_packs *packs;        /* NULL: packed forms are owned by these services */
     bool once;              /* there is one run only: what is bound now stays */
+    size_t packed;          /* bytes of the packed forms that these services own */
     uint64_t drop;          /* bit i: run will not read input i of the node that is being prepared */
     struct {
         void *block; /* or NULL */

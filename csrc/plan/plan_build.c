@@ -1,36 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a graph with concrete shapes to steps: for each node the first candidate of its row that accepts is prepared. */
+/* From a graph with concrete shapes to steps: for each node the candidate of its row that was measured as the fastest, or
+ * the first that accepts, is prepared. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/threads.h"
-#include "plan/plan.h"
+#include "plan/plan_tune.h"
 
 enum { PI_MAKERS = 16 };
 
-static const char *refusal(const pi_node *node, const pi_impl *impl, const pi_tensor *const *in,
-                           const pi_tensor *const *out, const pi_plan_options *options)
+bool pi_plan_only_slower(const char *refusal) { return refusal && strncmp(refusal, PI_SLOWER, sizeof PI_SLOWER - 1) == 0; }
+
+const char *pi_plan_refusal(const pi_node *node, const pi_impl *impl, const pi_tensor *const *in, const pi_tensor *const *out,
+                            const pi_plan_options *options)
 {
-    bool reference = !impl[1].name;
+    bool reference = !impl[1].name, forced = options->force && strcmp(impl->name, options->force) == 0;
     if (!options->onednn && strcmp(impl->name, "onednn") == 0) return "switched off by the option onednn=0";
     if (options->exact && strcmp(impl->name, "winograd") == 0) return "switched off by the option exact=1";
-    if (options->force && !reference && strcmp(impl->name, options->force) != 0) {
+    if (options->force && !reference && !forced) {
         for (const pi_impl *i = node->op->impls; i->name; i++)
             if (strcmp(i->name, options->force) == 0) return "another one is forced";
     }
-    return impl->refuse ? impl->refuse(node, in, out) : NULL;
+    const char *why = impl->refuse ? impl->refuse(node, in, out) : NULL;
+    return forced && pi_plan_only_slower(why) ? NULL : why;
 }
 
-pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const pi_impl **impl, char *refused, size_t size,
-                          pi_error *err)
+static size_t add_reason(char *refused, size_t n, size_t size, const pi_impl *impl, const char *why)
+{
+    return n < size ? n + (size_t)snprintf(refused + n, size - n, "%s%s: %s", n ? "; " : "", impl->name, why) : n;
+}
+
+/* false: it refuses, or, with more memory to be had, could be prepared. */
+static bool prepare_choice(pi_prep *prep, const pi_plan_options *options, const pi_impl *choice, char *refused, size_t size)
+{
+    size_t n = 0;
+    pi_error err;
+    const char *why;
+    for (const pi_impl *i = prep->node->op->impls; i != choice; i++) {
+        why = pi_plan_refusal(prep->node, i, prep->in, prep->out, options);
+        if (why && !pi_plan_only_slower(why)) n = add_reason(refused, n, size, i, why);
+    }
+    why = pi_plan_refusal(prep->node, choice, prep->in, prep->out, options);
+    if (why && !pi_plan_only_slower(why)) return false;
+    return !choice->prepare || choice->prepare(prep, &err) == PI_E_OK;
+}
+
+pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const pi_impl *choice, const pi_impl **impl,
+                          char *refused, size_t size, pi_error *err)
 {
     const pi_prep before = *prep;
     const uint64_t drop = prep->services->drop;
     pi_error late;
     size_t n = 0;
     refused[0] = '\0';
+    *impl = choice;
+    if (choice && prepare_choice(prep, options, choice, refused, size)) return PI_E_OK;
+    *prep = before;
+    prep->services->drop = drop;
+    refused[0] = '\0';
     for (const pi_impl *i = prep->node->op->impls; i->name; i++) {
-        const char *why = refusal(prep->node, i, prep->in, prep->out, options);
+        const char *why = pi_plan_refusal(prep->node, i, prep->in, prep->out, options);
         if (!why) {
             bool last = !i[1].name;
             pi_status st = i->prepare ? i->prepare(prep, last ? err : &late) : PI_E_OK;
@@ -46,7 +75,7 @@ pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const p
             *prep = before;
             prep->services->drop = drop;
         }
-        if (n < size) n += (size_t)snprintf(refused + n, size - n, "%s%s: %s", n ? "; " : "", i->name, why);
+        n = add_reason(refused, n, size, i, why);
     }
     /* a row whose last candidate refuses: only for types that nothing here computes */
     return pi_fail(err, PI_E_UNSUPPORTED, "no implementation takes these types (%s)", refused);
@@ -75,15 +104,9 @@ static pi_status find_known(const pi_node *node, bool *known, pi_error *err)
     return PI_E_OK;
 }
 
-/* What a step's preparation leaves for the plan. */
-typedef struct {
-    bool known;
-    uint64_t drop;
-} step_note;
-
 typedef struct {
     pi_plan *plan;
-    step_note *note;
+    uint64_t *drop; /* by step: the services' when it was prepared */
     const pi_tensor **list; /* for each maker: inputs, then outputs of the node at hand */
     uint32_t most_in, most_out;
     pthread_mutex_t lock; /* of what follows */
@@ -104,13 +127,14 @@ static pi_status make_step(making *m, uint32_t i, int maker, pi_error *err)
     for (uint32_t k = 0; k < node->n_out; k++) out[k] = node->out[k] ? &node->out[k]->t : NULL;
     services->drop = 0;
     pi_prep prep = {.node = node, .in = in, .out = out, .threads = plan->options.threads, .services = services};
-    PI_TRY(pi_plan_prepare(&prep, &plan->options, &step->impl, refused, sizeof refused, err));
+    PI_TRY(pi_plan_prepare(&prep, &plan->options, step->choice, &step->impl, refused, sizeof refused, err));
+    if (step->impl != step->choice) step->tuned = "";
     if (refused[0] && !(step->refused = pi_arena_strndup(&services->arena, refused, strlen(refused), err)))
         return pi_alloc_status(err);
     step->state = prep.state;
     step->scratch = prep.scratch;
     step->flops = prep.flops;
-    m->note[i].drop = services->drop;
+    m->drop[i] = services->drop;
     return PI_E_OK;
 }
 
@@ -119,7 +143,7 @@ static bool make_one(void *arg, int64_t i, int maker)
 {
     making *m = arg;
     pi_error err = {0};
-    if (!m->note[i].known) return true;
+    if (!m->plan->step[i].known) return true;
     pi_status st = make_step(m, (uint32_t)i, maker, &err);
     if (st == PI_E_OK) return true;
     pi_node_error(m->plan->step[i].node, &err);
@@ -134,9 +158,9 @@ static bool make_one(void *arg, int64_t i, int maker)
 }
 
 /* Prepares on as many threads as the plan has: primitives are created, weights read and packed side by side. */
-static pi_status make_steps(pi_plan *plan, step_note *note, pi_error *err)
+static pi_status make_steps(pi_plan *plan, uint64_t *drop, pi_error *err)
 {
-    making m = {.plan = plan, .note = note, .most_in = 1, .most_out = 1, .failed = plan->n_steps, .err = err};
+    making m = {.plan = plan, .drop = drop, .most_in = 1, .most_out = 1, .failed = plan->n_steps, .err = err};
     int threads = plan->options.threads > 1 ? plan->options.threads : 1;
     for (uint32_t i = 0; i < plan->n_steps; i++) {
         const pi_node *node = plan->step[i].node;
@@ -184,12 +208,12 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
 {
     pi_status st = PI_E_OK;
     pi_graph *g = plan->graph;
-    step_note *note = pi_calloc(plan->heap, g->n_nodes + 1u, sizeof *note, err);
+    uint64_t *drop = pi_calloc(plan->heap, g->n_nodes + 1u, sizeof *drop, err);
     bool *read = pi_calloc(plan->heap, g->n_values + 1u, sizeof *read, err);
     plan->step = pi_arena_calloc(&plan->services.arena, g->n_nodes + 1u, sizeof *plan->step, err);
     plan->place = pi_arena_calloc(&plan->services.arena, g->n_values + 1u, sizeof *plan->place, err);
     plan->output_copied = pi_arena_calloc(&plan->services.arena, g->n_outputs + 1u, sizeof *plan->output_copied, err);
-    if (!note || !read || !plan->step || !plan->place || !plan->output_copied) {
+    if (!drop || !read || !plan->step || !plan->place || !plan->output_copied) {
         st = pi_alloc_status(err);
         goto done;
     }
@@ -199,23 +223,25 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
             if (node->in[0]->constant) read[node->in[0]->id] = true;
             continue;
         }
-        st = find_known(node, &note[plan->n_steps].known, err);
+        pi_step *step = &plan->step[plan->n_steps++];
+        *step = (pi_step){.node = node, .refused = "", .tuned = ""};
+        st = find_known(node, &step->known, err);
         if (st != PI_E_OK) {
             pi_node_error(node, err);
             goto done;
         }
-        plan->step[plan->n_steps++] = (pi_step){.node = node, .refused = ""};
     }
-    PI_TRY_DONE(make_steps(plan, note, err));
+    pi_plan_tune(plan);
+    PI_TRY_DONE(make_steps(plan, drop, err));
     for (uint32_t i = 0; i < plan->n_steps; i++)
         for (uint32_t k = 0; k < plan->step[i].node->n_in; k++) {
             const pi_value *v = plan->step[i].node->in[k];
-            if (v && (k >= 64 || !(note[i].drop >> k & 1))) read[v->id] = true;
+            if (v && (k >= 64 || !(drop[i] >> k & 1))) read[v->id] = true;
         }
     for (uint32_t i = 0; i < g->n_outputs; i++) read[g->output[i]->id] = true;
     PI_TRY_DONE(settle_constants(plan, read, err));
 done:
-    pi_free(note);
+    pi_free(drop);
     pi_free(read);
     return st;
 }

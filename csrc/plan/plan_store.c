@@ -18,6 +18,7 @@ struct pi_store {
     const unsigned char *bytes; /* the mapping */
     store_header header;
     uint64_t *index; /* 8-byte aligned */
+    const pi_choice *choice; /* in the index */
     pi_file_part *part;
     const store_part **part_head;
     block *block;
@@ -117,6 +118,14 @@ static pi_status read_blocks(pi_store *s, cursor *c, pi_error *err)
         s->block[i].head = head;
         PI_TRY(pi_map_set(&s->blocks, id, (size_t)head->id_bytes, i, err));
     }
+    return PI_E_OK;
+}
+
+static pi_status read_choices(pi_store *s, cursor *c, pi_error *err)
+{
+    uint32_t n = s->header.n_choices;
+    if (n > c->left / sizeof(pi_choice)) return damaged(err, "the number of its choices");
+    s->choice = take(c, n * sizeof(pi_choice));
     return c->left ? damaged(err, "its index") : PI_E_OK;
 }
 
@@ -128,7 +137,8 @@ static pi_status read_index(pi_store *s, pi_error *err)
     if (pi_sum64(s->index, n) != s->header.index_sum) return damaged(err, "its index");
     cursor c = {(const unsigned char *)s->index, n};
     PI_TRY(read_parts(s, &c, err));
-    return read_blocks(s, &c, err);
+    PI_TRY(read_blocks(s, &c, err));
+    return read_choices(s, &c, err);
 }
 
 pi_status pi_store_open(pi_file *file, bool own, const char *machine, pi_heap *heap, pi_store **out, pi_error *err)
@@ -226,6 +236,14 @@ pi_status pi_store_find(void *store, const pi_const *c, const void *key, size_t 
     if (st != PI_E_OK && !s->header.inside) return PI_E_OK;
     if (st == PI_E_OK) *found = at;
     return st;
+}
+
+pi_status pi_store_choices(const pi_store *s, pi_choices *to, pi_error *err)
+{
+    for (uint32_t i = 0; s->fits && i < s->header.n_choices; i++)
+        if (memchr(s->choice[i].impl, '\0', PI_CHOICE_NAME))
+            PI_TRY(pi_choices_add(to, &s->choice[i], s->choice[i].impl, false, err));
+    return PI_E_OK;
 }
 
 uint32_t store_blocks(const pi_store *s) { return s->fits ? s->header.n_blocks : 0; }

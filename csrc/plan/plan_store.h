@@ -7,10 +7,10 @@
  *   header     magic, format, sizes, sums, the machine that it fits
  *   blocks     each from a multiple of 4096 on; then the parts: the files inside, 4096-aligned too
  *   index      parts (identity, place, name, sums of their chunks), blocks (place, sum, what they are packed from and
- * how) */
+ * how), choices of tuning (what for, a name) */
 #ifndef PI_PLAN_PLAN_STORE_H
 #define PI_PLAN_PLAN_STORE_H
-#include "ops/prep.h"
+#include "plan/plan_tune.h"
 
 enum { PI_STORE_MAGIC = 8, PI_STORE_MACHINE = 960 };
 /* Are the first PI_STORE_MAGIC bytes of a file those of a store? */
@@ -32,6 +32,9 @@ bool pi_store_is_of(const pi_store *store, const pi_file_id *id, uint32_t n);
 pi_status pi_store_find(void *store, const pi_const *c, const void *key, size_t key_size, size_t bytes,
                         const void **found, pi_error *err);
 
+/* Adds the choices in it to these; none if it does not fit. */
+pi_status pi_store_choices(const pi_store *store, pi_choices *to, pi_error *err) PI_MUST_USE;
+
 typedef struct {
     const char *name;
     size_t name_n;
@@ -44,6 +47,7 @@ typedef struct {
     uint32_t n_sources;
     bool inside; /* put them into the file */
     pi_packs *packs;
+    pi_choices *choices;
     const pi_store *before; /* or NULL: its blocks are kept */
     uint64_t most;          /* bytes; LIMIT if it would be larger; 0: none */
 } pi_store_plan;

@@ -7,14 +7,14 @@
 
 #define STORE_MAGIC "PYINFER\x1a"
 /* To be raised when a record changes here, or what a pack function writes under the same key. */
-enum { STORE_FORMAT = 1 };
+enum { STORE_FORMAT = 2 };
 enum { STORE_ALIGN = 4096, STORE_KEY = 4096 };
 
 typedef struct {
     char magic[PI_STORE_MAGIC];
     uint32_t format, inside; /* inside: 1, the parts' bytes are in the file */
     uint64_t file_bytes, index_at, index_bytes, index_sum;
-    uint32_t n_parts, n_blocks;
+    uint32_t n_parts, n_blocks, n_choices, unused;
     char machine[PI_STORE_MACHINE];
     uint64_t sum; /* of all this, with 0 here */
 } store_header;
@@ -27,6 +27,9 @@ typedef struct { /* the name follows, then, if inside, the sums of its chunks */
 typedef struct { /* the id follows: a store_id and the key */
     uint64_t at, bytes, sum, id_bytes;
 } store_block;
+
+/* Choices follow the blocks: they are pi_choice as it is. */
+_Static_assert(sizeof(pi_choice) == 24, "a choice without gaps");
 
 /* What a block was packed from. */
 typedef struct {

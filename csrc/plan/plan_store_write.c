@@ -32,8 +32,8 @@ static pi_status text_add(text *t, const void *bytes, size_t n, pi_error *err)
 typedef struct {
     const pi_store_plan *plan;
     pi_writer *writer;
-    text parts, blocks;
-    uint32_t n_blocks;
+    text parts, blocks, choices;
+    uint32_t n_blocks, n_choices;
     uint64_t bytes; /* of blocks */
     pi_map seen;    /* ids */
     pi_arena ids;
@@ -86,6 +86,13 @@ static pi_status add_before(writing *w, pi_error *err)
     return PI_E_OK;
 }
 
+static pi_status add_choice(void *arg, const pi_choice *choice, pi_error *err)
+{
+    writing *w = arg;
+    w->n_choices++;
+    return text_add(&w->choices, choice, sizeof *choice, err);
+}
+
 /* ---- parts ---- */
 
 static pi_status copy_part(writing *w, const pi_store_source *source, pi_error *err)
@@ -131,10 +138,12 @@ static pi_status finish(writing *w, pi_error *err)
                       .inside = w->plan->inside,
                       .n_parts = w->plan->n_sources,
                       .n_blocks = w->n_blocks,
-                      .index_bytes = w->parts.n + w->blocks.n};
+                      .n_choices = w->n_choices};
     memcpy(h.magic, STORE_MAGIC, sizeof h.magic);
     strncpy(h.machine, w->plan->machine, sizeof h.machine - 1);
     PI_TRY(text_add(&w->parts, w->blocks.bytes, w->blocks.n, err)); /* one text, whose sum is told */
+    PI_TRY(text_add(&w->parts, w->choices.bytes, w->choices.n, err));
+    h.index_bytes = w->parts.n;
     PI_TRY(pi_writer_align(w->writer, STORE_ALIGN, &h.index_at, err));
     PI_TRY(pi_writer_put(w->writer, w->parts.bytes, w->parts.n, err));
     PI_TRY(pi_writer_align(w->writer, 8, &h.file_bytes, err));
@@ -149,7 +158,7 @@ pi_status pi_store_write(const pi_store_plan *plan, pi_heap *heap, pi_error *err
 {
     pi_status st = PI_E_OK;
     const store_header room = {0};
-    writing w = {.plan = plan, .parts = {.heap = heap}, .blocks = {.heap = heap}};
+    writing w = {.plan = plan, .parts = {.heap = heap}, .blocks = {.heap = heap}, .choices = {.heap = heap}};
     pi_map_init(&w.seen, heap);
     pi_arena_init(&w.ids, heap);
     PI_TRY_DONE(pi_writer_open(plan->path, &w.writer, err));
@@ -157,6 +166,7 @@ pi_status pi_store_write(const pi_store_plan *plan, pi_heap *heap, pi_error *err
     PI_TRY_DONE(pi_packs_each(plan->packs, add_pack, &w, err));
     PI_TRY_DONE(add_before(&w, err));
     PI_TRY_DONE(add_parts(&w, err));
+    PI_TRY_DONE(pi_choices_each(plan->choices, add_choice, &w, err));
     PI_TRY_DONE(finish(&w, err));
 done:
     pi_writer_drop(w.writer);
@@ -164,5 +174,6 @@ done:
     pi_arena_deinit(&w.ids);
     pi_free(w.parts.bytes);
     pi_free(w.blocks.bytes);
+    pi_free(w.choices.bytes);
     return st;
 }

@@ -131,7 +131,7 @@ static pi_status prepare(pi_context *c, uint32_t k, pi_dynamic *d, const pi_call
         if (shown) memcpy(d->type[i].data, call->in[i]->data, shown);
     }
     pi_prep prep = {.node = node, .in = bare, .out = out, .threads = c->run.threads, .services = &d->services};
-    pi_status st = pi_plan_prepare(&prep, &c->plan->options, &d->impl, refused, sizeof refused, err);
+    pi_status st = pi_plan_prepare(&prep, &c->plan->options, NULL, &d->impl, refused, sizeof refused, err);
     pi_free(bare);
     pi_services_settle(&d->services);
     if (st != PI_E_OK) {

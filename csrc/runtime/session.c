@@ -34,7 +34,9 @@ pi_status pi_session_new(const pi_graph *g, pi_heap *heap, pi_packs *packs, cons
 
 pi_status pi_session_new_body(pi_session *outer, const pi_graph *g, pi_session **out, pi_error *err)
 {
-    PI_TRY(pi_session_new(g, outer->heap, outer->packs, &outer->options, out, err));
+    pi_session_options options = outer->options;
+    options.plan.tune = 0; /* its plans are made in the middle of a run, of a loop perhaps with new shapes each time */
+    PI_TRY(pi_session_new(g, outer->heap, outer->packs, &options, out, err));
     (*out)->lock = outer->lock;
     return PI_E_OK;
 }

@@ -69,6 +69,7 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     bench = json.loads(command(capsys, "bench", path, "--vs", "onnxruntime", "--repeat", "3", "--json")[0])
     assert [row["engine"] for row in bench["engines"]] == ["pyinfer", "onnxruntime"]
     assert {"Conv", "Relu"} <= {row["name"] for row in json.loads(command(capsys, "ops", "--json")[0])}
+    assert "tuned" in json.loads(command(capsys, "explain", path, "--tune", "1", "--json")[0])["steps"][0]
     trace = tmp_path / "trace.json"
     steps = json.loads(command(capsys, "profile", path, "--repeat", "2", "--trace", str(trace), "--json")[0])
     assert all({"ms", "flops", "bytes", "gflops", "gbytes", "share"} <= step.keys() for step in steps)
