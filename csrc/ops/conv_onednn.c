@@ -46,7 +46,7 @@ static void describe(const pi_conv *c, const pi_node *node, const pi_tensor *con
     d->end.residual = node->n_explicit > 3 && in[3] ? PI_DNNL_SUM : PI_DNNL_NO_RESIDUAL;
 }
 
-enum { FEW = 8 }; /* output channels of a group: our own tiles are wider */
+enum { FEW = 8, FEW_PIXELS = 32 }; /* output channels of a group: our own tiles are wider; all pixels of Y */
 
 /* Depthwise convolutions of lines, which oneDNN does at 4 GFLOP/s, and of large images with strides: 0.69 of its time. */
 static bool own_depthwise(const pi_window *w, const pi_tensor *weights)
@@ -65,6 +65,9 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
     if (!is_transpose(node) && own_depthwise(&c.w, in[1]) && !pi_conv_own_refuse(node, in, out))
         return PI_SLOWER "rows of our own kernel are quicker";
+    if (!is_transpose(node) && c.group == 1 && c.w.batch * c.w.out[0] * c.w.out[1] * c.w.out[2] <= FEW_PIXELS &&
+        !pi_conv_own_refuse(node, in, out))
+        return PI_SLOWER "few pixels: packed panels come from memory faster"; /* squeeze-and-excite, EfficientNet-B0: see matmul_onednn.c */
     bool wide = in[1]->dim[0] / c.group >= FEW || (c.group == c.w.channels && c.group == c.out_channels);
     if (!is_transpose(node) && !pi_cpu_has(PI_CPU_AVX512) && wide && !pi_conv_own_refuse(node, in, out))
         return PI_SLOWER "our own kernel is quicker without AVX-512";
