@@ -339,9 +339,9 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     writes it. See ``pyinfer cache``.
 
     options: threads (of one run; default: as many as this process may use), strict,
-    memory_limit (bytes), exact (no Winograd convolutions), tune, onednn, level. An option
-    that is not given is read from the environment (PYINFER_THREADS ...), then has its default;
-    ``pyinfer config`` prints them all.
+    memory_limit (bytes), exact (no Winograd convolutions), skip_padding (of batches of texts),
+    tune, onednn, level. An option that is not given is read from the environment
+    (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints them all.
 
     tune: seconds, True being one. The first call with new input shapes measures the candidates of
     each step that long at most, and takes the fastest; all such calls together take up to sixteen

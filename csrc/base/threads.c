@@ -62,8 +62,8 @@ _Static_assert(PI_MAX_THREADS <= LINES * LINE, "each share has a counter");
 
 static void do_piece(const pi_work *w, int64_t i, int thread)
 {
-    int64_t each = w->chunks / w->pieces, more = w->chunks % w->pieces; /* the first ones have one chunk more */
-    int64_t begin = each * i + pi_min_i64(i, more), end = begin + each + (i < more);
+    int64_t each = w->chunks / w->pieces, more = w->chunks % w->pieces; /* some have one chunk more, in each share as many */
+    int64_t begin = each * i + more * i / w->pieces, end = each * (i + 1) + more * (i + 1) / w->pieces;
     w->fn(w->arg, begin * w->grain, end == w->chunks ? w->n : end * w->grain, thread);
 }
 

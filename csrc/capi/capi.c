@@ -62,7 +62,8 @@ double pyinfer_peak_gflops(int threads) { return pi_machine_gflops(threads); }
 static pi_status specialise(pi_graph *g, void *arg, pi_error *err)
 {
     const pyinfer_model *m = arg;
-    return pi_passes_run(g, &(pi_pass_options){.level = m->options.level, .planning = true}, err);
+    const pi_pass_options options = {.level = m->options.level, .planning = true, .keep_padding = !m->options.skip_padding};
+    return pi_passes_run(g, &options, err);
 }
 
 static void port_info(const pi_port *port, pyinfer_value *out)

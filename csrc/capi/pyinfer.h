@@ -79,6 +79,7 @@ typedef struct {
     int onednn;
     int strict;
     int exact;
+    int skip_padding;
     int tune;
     size_t memory_limit;
 } pyinfer_options;

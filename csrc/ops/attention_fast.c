@@ -167,7 +167,7 @@ static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t
         scale = 1;
     }
     bool any = to > from;
-    if (any) pi_softmax()->softmax_mask_f32(1, (size_t)(to - from), scale, x + from, bias ? bias + from : NULL, 0, x + from);
+    if (any) pi_softmax()->softmax_mask_f32(1, (size_t)(to - from), 0, scale, x + from, bias ? bias + from : NULL, 0, x + from);
     if (any && isnan(x[from]) && a->rows_of_nan != PI_NAN_STAYS) {
         any = a->rows_of_nan == PI_NAN_UNLESS_HIDDEN && !mask;
         for (int64_t j = from; mask && a->rows_of_nan == PI_NAN_UNLESS_HIDDEN && j < to; j++)

@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "ops/block.h"
 #include "ops/conv.h"
+#include "ops/live.h"
 #include "ops/ops.h"
 #include "ops/widen.h"
 
@@ -12,6 +13,7 @@
 
 const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 2 ? in[2] : NULL; }
 const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 3 ? in[3] : NULL; }
+const pi_tensor *pi_matmul_live(const pi_node *node, const pi_tensor *const *in) { return node->n_explicit > 4 ? in[4] : NULL; }
 
 /* An operand as its matrix product sees it: dims and strides after a permutation. */
 typedef struct {
@@ -124,6 +126,29 @@ void pi_matmul_offsets(const pi_matmul *p, int64_t batch, int64_t *a, int64_t *b
     }
 }
 
+void pi_matmul_merge_batch(pi_matmul *p)
+{
+    int rank = 0;
+    for (int i = 0; i < p->batch_rank; i++) {
+        if (p->batch[i] == 1) continue;
+        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] &&
+            p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i] && p->y.batch[rank - 1] == p->y.batch[i] * p->batch[i]) {
+            p->batch[rank - 1] *= p->batch[i];
+        } else {
+            p->batch[rank++] = p->batch[i];
+        }
+        p->a.batch[rank - 1] = p->a.batch[i];
+        p->b.batch[rank - 1] = p->b.batch[i];
+        p->y.batch[rank - 1] = p->y.batch[i];
+    }
+    p->batch_rank = rank;
+    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row &&
+        p->y.batch[0] == p->m * p->y.row) {
+        p->m *= p->batch[0];
+        p->batch_rank = 0;
+    }
+}
+
 pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err)
 {
     const pi_tensor *a = in[0], *b = in[1];
@@ -175,7 +200,17 @@ pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *con
 static pi_status matmul_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
     pi_matmul p;
-    return pi_matmul_init(&p, node, in, &out[0], err);
+    const pi_tensor *live = pi_matmul_live(node, in);
+    PI_TRY(pi_matmul_init(&p, node, in, &out[0], err));
+    if (!live) return PI_E_OK;
+    int64_t batches = 1, n = pi_tensor_n(live);
+    for (int i = 0; i < p.batch_rank; i++) batches *= p.batch[i];
+    if (n < 1 || p.m < 1 || n % p.m != 0 || batches % (n / p.m) != 0)
+        return pi_fail(err, PI_E_MODEL, "live has %lld places for %lld batches of %lld rows", (long long)n, (long long)batches,
+                       (long long)p.m);
+    int64_t keys = pi_attr_int(node, "keys");
+    if (keys && p.m != (keys == PI_LIVE_COLUMNS ? p.n : p.k)) return pi_fail(err, PI_E_MODEL, "the keys are not those of live");
+    return PI_E_OK;
 }
 
 /* ---- reference: blocks of a row of Y ---- */
@@ -263,6 +298,15 @@ static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64
     pi_write_i64(y->dtype, pi_at_mut(y->data, y->dtype, y0), p->y.col, n, acc);
 }
 
+/* Row r of the product, counted through all batches, is wanted. */
+static bool is_live(const pi_matmul *p, const pi_call *call, int64_t r)
+{
+    const pi_tensor *live = pi_matmul_live(call->node, call->in);
+    if (!live || pi_attr_int(call->node, "all_rows")) return true;
+    int64_t each = pi_tensor_n(call->out[0]) / p->n / pi_tensor_n(live); /* batches that share their rows */
+    return ((const bool *)live->data)[r / p->m / each * p->m + r % p->m];
+}
+
 /* A chunk is a range of rows of Y, all batches. */
 static void ref_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -281,7 +325,10 @@ static void ref_chunk(void *arg, int64_t begin, int64_t end, int thread)
         }
         for (int64_t j = 0; j < p->n; j += PI_BLOCK) {
             int64_t n = pi_min_i64(PI_BLOCK, p->n - j);
-            if (floats)
+            if (!is_live(p, call, r))
+                pi_write_f64(call->out[0]->dtype, pi_at_mut(call->out[0]->data, call->out[0]->dtype, y0 + j * p->y.col), p->y.col,
+                             n, (double[PI_BLOCK]){0});
+            else if (floats)
                 block_f64(s, call, a0, b0 + j * p->b.col, y0 + j * p->y.col, r * p->n + j, n);
             else
                 block_i64(s, call, a0, b0 + j * p->b.col, y0 + j * p->y.col, r * p->n + j, n);
@@ -302,6 +349,7 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 8},
+                                       {"onednn+own", pi_matmul_both_refuse, pi_matmul_both_prepare, pi_matmul_own_run, 8},
                                        {"own", pi_matmul_own_refuse, pi_matmul_own_prepare, pi_matmul_own_run, 0},
                                        {"typed", pi_matmul_typed_refuse, pi_matmul_typed_prepare, pi_matmul_typed_run, 0},
                                        {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
@@ -313,8 +361,7 @@ static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matm
 static const pi_attr_def gemm_v1[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("broadcast"), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def gemm_v7[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), INTS("perm_a"), INTS("perm_b"),
-    INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0),
-                                          FLOAT("act_b", 0), {0}};
+    INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0), FLOAT("act_b", 0), INT("keys"), INT("all_rows"), {0}};
 #define PRODUCT_TYPES (PI_FLOATS | PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))
 #define ROW(row_domain, op_name, version, text, attributes)                                                      \
     {.domain = row_domain, .name = op_name, .since = version, .signature = text, .T = PRODUCT_TYPES,                \
@@ -324,6 +371,6 @@ static const pi_op rows[] = {
     ROW(NULL, "Gemm", 1, "A:T B:T C:T -> Y:T", gemm_v1),
     ROW(NULL, "Gemm", 7, "A:T B:T C:T -> Y:T", gemm_v7),
     ROW(NULL, "Gemm", 11, "A:T B:T C?:T -> Y:T", gemm_v7),
-    ROW("pyinfer", "MatMul", 1, "A:T B:T bias?:T residual?:T -> Y:T", fused_attrs),
+    ROW("pyinfer", "MatMul", 1, "A:T B:T bias?:T residual?:T live?:bool -> Y:T", fused_attrs),
 };
 const pi_op_family pi_ops_matmul = {rows, PI_COUNT(rows)};

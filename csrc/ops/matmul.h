@@ -2,7 +2,8 @@
 /* A matrix product in numbers: what MatMul, Gemm and pyinfer.MatMul have in common.
  * Y[.., i, j] = act(alpha * sum_l A[.., i, l] B[.., l, j] + beta * bias + residual).
  * pyinfer.MatMul reads A and B through the permutations perm_a and perm_b, and stores the product through perm_y, as
- * Transpose nodes with these perms would: attention needs no transposed copies. */
+ * Transpose nodes with these perms would: attention needs no transposed copies. Its input `live` (see ops/live.h) has a place
+ * for each row of the product; where the first batch dim is its first, the batch dims behind it share its rows. */
 #ifndef PI_OPS_MATMUL_H
 #define PI_OPS_MATMUL_H
 #include "base/act.h"
@@ -21,6 +22,8 @@ typedef struct {
     pi_tensor bias; /* its dims as they broadcast to Y; rank -1: none */
 } pi_matmul;
 
+/* Adjacent batch dims whose strides allow it become one; where B is the same for all of them, they become rows. */
+void pi_matmul_merge_batch(pi_matmul *p);
 /* From a node and the shapes of its inputs, checked; y gets its shape if it is not NULL. */
 pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err) PI_MUST_USE;
 /* Where a batch begins in A, B and Y, in elements. */
@@ -28,10 +31,16 @@ void pi_matmul_offsets(const pi_matmul *p, int64_t batch, int64_t *a, int64_t *b
 /* oneDNN's. */
 const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+/* B is packed as our own kernel wants it, alpha in it: panels of `width` columns. */
+pi_status pi_matmul_dnnl_prepare_panels(pi_prep *prep, const float *panels, int64_t width, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
-/* Inputs beside A and B: bias is in[2], the residual in[3]; NULL if absent. */
+/* Inputs beside A and B: bias is in[2], the residual in[3], `live` in[4]; NULL if absent. */
 const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in);
 const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in);
+const pi_tensor *pi_matmul_live(const pi_node *node, const pi_tensor *const *in);
+/* Rows to skip: our own kernel, but oneDNN on the same packed B where there are few of them. Runs by pi_matmul_own_run. */
+const char *pi_matmul_both_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_matmul_both_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 /* Our own kernels. */
 const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

@@ -18,30 +18,6 @@ typedef struct {
 
 enum { MOST_HEAD = 64, FEW_ROWS = 32 };
 
-/* Adjacent batch dims whose strides allow it become one; where B is the same for all of them, they become rows. */
-static void merge_batch(pi_matmul *p)
-{
-    int rank = 0;
-    for (int i = 0; i < p->batch_rank; i++) {
-        if (p->batch[i] == 1) continue;
-        if (rank > 0 && p->a.batch[rank - 1] == p->a.batch[i] * p->batch[i] &&
-            p->b.batch[rank - 1] == p->b.batch[i] * p->batch[i] && p->y.batch[rank - 1] == p->y.batch[i] * p->batch[i]) {
-            p->batch[rank - 1] *= p->batch[i];
-        } else {
-            p->batch[rank++] = p->batch[i];
-        }
-        p->a.batch[rank - 1] = p->a.batch[i];
-        p->b.batch[rank - 1] = p->b.batch[i];
-        p->y.batch[rank - 1] = p->y.batch[i];
-    }
-    p->batch_rank = rank;
-    if (rank == 1 && p->b.batch[0] == 0 && p->a.batch[0] == p->m * p->a.row &&
-        p->y.batch[0] == p->m * p->y.row) {
-        p->m *= p->batch[0];
-        p->batch_rank = 0;
-    }
-}
-
 /* Does the bias differ along the last dimension only? */
 static bool bias_by_column(const pi_matmul *p)
 {
@@ -63,7 +39,7 @@ static const char *describe(const pi_node *node, const pi_tensor *const *in, con
         if (!s->has_bias && !s->bias_is_residual) return "the shape of the bias, or beta";
     }
     if (residual && !pi_tensor_same_shape(residual, y)) return "the shape of the residual";
-    merge_batch(&p);
+    pi_matmul_merge_batch(&p);
     if (p.batch_rank > PI_DNNL_MAX_RANK) return "the rank";
     *d = (pi_dnnl_matmul){.batch_rank = p.batch_rank, .m = p.m, .n = p.n, .k = p.k, .a_type = in[0]->dtype,
                           .b_type = in[1]->dtype, .c_type = y->dtype, .b_const = b_const, .bias = s->has_bias,
@@ -96,6 +72,7 @@ const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *i
     dnnl_state s = {0};
     if (!pi_dnnl_available(&why)) return why;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
+    if (pi_matmul_live(node, in)) return "it cannot skip rows";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0) return "no elements";
     if (pi_attr_find(node, "alpha") && pi_attr_float(node, "alpha") == 0) return "alpha is 0";
     why = describe(node, in, out[0], known_constant(node, in, 1), known_constant(node, in, 2), &d, &s);
@@ -142,14 +119,15 @@ static pi_status prepare_bias(pi_prep *prep, const pi_dnnl_matmul *d, dnnl_state
     return PI_E_OK;
 }
 
-pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
+static pi_status prepare(pi_prep *prep, const float *panels, int64_t width, pi_error *err)
 {
     pi_dnnl_matmul d;
     dnnl_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
-    bool b_const = pi_prep_is_const(prep, 1);
+    bool b_const = !panels && pi_prep_is_const(prep, 1);
     const char *why = describe(prep->node, prep->in, prep->out[0], b_const, pi_prep_is_const(prep, 2), &d, s);
     if (why) return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: %s", why);
+    if (panels) s->b = panels, d.b_panel = (int)width, d.alpha = 1;
     double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
     PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops), err));
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
@@ -164,6 +142,13 @@ pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
     if (s->has_bias) PI_TRY(prepare_bias(prep, &d, s, err));
     prep->scratch = pi_dnnl_scratch(s->object);
     return PI_E_OK;
+}
+
+pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, NULL, 0, err); }
+
+pi_status pi_matmul_dnnl_prepare_panels(pi_prep *prep, const float *panels, int64_t width, pi_error *err)
+{
+    return prepare(prep, panels, width, err);
 }
 
 pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err)

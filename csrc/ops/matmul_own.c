@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* f32 products with our own kernel (kernels/igemm): a constant B is packed once, any other in each run. alpha goes into B. */
+/* f32 products with our own kernel (kernels/igemm): a constant B is packed once, any other in each run. alpha goes into B.
+ * Of rows that nobody needs (`live`) only those are multiplied that share a tile with others; all of them come out as 0. */
 #include <string.h>
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
 #include "kernels/layout/layout.h"
+#include "onednn/onednn.h"
 #include "ops/conv.h"
+#include "ops/live.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
@@ -19,7 +23,20 @@ typedef struct {
     const float *b; /* packed; NULL: packed in each run */
     int64_t panels, batches, packed; /* packed: floats of one packed matrix B */
     bool one_b; /* B is the same for all batches */
+    int64_t tiles, groups; /* tiles of a batch; groups of batches whose rows are skipped alike, 0: none is skipped */
+    bool all_rows;         /* only keys are skipped */
+    pi_live_keys keys;
+    const void *whole;     /* oneDNN's state for all rows, or NULL */
+    size_t tiles_at;       /* in the scratch, of the tiles that have a live row: count[groups], span[groups],
+                            * range[groups][tiles] */
 } own_state;
+
+/* The rows of a batch in tiles. */
+typedef struct {
+    int64_t n, m, mr;
+    const pi_live_range *range; /* or NULL: mr rows each */
+    const bool *live;
+} tiling;
 
 typedef struct {
     int64_t k, n, nr, row, col;
@@ -75,11 +92,27 @@ static pack_shape shape_of(const own_state *s)
     return (pack_shape){s->p.k, s->p.n, (int64_t)s->gemm->nr, s->p.b.row, s->p.b.col, (double)s->p.alpha};
 }
 
+static pi_status prepare_live(pi_prep *prep, own_state *s, pi_error *err)
+{
+    const pi_tensor *live = pi_matmul_live(prep->node, prep->in);
+    size_t each, bytes;
+    if (!live) return PI_E_OK;
+    s->groups = pi_tensor_n(live) / s->p.m;
+    s->all_rows = pi_attr_int(prep->node, "all_rows") != 0;
+    s->keys = s->one_b ? PI_LIVE_NO_KEYS : (pi_live_keys)pi_attr_int(prep->node, "keys");
+    if (!pi_add(prep->scratch, 63, &s->tiles_at) || !pi_mul((size_t)s->tiles, sizeof(pi_live_range), &each) ||
+        !pi_add(each, sizeof(int64_t) + sizeof(pi_live_range), &each) || !pi_mul(each, (size_t)s->groups, &bytes) ||
+        !pi_add(s->tiles_at &= ~(size_t)63, bytes, &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "more rows than can be addressed");
+    return PI_E_OK;
+}
+
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
 {
     own_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
     PI_TRY(pi_matmul_init(&s->p, prep->node, prep->in, NULL, err));
+    pi_matmul_merge_batch(&s->p);
     s->gemm = pi_igemm();
     s->one_b = true;
     s->batches = 1;
@@ -87,17 +120,18 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
         s->one_b &= s->p.b.batch[i] == 0;
         s->batches *= s->p.batch[i];
     }
-    int64_t nr = (int64_t)s->gemm->nr;
+    int64_t nr = (int64_t)s->gemm->nr, mr = (int64_t)s->gemm->mr;
     size_t bytes;
+    s->tiles = (s->p.m + mr - 1) / mr;
     s->panels = (s->p.n + nr - 1) / nr;
     if (!pi_mul_i64(s->panels * nr, s->p.k, &s->packed) || !pi_mul((size_t)s->packed, sizeof(float), &bytes))
         return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->p.k;
-    if (!s->one_b || !pi_prep_is_const(prep, 1)) {
-        return pi_mul(bytes, s->one_b ? 1 : (size_t)s->batches, &prep->scratch)
-                   ? PI_E_OK
-                   : pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
-    }
+    bool once = s->one_b && pi_prep_is_const(prep, 1);
+    if (!once && !pi_mul(bytes, s->one_b ? 1 : (size_t)s->batches, &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
+    PI_TRY(prepare_live(prep, s, err));
+    if (!once) return PI_E_OK;
     struct {
         char name[8];
         pack_shape shape;
@@ -112,6 +146,53 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     return PI_E_OK;
 }
 
+const char *pi_matmul_both_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    const char *why;
+    if (!pi_matmul_live(node, in)) return "all rows are needed";
+    if (!pi_cpu_has(PI_CPU_AVX512)) return "our own kernel is quicker without AVX-512";
+    if (!pi_dnnl_available(&why)) return why;
+    if (!node->in[1] || !node->in[1]->constant) return "B is no constant";
+    return pi_matmul_own_refuse(node, in, out);
+}
+
+pi_status pi_matmul_both_prepare(pi_prep *prep, pi_error *err)
+{
+    PI_TRY(pi_matmul_own_prepare(prep, err));
+    own_state *s = prep->state;
+    size_t scratch = prep->scratch;
+    if (!s->b) return pi_fail(err, PI_E_UNSUPPORTED, "B differs between batches");
+    PI_TRY(pi_matmul_dnnl_prepare_panels(prep, s->b, (int64_t)s->gemm->nr, err));
+    s->whole = prep->state;
+    prep->state = s;
+    if (prep->scratch < scratch) prep->scratch = scratch;
+    return PI_E_OK;
+}
+
+/* ---- what is needed for the keys ---- */
+
+typedef struct {
+    pi_live_range panel, inner;
+} needed;
+
+static int64_t *tile_counts(const own_state *s, const pi_call *call)
+{
+    return (int64_t *)(void *)((char *)call->scratch + s->tiles_at);
+}
+
+static needed needed_of(const own_state *s, const pi_call *call, int64_t batch)
+{
+    needed part = {{0, s->panels}, {0, s->p.k}};
+    if (s->keys == PI_LIVE_NO_KEYS) return part;
+    int64_t nr = (int64_t)s->gemm->nr;
+    pi_live_range span = ((const pi_live_range *)(tile_counts(s, call) + s->groups))[batch / (s->batches / s->groups)];
+    if (s->keys == PI_LIVE_INNER)
+        part.inner = span;
+    else
+        part.panel = (pi_live_range){span.first / nr, (span.end + nr - 1) / nr};
+    return part;
+}
+
 /* A chunk is a range of (batch, panel) of B. */
 static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
@@ -120,20 +201,85 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const own_state *s = call->state;
     pack_shape shape = shape_of(s);
     for (int64_t u = begin; u < end; u++) {
-        int64_t a, b, y;
+        int64_t a, b, y, panel = u % s->panels;
+        const needed part = needed_of(s, call, u / s->panels);
+        if (panel < part.panel.first || panel >= part.panel.end) continue;
+        shape.k = part.inner.end - part.inner.first;
         pi_matmul_offsets(&s->p, u / s->panels, &a, &b, &y);
-        pack_panel(&shape, (const float *)call->in[1]->data + b, u % s->panels,
-                   (float *)call->scratch + u * shape.k * shape.nr);
+        pack_panel(&shape, (const float *)call->in[1]->data + b + part.inner.first * shape.row, panel,
+                   (float *)call->scratch + (u * s->p.k + part.inner.first) * shape.nr);
     }
 }
 
-/* Rows [first, first + rows) of one batch against panels [begin, end). */
-static void block(const own_state *s, const pi_call *call, int64_t batch, int64_t first, int64_t rows, int64_t begin,
+
+/* ---- tiles of rows ---- */
+
+/* Finds the tiles of each group; the most that a batch has. */
+static int64_t find_tiles(const own_state *s, const pi_call *call)
+{
+    if (!s->groups) return s->tiles;
+    int64_t *count = tile_counts(s, call), most = 1; /* a batch without a tile is cleared */
+    pi_live_range *span = (pi_live_range *)(count + s->groups), *range = span + s->groups;
+    const bool *live = pi_matmul_live(call->node, call->in)->data;
+    for (int64_t g = 0; g < s->groups; g++) {
+        span[g] = pi_live_span(live + g * s->p.m, s->p.m);
+        if (s->all_rows) continue;
+        count[g] = pi_live_ranges(live + g * s->p.m, s->p.m, (int64_t)s->gemm->mr, range + g * s->tiles);
+        most = pi_max_i64(most, count[g]);
+    }
+    return s->all_rows ? s->tiles : most;
+}
+
+static tiling tiles_of(const own_state *s, const pi_call *call, int64_t batch)
+{
+    tiling t = {.n = s->tiles, .m = s->p.m, .mr = (int64_t)s->gemm->mr};
+    if (!s->groups || s->all_rows) return t;
+    const int64_t *count = tile_counts(s, call), group = batch / (s->batches / s->groups);
+    t.n = count[group];
+    t.range = (const pi_live_range *)(count + s->groups) + s->groups + group * s->tiles;
+    t.live = (const bool *)pi_matmul_live(call->node, call->in)->data + group * t.m;
+    return t;
+}
+
+static pi_live_range rows_of(const tiling *t, int64_t i)
+{
+    if (t->range) return t->range[i];
+    return (pi_live_range){i * t->mr, pi_min_i64((i + 1) * t->mr, t->m)};
+}
+
+/* Zeros in the rows between tiles from tile `from` on, and before tile 0, up to tile `to`. */
+static void clear_between(const tiling *t, int64_t from, int64_t to, int64_t n, float *y, int64_t row)
+{
+    for (int64_t i = from ? from : -1; i < pi_min_i64(to, t->n); i++) {
+        int64_t r = i < 0 ? 0 : rows_of(t, i).end, end = i + 1 < t->n ? rows_of(t, i + 1).first : t->m;
+        for (; r < end; r++) memset(y + r * row, 0, (size_t)n * sizeof *y);
+    }
+}
+
+/* ---- run ---- */
+
+/* n values in each row of these tiles, after the last product: the activation, zeros in rows that are not live. */
+static void finish(const tiling *t, int64_t first, int64_t last, pi_act act, int64_t n, float *y, int64_t row)
+{
+    for (int64_t i = first; (t->live || act.kind != PI_ACT_NONE) && i < last; i++)
+        for (int64_t r = rows_of(t, i).first; r < rows_of(t, i).end; r++) {
+            float *at = y + r * row;
+            if (t->live && !t->live[r])
+                memset(at, 0, (size_t)n * sizeof *at);
+            else if (act.kind != PI_ACT_NONE)
+                pi_eltwise()->act_f32(act, (size_t)n, at, at);
+        }
+}
+
+/* Tiles [first, last) of one batch, as far as there are, against panels [begin, end). */
+static void block(const own_state *s, const pi_call *call, int64_t batch, int64_t first, int64_t last, int64_t begin,
                   int64_t end)
 {
     enum { MOST = 16 };
     const pi_matmul *p = &s->p;
-    int64_t mr = (int64_t)s->gemm->mr, nr = (int64_t)s->gemm->nr, oa, ob, oy;
+    const tiling tiles = tiles_of(s, call, batch);
+    const needed part = needed_of(s, call, batch);
+    int64_t nr = (int64_t)s->gemm->nr, oa, ob, oy;
     const pi_tensor *bt = pi_matmul_bias(call->node, call->in), *zt = pi_matmul_residual(call->node, call->in);
     const float *bias = bt ? bt->data : NULL, *z = zt ? zt->data : NULL, *a_row[MOST];
     pi_matmul_offsets(&s->p, batch, &oa, &ob, &oy);
@@ -142,49 +288,94 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     float low, high, *y = call->out[0]->data;
     pi_act late = pi_act_bounds(p->act, &low, &high);
     int64_t group = pi_igemm_group(s->gemm, (size_t)p->k), size = nr * p->k;
-    size_t tiles = (size_t)((rows + mr - 1) / mr);
+    if (tiles.live && begin == 0 && s->keys != PI_LIVE_COLUMNS) clear_between(&tiles, first, last, p->n, y + oy, p->y.row);
+    last = pi_min_i64(last, tiles.n);
+    begin = pi_max_i64(begin, part.panel.first);
+    end = pi_min_i64(end, part.panel.end);
+    if (begin >= end) return;
     for (int64_t from = begin, to; from < end; from = to) {
         to = pi_min_i64(end, from + group);
-        for (int64_t r = first; r < first + rows; r += mr) {
-            int64_t m = pi_min_i64(mr, first + rows - r);
-            for (int64_t i = 0; i < m; i++) a_row[i] = a + (r + i) * p->a.row;
+        for (int64_t t = first; t < last; t++) {
+            const pi_live_range rows = rows_of(&tiles, t);
+            int64_t m = rows.end - rows.first;
+            for (int64_t i = 0; i < m; i++) a_row[i] = a + (rows.first + i) * p->a.row + part.inner.first;
             for (int64_t panel = from; panel < to; panel++) {
-                int64_t at = oy + r * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
+                int64_t at = oy + rows.first * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
                 pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
                 const float *mine = b + panel * size, *next = panel + group < s->panels ? mine + group * size : NULL;
-                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)size, (size_t)((r - first) / mr), tiles);
-                s->gemm->tile_ahead((size_t)m, (size_t)n, 1, (size_t)p->k, a_row, mine, &ends, y + at, (size_t)p->y.row, ahead.at,
-                                    ahead.lines);
+                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)size, (size_t)(t - first), (size_t)(last - first));
+                s->gemm->tile_ahead((size_t)m, (size_t)n, 1, (size_t)(part.inner.end - part.inner.first), a_row,
+                                    mine + part.inner.first * nr, &ends, y + at, (size_t)p->y.row, ahead.at, ahead.lines);
             }
         }
     }
-    if (late.kind == PI_ACT_NONE) return;
-    int64_t n = pi_min_i64(end * nr, p->n) - begin * nr;
-    float *row = y + oy + first * p->y.row + begin * nr;
-    for (int64_t r = 0; r < rows; r++, row += p->y.row) pi_eltwise()->act_f32(late, (size_t)n, row, row);
+    finish(&tiles, first, last, late, pi_min_i64(end * nr, p->n) - begin * nr, y + oy + begin * nr, p->y.row);
 }
 
-/* A chunk is a range of (batch, block of rows, panel). */
+typedef struct {
+    const pi_call *call;
+    int64_t blocks, tiles; /* of a batch; of a block */
+} gemm_work;
+
+/* A chunk is a range of (batch, block of tiles, panel). */
 static void gemm_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const gemm_work *work = arg;
+    const own_state *s = work->call->state;
+    for (int64_t u = begin, n; u < end && !pi_cancelled(work->call); u += n) {
+        int64_t panel = u % s->panels, first = u / s->panels % work->blocks * work->tiles, batch = u / s->panels / work->blocks;
+        n = pi_min_i64(end - u, s->panels - panel);
+        block(s, work->call, batch, first, first + work->tiles, panel, panel + n);
+    }
+}
+
+/* A chunk is a range of batches, in which rows that are not live become 0. */
+static void clear_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const pi_call *call = arg;
     const own_state *s = call->state;
-    int64_t size = BLOCK * (int64_t)s->gemm->mr, blocks = (s->p.m + size - 1) / size;
-    for (int64_t u = begin, n; u < end && !pi_cancelled(call); u += n) {
-        int64_t panel = u % s->panels, first = u / s->panels % blocks * size, batch = u / s->panels / blocks;
-        n = pi_min_i64(end - u, s->panels - panel);
-        block(s, call, batch, first, pi_min_i64(size, s->p.m - first), panel, panel + n);
+    const pi_tensor *live = pi_matmul_live(call->node, call->in);
+    for (int64_t batch = begin, a, b, y; batch < end; batch++) {
+        const bool *mine = (const bool *)live->data + batch / (s->batches / s->groups) * s->p.m;
+        pi_matmul_offsets(&s->p, batch, &a, &b, &y);
+        for (int64_t r = 0; r < s->p.m; r++)
+            if (!mine[r]) memset((float *)call->out[0]->data + y + r * s->p.y.row, 0, (size_t)s->p.n * sizeof(float));
     }
+}
+
+static int64_t count_dead(const pi_tensor *live)
+{
+    int64_t dead = 0;
+    for (int64_t i = 0, n = pi_tensor_n(live); i < n; i++) dead += !((const bool *)live->data)[i];
+    return dead;
+}
+
+static pi_status run_whole(const pi_call *call, int64_t dead, pi_error *err)
+{
+    const own_state *s = call->state;
+    pi_call copy = *call, whole = *call;
+    whole.state = s->whole;
+    PI_TRY(pi_matmul_dnnl_run(&whole, err));
+    if (dead) pi_parallel(call->run->threads, s->batches, 65536 / (s->p.m * s->p.n) + 1, clear_chunk, &copy);
+    return PI_E_OK;
 }
 
 pi_status pi_matmul_own_run(const pi_call *call, pi_error *err)
 {
+    enum { SKIP = 12 }; /* Zen 4, 1024 rows of 384 by 384 x 1536: oneDNN has 94 % of peak, the own kernel 85 % */
     const own_state *s = call->state;
     pi_call copy = *call;
-    int64_t size = BLOCK * (int64_t)s->gemm->mr, blocks = (s->p.m + size - 1) / size, nr = (int64_t)s->gemm->nr;
+    if (s->whole) {
+        const pi_tensor *live = pi_matmul_live(call->node, call->in);
+        int64_t dead = count_dead(live);
+        if (dead * SKIP < pi_tensor_n(live)) return run_whole(call, dead, err);
+    }
+    int64_t tiles = find_tiles(s, call), nr = (int64_t)s->gemm->nr, blocks = (tiles + BLOCK - 1) / BLOCK;
+    gemm_work work = {call, blocks, (tiles + blocks - 1) / blocks};
+    int64_t rows = pi_min_i64(work.tiles * (int64_t)s->gemm->mr, s->p.m);
     if (!s->b) pi_parallel(call->run->threads, (s->one_b ? 1 : s->batches) * s->panels, 65536 / (s->p.k * nr) + 1, pack_chunk, &copy);
-    int64_t work = pi_min_i64(size, s->p.m) * s->p.k * nr;
-    pi_parallel(call->run->threads, s->batches * blocks * s->panels, 262144 / work + 1, gemm_chunk, &copy);
+    pi_parallel(call->run->threads, s->batches * work.blocks * s->panels, 262144 / (rows * s->p.k * nr) + 1, gemm_chunk, &work);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }

@@ -43,7 +43,8 @@ const char *pi_matmul_typed_refuse(const pi_node *node, const pi_tensor *const *
     if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
     if (p.y.col != 1) return "only rows of Y that are dense";
     if (p.k == 0 || pi_tensor_n(out[0]) == 0) return "no elements";
-    if (pi_matmul_residual(node, in) || p.act.kind != PI_ACT_NONE) return "an activation or a residual";
+    if (pi_matmul_residual(node, in) || p.act.kind != PI_ACT_NONE || pi_matmul_live(node, in))
+        return "an activation, a residual, or rows to skip";
     if (!floats && (p.alpha != 1 || (p.bias.rank >= 0 && p.beta != 1))) return "integers and factors";
     return NULL;
 }

@@ -12,6 +12,7 @@ static bool product_of(const pi_node *node, pi_value **added)
 {
     if (!pi_is_internal(node, "MatMul") || pi_attr_int(node, "act")) return false;
     *added = NULL;
+    if (node->n_in > 4 && node->in[4]) return false; /* it leaves out padding: that saves more */
     for (uint32_t i = 2; i < node->n_in; i++) {
         if (node->in[i] && *added) return false;
         if (node->in[i]) *added = node->in[i];

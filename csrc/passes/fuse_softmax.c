@@ -52,8 +52,8 @@ static pi_status fuse(pi_graph *g, pi_node *softmax, pi_error *err)
     pi_value *mask = NULL, *inner = unmasked(x, &mask);
     pi_node *guard = nan_guard(y);
     if (!inner && !guard) return PI_E_OK;
-    pi_value *in[2] = {inner ? inner : x, inner ? mask : NULL};
-    pi_node *node = pi_rewrite(g, guard ? guard : softmax, pi_op_internal("Softmax"), in, 2, err);
+    pi_value *in[3] = {inner ? inner : x, inner ? mask : NULL};
+    pi_node *node = pi_rewrite(g, guard ? guard : softmax, pi_op_internal("Softmax"), in, 3, err);
     if (!node) return pi_alloc_status(err);
     return guard ? pi_attr_set_int(g, node, "nan_to_zero", 1, err) : PI_E_OK;
 }

@@ -57,7 +57,7 @@ static pi_status unflatten(pi_graph *g, pi_node *node, pi_error *err)
 static pi_status take_matmul(pi_graph *g, pi_node *mm, pi_error *err)
 {
     bool gemm = pi_is(mm, "Gemm");
-    pi_value *in[4] = {mm->in[0], mm->in[1], NULL, NULL};
+    pi_value *in[5] = {mm->in[0], mm->in[1]};
     const pi_tensor *y = &mm->out[0]->t;
     if (!pi_is_f32(in[0]) || !pi_is_f32(in[1]) || in[0]->t.rank < 2 || in[1]->t.rank < 2 || !pi_tensor_known(y)) return PI_E_OK;
     if (!pi_tensor_known(&in[0]->t) || !pi_tensor_known(&in[1]->t)) return PI_E_OK;
@@ -77,7 +77,7 @@ static pi_status take_matmul(pi_graph *g, pi_node *mm, pi_error *err)
             in[RESIDUAL] = c;
         }
     }
-    pi_node *node = pi_rewrite(g, mm, pi_op_internal("MatMul"), in, 4, err);
+    pi_node *node = pi_rewrite(g, mm, pi_op_internal("MatMul"), in, 5, err);
     if (!node) return pi_alloc_status(err);
     PI_TRY(pi_attr_set_int(g, node, "trans_a", trans_a, err));
     PI_TRY(pi_attr_set_int(g, node, "trans_b", trans_b, err));

@@ -31,6 +31,7 @@ pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *e
     pi_graph_sweep(g); /* always: implementations expect that somebody wants a result */
     for (const pass *p = pipeline; p->name; p++) {
         if (p->level > options->level || (p->stage == PLAN && !options->planning)) continue;
+        if (p->run == pi_pass_skip_padding && options->keep_padding) continue;
         PI_TRY(p->run(g, err));
         if (options->verify || CHECKED) PI_TRY(pi_graph_verify(g, err));
         PI_TRY(pi_graph_sort(g, err));

@@ -8,6 +8,7 @@
 typedef struct {
     int level;    /* 0 none, 1 folding and dead code, 2 all */
     bool planning; /* the shapes of the inputs are known */
+    bool keep_padding; /* without the pass skip_padding */
     bool verify;  /* check the graph after each pass: tests, paranoid builds */
 } pi_pass_options;
 

@@ -10,7 +10,7 @@ typedef struct pi_choices pi_choices; /* plan_tune.h */
 
 typedef struct {
     int threads;
-    bool onednn;       /* candidates of this name are taken */
+    bool onednn;       /* candidates whose names begin so are taken */
     bool exact;        /* candidates of the name "winograd" are refused */
     bool strict;       /* the plain reference of a costly operator is refused */
     const char *force; /* an implementation's name that wins where it accepts; NULL: the row's order */

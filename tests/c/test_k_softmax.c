@@ -66,11 +66,16 @@ static void rows_of(const pi_softmax_kernels *k, size_t rows, size_t n, float sc
         if (!rows) m = mask;
         for (size_t i = 0; i < all; i++) v[i] = (double)(x[i] * s) + (double)m[i / n * mask_row + i % n];
         for (size_t r = 0; r < rows; r++) exact(n, 1, v + r * n, 0);
-        k->softmax_mask_f32(rows, n, s, x, m, mask_row, y);
+        k->softmax_mask_f32(rows, n, n, s, x, m, mask_row, y);
         for (size_t i = 0; i < all; i++) {
             bad += !near(y[i], v[i], scale);
             bad += m[i / n * mask_row + i % n] == -INFINITY && y[i] != 0 && !isnan(v[i]);
         }
+        CHECK(bad == 0);
+        for (size_t i = 0; i < all; i++) v[i] = (double)(x[i] * s) + (double)m[i / n * mask_row + i % n], y[i] = 77;
+        for (size_t r = 0; r < rows; r++) exact(n / 2, 1, v + r * n, 0);
+        k->softmax_mask_f32(rows, n / 2, n, s, x, m, mask_row, y);
+        for (size_t i = 0; i < all; i++) bad += i % n < n / 2 ? !near(y[i], v[i], scale) : y[i] != 77;
         CHECK(bad == 0);
     }
     k->softmax_f32(rows, n, x, y);

@@ -189,6 +189,7 @@ def test_shapes(path: Path, cache: Path) -> None:
 def test_options(path: Path) -> None:
     for options in (
         {"exact": 1},
+        {"skip_padding": 0},
         {"onednn": 0},
         {"level": 0},
         {"level": 1},

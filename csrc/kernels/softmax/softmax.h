@@ -12,9 +12,9 @@ typedef struct {
     /* Dense rows x n, along each row. */
     void (*softmax_f32)(size_t rows, size_t n, const float *x, float *y);
     void (*log_softmax_f32)(size_t rows, size_t n, const float *x, float *y);
-    /* softmax(scale * x + mask): row r of the mask begins at mask + r * mask_row (0: one row for all; mask NULL:
-     * none). */
-    void (*softmax_mask_f32)(size_t rows, size_t n, float scale, const float *x, const float *mask, size_t mask_row,
+    /* softmax(scale * x + mask): row r of x and y begins after r * row floats, of the mask r * mask_row (0: one row for all;
+     * mask NULL: none). */
+    void (*softmax_mask_f32)(size_t rows, size_t n, size_t row, float scale, const float *x, const float *mask, size_t mask_row,
                              float *y);
     /* Along the first axis of axis x n values, rows `inner` floats apart in x and in y (n <= inner). A caller shares
      * out the columns; 128 and its multiples are good parts. */
