@@ -109,18 +109,6 @@ static const char *operand(pi_dnnl_draft *draft, pi_dnnl_role role, int arg, con
     return pi_dnnl_draft_tensor(draft, role, arg, rank + 2, dims, pi_dnnl_type(type), any ? NULL : strides);
 }
 
-static const char *panels(pi_dnnl_draft *draft, const pi_dnnl_matmul *d, const problem *p)
-{
-    static const dnnl_format_tag_t tags[] = {dnnl_BA16a16b, dnnl_BA16a32b, dnnl_BA16a48b, dnnl_BA16a64b};
-    const dnnl_dims_t dims = {d->k, d->n};
-    int tag = d->b_panel / 16 - 1;
-    if (tag < 0 || tag > 3 || d->b_panel % 16 || d->k % 16 || p->rank > 0) return "oneDNN does not take these panels";
-    draft->arg[ROLE_WEIGHTS] = DNNL_ARG_WEIGHTS;
-    CHECK_DNNL(pi_dnnl_lib->memory_desc_create_with_tag(&draft->md[ROLE_WEIGHTS], 2, dims, pi_dnnl_type(d->b_type), tags[tag]),
-               "oneDNN does not take these panels");
-    return NULL;
-}
-
 /* alpha scales the product only: with it, the bias comes after as an addition. */
 static const char *bias_and_alpha(pi_dnnl_draft *draft, const pi_dnnl_matmul *d, const problem *p)
 {
@@ -150,10 +138,7 @@ static const char *describe(pi_dnnl_draft *draft, const void *description)
     fold_rows(&p);
     tidy(&p);
     CHECK_WHY(operand(draft, ROLE_SRC, DNNL_ARG_SRC, &p, A, d->a_type, false));
-    if (d->b_panel)
-        CHECK_WHY(panels(draft, d, &p));
-    else
-        CHECK_WHY(operand(draft, ROLE_WEIGHTS, DNNL_ARG_WEIGHTS, &p, B, d->b_type, false));
+    CHECK_WHY(operand(draft, ROLE_WEIGHTS, DNNL_ARG_WEIGHTS, &p, B, d->b_type, false));
     CHECK_WHY(operand(draft, ROLE_DST, DNNL_ARG_DST, &p, C, d->c_type, false));
     if (d->b_const) {
         draft->plain = draft->md[ROLE_WEIGHTS];

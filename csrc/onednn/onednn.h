@@ -122,8 +122,6 @@ typedef struct {
     pi_dtype a_type, b_type, c_type;
     pi_dnnl_strides a, b, c;
     bool b_const; /* b is packed once in the format that oneDNN likes best */
-    int b_panel; /* 0, or 16, 32, 48, 64: b lies in panels of so many columns, rows of a panel one behind another, what is
-                  * missing in the last one is 0; only without a batch, k a multiple of 16 */
     bool bias;
     float alpha; /* 1 for a plain product; 0 is taken as 1 */
     pi_dnnl_epilogue end;

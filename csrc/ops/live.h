@@ -20,8 +20,7 @@ typedef struct {
 
 /* What `keys` says: the columns of pyinfer.MatMul's result or its inner dimension, or the columns of pyinfer.Softmax, are
  * the tokens of `live` too. Scores are not written outside the span of live keys, nor for queries that are not live: a
- * softmax does not read them there, and its result is 0, which a product need not read. `all_rows`: `live` is said of keys
- * alone. */
+ * softmax does not read them there, and its result is 0, which a product need not read. */
 typedef enum { PI_LIVE_NO_KEYS, PI_LIVE_COLUMNS, PI_LIVE_INNER } pi_live_keys;
 
 /* From the first live token to the last of n, or a few more: whole registers are quicker. Empty: {0, 0}. */

@@ -302,7 +302,7 @@ static void block_i64(const ref_state *s, const pi_call *call, int64_t a0, int64
 static bool is_live(const pi_matmul *p, const pi_call *call, int64_t r)
 {
     const pi_tensor *live = pi_matmul_live(call->node, call->in);
-    if (!live || pi_attr_int(call->node, "all_rows")) return true;
+    if (!live) return true;
     int64_t each = pi_tensor_n(call->out[0]) / p->n / pi_tensor_n(live); /* batches that share their rows */
     return ((const bool *)live->data)[r / p->m / each * p->m + r % p->m];
 }
@@ -349,7 +349,6 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 8},
-                                       {"onednn+own", pi_matmul_both_refuse, pi_matmul_both_prepare, pi_matmul_own_run, 8},
                                        {"own", pi_matmul_own_refuse, pi_matmul_own_prepare, pi_matmul_own_run, 0},
                                        {"typed", pi_matmul_typed_refuse, pi_matmul_typed_prepare, pi_matmul_typed_run, 0},
                                        {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
@@ -361,7 +360,7 @@ static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matm
 static const pi_attr_def gemm_v1[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("broadcast"), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def gemm_v7[] = {FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA"), INT("transB"), {0}};
 static const pi_attr_def fused_attrs[] = {INT("trans_a"), INT("trans_b"), INTS("perm_a"), INTS("perm_b"),
-    INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0), FLOAT("act_b", 0), INT("keys"), INT("all_rows"), {0}};
+    INTS("perm_y"), FLOAT("alpha", 1), INT("act"), FLOAT("act_a", 0), FLOAT("act_b", 0), INT("keys"), {0}};
 #define PRODUCT_TYPES (PI_FLOATS | PI_BIT(I32) | PI_BIT(I64) | PI_BIT(U32) | PI_BIT(U64))
 #define ROW(row_domain, op_name, version, text, attributes)                                                      \
     {.domain = row_domain, .name = op_name, .since = version, .signature = text, .T = PRODUCT_TYPES,                \

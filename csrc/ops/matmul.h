@@ -31,16 +31,11 @@ void pi_matmul_offsets(const pi_matmul *p, int64_t batch, int64_t *a, int64_t *b
 /* oneDNN's. */
 const char *pi_matmul_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
-/* B is packed as our own kernel wants it, alpha in it: panels of `width` columns. */
-pi_status pi_matmul_dnnl_prepare_panels(pi_prep *prep, const float *panels, int64_t width, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* Inputs beside A and B: bias is in[2], the residual in[3], `live` in[4]; NULL if absent. */
 const pi_tensor *pi_matmul_bias(const pi_node *node, const pi_tensor *const *in);
 const pi_tensor *pi_matmul_residual(const pi_node *node, const pi_tensor *const *in);
 const pi_tensor *pi_matmul_live(const pi_node *node, const pi_tensor *const *in);
-/* Rows to skip: our own kernel, but oneDNN on the same packed B where there are few of them. Runs by pi_matmul_own_run. */
-const char *pi_matmul_both_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
-pi_status pi_matmul_both_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 /* Our own kernels. */
 const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

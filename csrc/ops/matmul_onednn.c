@@ -119,15 +119,14 @@ static pi_status prepare_bias(pi_prep *prep, const pi_dnnl_matmul *d, dnnl_state
     return PI_E_OK;
 }
 
-static pi_status prepare(pi_prep *prep, const float *panels, int64_t width, pi_error *err)
+pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
 {
     pi_dnnl_matmul d;
     dnnl_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
-    bool b_const = !panels && pi_prep_is_const(prep, 1);
+    bool b_const = pi_prep_is_const(prep, 1);
     const char *why = describe(prep->node, prep->in, prep->out[0], b_const, pi_prep_is_const(prep, 2), &d, s);
     if (why) return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN: %s", why);
-    if (panels) s->b = panels, d.b_panel = (int)width, d.alpha = 1;
     double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
     PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops), err));
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
@@ -142,13 +141,6 @@ static pi_status prepare(pi_prep *prep, const float *panels, int64_t width, pi_e
     if (s->has_bias) PI_TRY(prepare_bias(prep, &d, s, err));
     prep->scratch = pi_dnnl_scratch(s->object);
     return PI_E_OK;
-}
-
-pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, NULL, 0, err); }
-
-pi_status pi_matmul_dnnl_prepare_panels(pi_prep *prep, const float *panels, int64_t width, pi_error *err)
-{
-    return prepare(prep, panels, width, err);
 }
 
 pi_status pi_matmul_dnnl_run(const pi_call *call, pi_error *err)

@@ -2,12 +2,10 @@
 /* f32 products with our own kernel (kernels/igemm): a constant B is packed once, any other in each run. alpha goes into B.
  * Of rows that nobody needs (`live`) only those are multiplied that share a tile with others; all of them come out as 0. */
 #include <string.h>
-#include "base/cpu.h"
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
 #include "kernels/layout/layout.h"
-#include "onednn/onednn.h"
 #include "ops/conv.h"
 #include "ops/live.h"
 #include "ops/matmul.h"
@@ -24,9 +22,7 @@ typedef struct {
     int64_t panels, batches, packed; /* packed: floats of one packed matrix B */
     bool one_b; /* B is the same for all batches */
     int64_t tiles, groups; /* tiles of a batch; groups of batches whose rows are skipped alike, 0: none is skipped */
-    bool all_rows;         /* only keys are skipped */
     pi_live_keys keys;
-    const void *whole;     /* oneDNN's state for all rows, or NULL */
     size_t tiles_at;       /* in the scratch, of the tiles that have a live row: count[groups], span[groups],
                             * range[groups][tiles] */
 } own_state;
@@ -98,7 +94,6 @@ static pi_status prepare_live(pi_prep *prep, own_state *s, pi_error *err)
     size_t each, bytes;
     if (!live) return PI_E_OK;
     s->groups = pi_tensor_n(live) / s->p.m;
-    s->all_rows = pi_attr_int(prep->node, "all_rows") != 0;
     s->keys = s->one_b ? PI_LIVE_NO_KEYS : (pi_live_keys)pi_attr_int(prep->node, "keys");
     if (!pi_add(prep->scratch, 63, &s->tiles_at) || !pi_mul((size_t)s->tiles, sizeof(pi_live_range), &each) ||
         !pi_add(each, sizeof(int64_t) + sizeof(pi_live_range), &each) || !pi_mul(each, (size_t)s->groups, &bytes) ||
@@ -143,29 +138,6 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, bytes, pack_constant, &key.shape, &packed, err));
     s->b = packed;
     pi_prep_drop(prep, 1);
-    return PI_E_OK;
-}
-
-const char *pi_matmul_both_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
-{
-    const char *why;
-    if (!pi_matmul_live(node, in)) return "all rows are needed";
-    if (!pi_cpu_has(PI_CPU_AVX512)) return "our own kernel is quicker without AVX-512";
-    if (!pi_dnnl_available(&why)) return why;
-    if (!node->in[1] || !node->in[1]->constant) return "B is no constant";
-    return pi_matmul_own_refuse(node, in, out);
-}
-
-pi_status pi_matmul_both_prepare(pi_prep *prep, pi_error *err)
-{
-    PI_TRY(pi_matmul_own_prepare(prep, err));
-    own_state *s = prep->state;
-    size_t scratch = prep->scratch;
-    if (!s->b) return pi_fail(err, PI_E_UNSUPPORTED, "B differs between batches");
-    PI_TRY(pi_matmul_dnnl_prepare_panels(prep, s->b, (int64_t)s->gemm->nr, err));
-    s->whole = prep->state;
-    prep->state = s;
-    if (prep->scratch < scratch) prep->scratch = scratch;
     return PI_E_OK;
 }
 
@@ -223,17 +195,16 @@ static int64_t find_tiles(const own_state *s, const pi_call *call)
     const bool *live = pi_matmul_live(call->node, call->in)->data;
     for (int64_t g = 0; g < s->groups; g++) {
         span[g] = pi_live_span(live + g * s->p.m, s->p.m);
-        if (s->all_rows) continue;
         count[g] = pi_live_ranges(live + g * s->p.m, s->p.m, (int64_t)s->gemm->mr, range + g * s->tiles);
         most = pi_max_i64(most, count[g]);
     }
-    return s->all_rows ? s->tiles : most;
+    return most;
 }
 
 static tiling tiles_of(const own_state *s, const pi_call *call, int64_t batch)
 {
     tiling t = {.n = s->tiles, .m = s->p.m, .mr = (int64_t)s->gemm->mr};
-    if (!s->groups || s->all_rows) return t;
+    if (!s->groups) return t;
     const int64_t *count = tile_counts(s, call), group = batch / (s->batches / s->groups);
     t.n = count[group];
     t.range = (const pi_live_range *)(count + s->groups) + s->groups + group * s->tiles;
@@ -330,48 +301,10 @@ static void gemm_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* A chunk is a range of batches, in which rows that are not live become 0. */
-static void clear_chunk(void *arg, int64_t begin, int64_t end, int thread)
-{
-    (void)thread;
-    const pi_call *call = arg;
-    const own_state *s = call->state;
-    const pi_tensor *live = pi_matmul_live(call->node, call->in);
-    for (int64_t batch = begin, a, b, y; batch < end; batch++) {
-        const bool *mine = (const bool *)live->data + batch / (s->batches / s->groups) * s->p.m;
-        pi_matmul_offsets(&s->p, batch, &a, &b, &y);
-        for (int64_t r = 0; r < s->p.m; r++)
-            if (!mine[r]) memset((float *)call->out[0]->data + y + r * s->p.y.row, 0, (size_t)s->p.n * sizeof(float));
-    }
-}
-
-static int64_t count_dead(const pi_tensor *live)
-{
-    int64_t dead = 0;
-    for (int64_t i = 0, n = pi_tensor_n(live); i < n; i++) dead += !((const bool *)live->data)[i];
-    return dead;
-}
-
-static pi_status run_whole(const pi_call *call, int64_t dead, pi_error *err)
-{
-    const own_state *s = call->state;
-    pi_call copy = *call, whole = *call;
-    whole.state = s->whole;
-    PI_TRY(pi_matmul_dnnl_run(&whole, err));
-    if (dead) pi_parallel(call->run->threads, s->batches, 65536 / (s->p.m * s->p.n) + 1, clear_chunk, &copy);
-    return PI_E_OK;
-}
-
 pi_status pi_matmul_own_run(const pi_call *call, pi_error *err)
 {
-    enum { SKIP = 12 }; /* Zen 4, 1024 rows of 384 by 384 x 1536: oneDNN has 94 % of peak, the own kernel 85 % */
     const own_state *s = call->state;
     pi_call copy = *call;
-    if (s->whole) {
-        const pi_tensor *live = pi_matmul_live(call->node, call->in);
-        int64_t dead = count_dead(live);
-        if (dead * SKIP < pi_tensor_n(live)) return run_whole(call, dead, err);
-    }
     int64_t tiles = find_tiles(s, call), nr = (int64_t)s->gemm->nr, blocks = (tiles + BLOCK - 1) / BLOCK;
     gemm_work work = {call, blocks, (tiles + blocks - 1) / blocks};
     int64_t rows = pi_min_i64(work.tiles * (int64_t)s->gemm->mr, s->p.m);

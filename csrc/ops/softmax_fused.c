@@ -17,7 +17,7 @@ typedef struct {
     int outer;                    /* axes before the group, and how many rows of the mask each steps over */
     int64_t dim[PI_MAX_RANK], step[PI_MAX_RANK];
     bool nan_to_zero;
-    bool all_rows, keys;  /* see ops/live.h */
+    bool keys;            /* see ops/live.h */
     int64_t per_sequence; /* rows for which the places of `live` serve that a group has */
 } fused;
 
@@ -63,7 +63,6 @@ static pi_status fused_prepare(pi_prep *prep, pi_error *err)
     s->nan_to_zero = pi_attr_int(prep->node, "nan_to_zero") != 0;
     const pi_tensor *live = live_of(prep->node, prep->in);
     if (live) s->per_sequence = s->rows / (pi_tensor_n(live) / s->group);
-    s->all_rows = pi_attr_int(prep->node, "all_rows") != 0;
     s->keys = live && pi_attr_int(prep->node, "keys");
     int64_t step = 1;
     for (int i = last - 1; mask && i >= 0; i--) {
@@ -90,7 +89,7 @@ static pi_live_range columns(const fused *s, const pi_call *call, int64_t r)
 static bool skipped(const fused *s, const pi_call *call, int64_t r)
 {
     const bool *live = live_at(s, call, r);
-    return live && !s->all_rows && !live[r % s->group];
+    return live && !live[r % s->group];
 }
 
 static void clear_others(const fused *s, pi_tensor *y, int64_t r, pi_live_range columns)
@@ -228,7 +227,7 @@ static const pi_impl fused_impls[] = {{"simd", fast_refuse, fused_prepare, fast_
                                       {"ref", NULL, fused_prepare, ref_run, 1},
                                       {0}};
 static const pi_attr_def fused_attrs[] = {{"nan_to_zero", PI_ATTR_INT, false, 0, 0, NULL}, {"keys", PI_ATTR_INT, false, 0, 0, NULL},
-                                          {"all_rows", PI_ATTR_INT, false, 0, 0, NULL}, {0}};
+                                          {0}};
 static const pi_op rows[] = {
     {.domain = "pyinfer", .name = "Softmax", .since = 1, .signature = "X:T mask?:T live?:bool -> Y:T", .T = PI_FLOATS,
      .attrs = fused_attrs, .infer = fused_infer, .impls = fused_impls},

@@ -15,7 +15,7 @@ const char *pi_plan_refusal(const pi_node *node, const pi_impl *impl, const pi_t
                             const pi_plan_options *options)
 {
     bool reference = !impl[1].name, forced = options->force && strcmp(impl->name, options->force) == 0;
-    if (!options->onednn && strncmp(impl->name, "onednn", 6) == 0) return "switched off by the option onednn=0";
+    if (!options->onednn && strcmp(impl->name, "onednn") == 0) return "switched off by the option onednn=0";
     if (options->exact && strcmp(impl->name, "winograd") == 0) return "switched off by the option exact=1";
     if (options->force && !reference && !forced) {
         for (const pi_impl *i = node->op->impls; i->name; i++)

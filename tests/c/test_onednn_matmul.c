@@ -81,16 +81,6 @@ static void *run_job(void *arg)
     return NULL;
 }
 
-static float *panels(const pi_dnnl_matmul *d, const float *b)
-{
-    int64_t width = d->b_panel, n = (d->n + width - 1) / width * width;
-    float *to = pi_calloc(NULL, (size_t)(n * d->k), sizeof(float), NULL);
-    for (int64_t l = 0; l < d->k; l++)
-        for (int64_t j = 0; j < d->n; j++)
-            to[(j / width * d->k + l) * width + j % width] = b[l * d->b.row + j * d->b.col];
-    return to;
-}
-
 /* What lies between the elements of c is not touched: `want` starts as a copy of what is there before. */
 static void try_matmul(const pi_dnnl_matmul *d, int threads, bool must)
 {
@@ -113,8 +103,6 @@ static void try_matmul(const pi_dnnl_matmul *d, int threads, bool must)
         pi_dnnl_weights(object, &info);
         packed = pi_alloc(NULL, info.bytes, NULL);
         CHECK(pi_dnnl_pack(object, b, packed, &err) == PI_E_OK);
-    } else if (d->b_panel) {
-        packed = panels(d, b);
     }
     job jobs[2];
     for (int i = 0; i < 2; i++) {
@@ -220,22 +208,6 @@ static void test_heads(void)
     context.c.batch[0] = context.c.batch[1];
     if (getenv("VERBOSE")) printf("context 1: ");
     try_matmul(&context, 1, true);
-}
-
-static void test_panels(void)
-{
-    for (int width = 16; width <= 64; width += 16)
-        for (size_t i = 0; i < PI_COUNT(sizes); i++) {
-            pi_dnnl_matmul d = dense(0, NULL, sizes[i][0], sizes[i][1], 16 * (1 + sizes[i][2] / 16));
-            d.b_panel = width;
-            d.bias = i & 1;
-            d.end.residual = i & 2 ? PI_DNNL_SUM : PI_DNNL_NO_RESIDUAL;
-            try_matmul(&d, 1 + (i & 1), pi_cpu_has(PI_CPU_AVX512));
-        }
-    pi_dnnl_matmul batch = dense(1, (int64_t[]){2}, 4, 32, 16), odd = dense(0, NULL, 4, 32, 17), wide = dense(0, NULL, 4, 32, 16);
-    batch.b_panel = odd.b_panel = 32;
-    wide.b_panel = 80;
-    CHECK(pi_dnnl_matmul_refuse(&batch, 1) && pi_dnnl_matmul_refuse(&odd, 1) && pi_dnnl_matmul_refuse(&wide, 1));
 }
 
 /* Rows that are further apart than they are long: parts of larger matrices. */
@@ -348,7 +320,6 @@ int main(void)
     test_plain();
     test_batches();
     test_heads();
-    test_panels();
     test_parts();
     test_epilogues();
     test_all_implementations();

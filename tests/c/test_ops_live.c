@@ -39,7 +39,6 @@ typedef struct {
     int64_t rows, n, heads, queries;
     bool queries_first; /* the result is [batch, queries, heads, n] */
     int keys;           /* pi_live_keys */
-    bool all_rows;
 } step;
 
 static const step steps[] = {
@@ -59,13 +58,10 @@ static const step steps[] = {
     {.name = "MatMul", .n_in = 5, .in = {{4, {2, 61, 4, 8}}, {4, {2, 61, 4, 8}}, {0, {0}}, {0, {0}}, {2, {2, 61}}},
      .perm = {{"perm_a", 4, {0, 2, 1, 3}}, {"perm_b", 4, {0, 2, 3, 1}}}, .rows = 488, .n = 61, .heads = 4, .queries = 61,
      .keys = PI_LIVE_COLUMNS},
-    {.name = "MatMul", .n_in = 5, .in = {{4, {2, 61, 4, 8}}, {4, {2, 61, 4, 8}}, {0, {0}}, {0, {0}}, {2, {2, 61}}},
-     .perm = {{"perm_a", 4, {0, 2, 1, 3}}, {"perm_b", 4, {0, 2, 3, 1}}}, .rows = 488, .n = 61, .heads = 4, .queries = 61,
-     .keys = PI_LIVE_COLUMNS, .all_rows = true},
     {.name = "Softmax", .n_in = 3, .in = {{4, {2, 4, 61, 61}}, {4, {2, 1, 61, 61}}, {2, {2, 61}}},
      .rows = 488, .n = 61, .heads = 4, .queries = 61, .keys = PI_LIVE_COLUMNS},
     {.name = "Softmax", .n_in = 3, .in = {{4, {2, 4, 61, 61}}, {4, {2, 1, 1, 61}}, {2, {2, 61}}},
-     .rows = 488, .n = 61, .heads = 4, .queries = 61, .keys = PI_LIVE_COLUMNS, .all_rows = true},
+     .rows = 488, .n = 61, .heads = 4, .queries = 61, .keys = PI_LIVE_COLUMNS},
     {.name = "Softmax", .n_in = 3, .in = {{2, {122, 33}}, {0, {0}}, {2, {2, 61}}}, .rows = 122, .n = 33, .heads = 1, .queries = 61},
 };
 
@@ -80,7 +76,6 @@ static void evaluate(one_op *o, const step *s, const char *impl, bool *live)
     for (int i = 0; i < 3 && s->perm[i].name; i++) one_op_ints(o, s->perm[i].name, s->perm[i].n, s->perm[i].v);
     if (s->act) one_op_int(o, "act", s->act);
     if (s->keys) one_op_int(o, "keys", live ? s->keys : 0);
-    if (s->all_rows) one_op_int(o, "all_rows", 1);
     CHECK(one_op_eval(o, impl) == PI_E_OK);
 }
 
@@ -107,7 +102,7 @@ static void leave_out(const step *s, bool *live)
         const bool *mine = live + r / (s->heads * s->queries) * s->queries;
         const pi_live_range span = s->keys ? pi_live_span(mine, s->n) : (pi_live_range){0, s->n};
         for (int64_t j = 0; j < s->n; j++) {
-            bool here = (mine[query] || s->all_rows) && j >= span.first && j < span.end;
+            bool here = mine[query] && j >= span.first && j < span.end;
             if (scores && !here) continue;
             float want = !here ? 0 : s->keys && !scores ? weight(s, r, j, span) : one_op_f32(&all, 0)[r * s->n + j];
             float allowed = here ? 1e-5f : 0;
