@@ -13,7 +13,7 @@
 
 /* Tiles that share a pass over a panel. B comes from memory or the last cache once for each block of rows, so these are many: 128
  * rows of 768 by 768 x 3072 on Zen 3, B not in a cache: 60 GFLOP/s with 8 tiles a block, 72 with all 22. */
-enum { BLOCK = 32 };
+enum { BLOCK = 32, TURN = 64 }; /* TURN: rows of A that are transposed together */
 
 typedef struct {
     pi_matmul p;
@@ -23,6 +23,8 @@ typedef struct {
     bool one_b; /* B is the same for all batches */
     int64_t tiles, groups; /* tiles of a batch; groups of batches whose rows are skipped alike, 0: none is skipped */
     pi_live_keys keys;
+    bool turned;           /* columns of A are dense: it is transposed in each run */
+    size_t turned_at;      /* in the scratch: A of each batch */
     size_t tiles_at;       /* in the scratch, of the tiles that have a live row: count[groups], span[groups],
                             * range[groups][tiles] */
 } own_state;
@@ -44,7 +46,8 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
     pi_matmul p;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
-    if (p.a.col != 1 || p.y.col != 1 || in[0]->rank < 2 || in[1]->rank < 2) return "only rows of A and Y that are dense";
+    if ((p.a.col != 1 && p.a.row != 1) || p.y.col != 1 || in[0]->rank < 2 || in[1]->rank < 2)
+        return "only rows or columns of A, and rows of Y, that are dense";
     if (p.k == 0 || pi_tensor_n(out[0]) == 0) return "no elements";
     const pi_tensor *residual = pi_matmul_residual(node, in);
     if (residual && !pi_tensor_same_shape(residual, out[0])) return "the shape of the residual";
@@ -102,6 +105,18 @@ static pi_status prepare_live(pi_prep *prep, own_state *s, pi_error *err)
     return PI_E_OK;
 }
 
+static pi_status prepare_a(pi_prep *prep, own_state *s, pi_error *err)
+{
+    size_t bytes;
+    s->turned = s->p.a.col != 1;
+    if (!s->turned) return PI_E_OK;
+    if (!pi_add(prep->scratch, 63, &s->turned_at) || !pi_mul((size_t)s->batches, (size_t)s->p.m, &bytes) ||
+        !pi_mul(bytes, (size_t)s->p.k, &bytes) || !pi_mul(bytes, sizeof(float), &bytes) ||
+        !pi_add(s->turned_at &= ~(size_t)63, bytes, &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "A has more bytes than can be addressed");
+    return PI_E_OK;
+}
+
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
 {
     own_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
@@ -125,6 +140,7 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     bool once = s->one_b && pi_prep_is_const(prep, 1);
     if (!once && !pi_mul(bytes, s->one_b ? 1 : (size_t)s->batches, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
+    PI_TRY(prepare_a(prep, s, err));
     PI_TRY(prepare_live(prep, s, err));
     if (!once) return PI_E_OK;
     struct {
@@ -183,6 +199,22 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
+/* A chunk is a range of (batch, block of rows of A). */
+static void turn_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const pi_call *call = arg;
+    const own_state *s = call->state;
+    const pi_matmul *p = &s->p;
+    int64_t blocks = (p->m + TURN - 1) / TURN, step = (int64_t)sizeof(float);
+    for (int64_t u = begin; u < end; u++) {
+        int64_t batch = u / blocks, first = u % blocks * TURN, a, b, y;
+        pi_matmul_offsets(p, batch, &a, &b, &y);
+        float *to = (float *)(void *)((char *)call->scratch + s->turned_at) + (batch * p->m + first) * p->k;
+        pi_transpose_select(sizeof(float))((const char *)((const float *)call->in[0]->data + a + first), p->a.col * step, (char *)to,
+                                           p->k * step, p->k, pi_min_i64(TURN, p->m - first));
+    }
+}
 
 /* ---- tiles of rows ---- */
 
@@ -254,7 +286,9 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
     const pi_tensor *bt = pi_matmul_bias(call->node, call->in), *zt = pi_matmul_residual(call->node, call->in);
     const float *bias = bt ? bt->data : NULL, *z = zt ? zt->data : NULL, *a_row[MOST];
     pi_matmul_offsets(&s->p, batch, &oa, &ob, &oy);
-    const float *a = (const float *)call->in[0]->data + oa;
+    const float *a = s->turned ? (const float *)(void *)((char *)call->scratch + s->turned_at) + batch * p->m * p->k
+                               : (const float *)call->in[0]->data + oa;
+    int64_t a_step = s->turned ? p->k : p->a.row;
     const float *b = s->b ? s->b : (const float *)call->scratch + (s->one_b ? 0 : batch * s->packed);
     float low, high, *y = call->out[0]->data;
     pi_act late = pi_act_bounds(p->act, &low, &high);
@@ -269,7 +303,7 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
         for (int64_t t = first; t < last; t++) {
             const pi_live_range rows = rows_of(&tiles, t);
             int64_t m = rows.end - rows.first;
-            for (int64_t i = 0; i < m; i++) a_row[i] = a + (rows.first + i) * p->a.row + part.inner.first;
+            for (int64_t i = 0; i < m; i++) a_row[i] = a + (rows.first + i) * a_step + part.inner.first;
             for (int64_t panel = from; panel < to; panel++) {
                 int64_t at = oy + rows.first * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
                 pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
@@ -308,6 +342,8 @@ pi_status pi_matmul_own_run(const pi_call *call, pi_error *err)
     int64_t tiles = find_tiles(s, call), nr = (int64_t)s->gemm->nr, blocks = (tiles + BLOCK - 1) / BLOCK;
     gemm_work work = {call, blocks, (tiles + blocks - 1) / blocks};
     int64_t rows = pi_min_i64(work.tiles * (int64_t)s->gemm->mr, s->p.m);
+    if (s->turned)
+        pi_parallel(call->run->threads, s->batches * ((s->p.m + TURN - 1) / TURN), 65536 / (s->p.k * TURN) + 1, turn_chunk, &copy);
     if (!s->b) pi_parallel(call->run->threads, (s->one_b ? 1 : s->batches) * s->panels, 65536 / (s->p.k * nr) + 1, pack_chunk, &copy);
     pi_parallel(call->run->threads, s->batches * work.blocks * s->panels, 262144 / (rows * s->p.k * nr) + 1, gemm_chunk, &work);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
