@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -403,6 +404,21 @@ def test_names_are_onnx_runtimes() -> None:
         _ = compat.LoraAdapter
 
 
+def test_the_page_has_every_call() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "onnxruntime.md").read_text()
+    named = set(re.findall(r"`([\w.]+)`", page))
+    missing = []
+    for name in set(compat.__all__) - {"__version__", "capi"}:
+        thing = getattr(compat, name)
+        members = [n for n in dir(thing) if not n.startswith("_")] if isinstance(thing, type) else []
+        if isinstance(thing, type) and issubclass(thing, (int, tuple, Exception)):
+            members = []  # their own members are in the text
+        missing += [n for n in (name, *members) if n not in named]
+    missing += [n for n in errors(compat).__all__ if isinstance(getattr(errors(compat), n), type)
+                and issubclass(getattr(errors(compat), n), Exception) and n not in named]  # fmt: skip
+    assert not missing
+
+
 def test_said_by_a_warning(tmp_path: Path) -> None:
     o = compat.SessionOptions()
     with pytest.warns(compat.CompatWarning, match=r"session\.set_denormal_as_zero"):
@@ -453,6 +469,10 @@ def test_refused() -> None:
         compat.InferenceSession(ADD, real.SessionOptions())  # type: ignore[arg-type]
     with pytest.raises(RuntimeError):
         compat.InferenceSession(ADD).io_binding().bind_output("y", "cuda")
+    o.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    assert compat.InferenceSession(ADD, o, CPU)
+    with pytest.warns(compat.CompatWarning), pytest.raises(e.Fail):
+        compat.InferenceSession(ADD, o, ["CUDAExecutionProvider"])
 
 
 def test_copies_between_values() -> None:

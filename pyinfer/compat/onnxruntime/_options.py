@@ -140,16 +140,8 @@ _HARMLESS = (
     "session.save_model_format",
     "session.model_external_initializers_file_folder_path",
     "session.disable_cpu_ep_fallback",
-    "session.enable_quant_qdq_cleanup",
-    "session.disable_quant_qdq",
-    "session.qdq",
-    "session.disable_double_qdq_remover",
     "session.disable_aot_function_inlining",
     "session.graph_optimizations",
-    "session.strict_shape_type_inference",
-    "session.record_ep_graph_assignment_info",
-    "optimization.",
-    "memory.",
 )
 
 

@@ -331,6 +331,11 @@ class InferenceSession(Session):
         options = self._options = sess_options._copy() if sess_options else SessionOptions()
         options._warn(1)
         self._warn_providers(names, 1)
+        others = [n for n in (*names, *options._providers) if n != CPU]
+        if others and options._entries.get("session.disable_cpu_ep_fallback") == "1":
+            raise Fail(
+                f"there is no {others[0]}, and the CPU is ruled out by disable_cpu_ep_fallback"
+            )
         folder = options._entries.get(_FOLDER) if isinstance(self._source, bytes) else None
         self._model_path = None if isinstance(self._source, bytes) else self._source
         with translating():
