@@ -239,6 +239,11 @@ class Session:
 
     def _feeds(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values in the model's order, of the model's types."""
+        if self._plain and given.keys() == self._plain.keys():
+            values = tuple(given[n] for n in self._plain)
+            wanted = zip(values, self._plain.values(), strict=True)
+            if all(type(v) is np.ndarray and v.dtype is d for v, d in wanted):
+                return values
         self._check_missing(given)
         if len(given) > len(self._inputs) or not given.keys() <= self._types.keys():
             odd = [n for n in given if n not in self._types]
@@ -249,6 +254,7 @@ class Session:
         return tuple(self._fit(p, given.get(p.name)) for p in self._inputs)
 
     _types: dict[str, str]
+    _plain: dict[str, np.dtype[Any]]  # empty if some input wants more than a look at its type
 
     def _fit(self, port: Port, value: Any) -> Any:
         if isinstance(value, OrtValue):
@@ -343,6 +349,8 @@ class InferenceSession(Session):
         self._inputs, self._outputs = self._model.inputs, self._model.outputs
         self._places_of = {p.name: i for i, p in enumerate(self._outputs)}
         self._types = {p.name: p.dtype for p in self._inputs}
+        plain = not options._fixed and all(t in np.sctypeDict for t in self._types.values())
+        self._plain = {n: np.dtype(t) for n, t in self._types.items()} if plain else {}
         if options.optimized_model_filepath:
             self._save(options.optimized_model_filepath)
         if options.enable_profiling:
