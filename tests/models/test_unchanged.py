@@ -28,7 +28,7 @@ OCR_NEEDS = [
 
 HEAD = """
 import json, sys
-sys.path.remove("")  # the tree may hold no built pyinfer
+sys.path[:] = [p for p in sys.path if p]  # the tree may hold no built pyinfer
 sys.path.extend(json.loads(sys.argv[2]))
 if sys.argv[1] == "pyinfer":
     from pyinfer.compat import onnxruntime as compat

@@ -547,7 +547,7 @@ def test_install() -> None:
         compat.uninstall()
 
 
-def test_import_does_not_load_onnx_runtime() -> None:
+def test_import_does_not_load_onnx_runtime(tmp_path: Path) -> None:
     code = "import sys; from pyinfer.compat import onnxruntime; print([m for m in sys.modules if m.startswith(('onnx', 'torch'))])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == "[]"
