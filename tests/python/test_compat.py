@@ -413,6 +413,7 @@ def test_the_page_has_every_call() -> None:
         members = [n for n in dir(thing) if not n.startswith("_")] if isinstance(thing, type) else []
         if isinstance(thing, type) and issubclass(thing, (int, tuple, Exception)):
             members = []  # their own members are in the text
+        members += getattr(thing, "_defaults", {})
         missing += [n for n in (name, *members) if n not in named]
     missing += [n for n in errors(compat).__all__ if isinstance(getattr(errors(compat), n), type)
                 and issubclass(getattr(errors(compat), n), Exception) and n not in named]  # fmt: skip
