@@ -52,6 +52,7 @@ class Case:
     attrs: dict[str, Any] = field(default_factory=dict)
     outputs: int = 1
     opset: int = OPSET
+    nodes: tuple[str, ...] = ()  # "y0 = Mul x0 x1": several nodes instead of one
 
     @property
     def name(self) -> str:
@@ -64,7 +65,10 @@ class Case:
         """The graph's outputs have no type written: every engine finds it."""
         names = ["" if v is None else f"x{i}" for i, v in enumerate(self.inputs)]
         outputs = [f"y{i}" for i in range(self.outputs)]
-        node = helper.make_node(self.op, names, outputs, name="node", **self.attrs)
+        nodes = [helper.make_node(self.op, names, outputs, name="node", **self.attrs)]
+        if self.nodes:
+            parts = [line.replace(" =", "").split() for line in self.nodes]
+            nodes = [helper.make_node(op, ins, [out], name=out) for out, op, *ins in parts]
         feeds = [
             helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
             for k, v in self.feeds().items()
@@ -75,7 +79,7 @@ class Case:
             if isinstance(v, Const)
         ]
         results = [onnx.ValueInfoProto(name=name) for name in outputs]
-        graph = helper.make_graph([node], "one", feeds, results, constants)
+        graph = helper.make_graph(nodes, "one", feeds, results, constants)
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10
         )
@@ -88,6 +92,10 @@ def add(
     op: str, note: str, *inputs: Any, outputs: int = 1, opset: int = OPSET, **attrs: Any
 ) -> None:
     CASES.append(Case(op, note, inputs, attrs, outputs, opset))
+
+
+def tree(note: str, inputs: tuple[Any, ...], *nodes: str) -> None:
+    CASES.append(Case("Eltwise", note, inputs, nodes=nodes))
 
 
 def weights(*shape: int) -> Const:
@@ -118,6 +126,32 @@ def elementwise() -> None:
     add("Add", "f16", f16(128, 3072), f16(128, 3072))
     add("Add", "f64", f64(128, 1024), f64(128, 1024))
     add("Exp", "f64", f64(128, 1024))
+    number = [Const(np.float32(v)) for v in (1.7, 0.25, -2.0, 2.0, 3.0)]
+    x = f32(1024, 1024)
+    tree("8 in a row, 1M", (x, *number), "a = Mul x0 x1", "b = Add a x2", "c = Clip b x3 x4", "d = Sub c x5", "e = Div d x5",
+         "f = Sigmoid e", "g = Mul f x1", "y0 = Sqrt g")  # fmt: skip
+    tree("8 cheap ones in a row, 1M", (x, *number), "a = Mul x0 x1", "b = Add a x2", "c = Max b x3", "d = Min c x4", "e = Sub d x5",
+         "f = Mul e x1", "g = Abs f", "y0 = Add g x2")  # fmt: skip
+    tree("tree, rows and columns, 1M", (f32(64, 128, 128), f32(64, 1, 1), f32(128), f32(64, 128, 128), f32(128, 1)), "a = Sub x0 x1",
+         "b = Mul a x2", "c = Tanh b", "d = Mul x3 x4", "e = Add c d", "f = Max e x1", "y0 = Mul f c")  # fmt: skip
+    tree("tree, 1024x7x7 with channels", (f32(1, 1024, 7, 7), f32(1024, 1, 1), f32(1024, 1, 1)), "a = Mul x0 x1", "b = Add a x2",
+         "c = HardSwish b", "y0 = Add c x0")  # fmt: skip
+    tree("channels last, 80x80x96", (f32(1, 80, 80, 96), f32(96), f32(1, 80, 80, 96)), "a = Mul x0 x1", "b = Add x0 a",
+         "y0 = Add b x2")  # fmt: skip
+    tree(
+        "columns, 6400x96",
+        (f32(6400, 96), f32(6400, 1), f32(6400, 96)),
+        "a = Sub x0 x1",
+        "b = Mul x2 a",
+        "y0 = Add b x1",
+    )
+    tree(
+        "3 in a row, 128x48",
+        (f32(128, 48), f32(48), f32(128, 48)),
+        "a = Mul x0 x1",
+        "b = Relu a",
+        "y0 = Add b x2",
+    )
     add("Sigmoid", "f16", f16(128, 1024))
     add("Where", "128x3072", f32(128, 3072) > 0, f32(128, 3072), f32(128, 3072))
     add(

@@ -307,7 +307,7 @@ def cmd_explain(args: argparse.Namespace) -> int:
     feeds = _feeds(model, args.input, args.size)
     arrays = tuple(feeds[p.name] for p in model.inputs)
     if args.json:
-        keys = ("domain", "op", "name", "impl", "tuned", "refused", "shapes", "source")
+        keys = ("domain", "op", "parts", "name", "impl", "tuned", "refused", "shapes", "source")
         lists, arena, packed = model.steps(arrays, 0)
         steps = [{key: step[key] for key in keys} for step in lists[0]]
         print(json.dumps({"steps": steps, "arena": arena, "packed": packed}, indent=1))

@@ -156,12 +156,13 @@ class Model(_core.Model):
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
         why earlier candidates were refused, and what was measured (the option tune)."""
+        from .profile import full_name
+
         lists, arena, packed = self.steps(arrays or self._zeros(), 0)
         lines = []
         for i, step in enumerate(lists[0]):
-            domain = step["domain"] + "." if step["domain"] else ""
             lines.append(
-                f"{i:4} {domain}{step['op']} [{step['impl']}] {step['name']}: {step['shapes']}"
+                f"{i:4} {full_name(step)} [{step['impl']}] {step['name']}: {step['shapes']}"
             )
             if step["tuned"]:
                 lines.append(f"       tuned: {step['tuned']}")

@@ -53,6 +53,12 @@ def _peak(threads: int) -> float:
     return _core.peak_gflops(threads)
 
 
+def full_name(row: dict[str, Any]) -> str:
+    """The operator of a step's row: "Conv", "pyinfer.Conv", "pyinfer.Eltwise(Mul, Add)"."""
+    domain = row["domain"] + "." if row["domain"] else ""
+    return domain + row["op"] + (f"({row['parts']})" if row["parts"] else "")
+
+
 class Profile:
     """A row a step, in the order of the run; made by ``Model.profile``. ``peak_gflops`` is what
     this machine's registers can do in f32 on as many ``threads``; shares are of that."""
@@ -72,10 +78,9 @@ class Profile:
         times = sorted(r["ns"] for r in rows)
         ns = max(times[len(times) // 2], 1)
         gflops = row["flops"] / ns
-        domain = row["domain"] + "." if row["domain"] else ""
         return Step(
             row["name"],
-            domain + row["op"],
+            full_name(row),
             row["impl"],
             row["shapes"],
             ns / 1e6,

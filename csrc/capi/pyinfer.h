@@ -211,6 +211,7 @@ typedef struct {
     const char *name;    /* of the node in the file */
     const char *op;      /* "Conv" */
     const char *domain;  /* "" or "pyinfer" */
+    const char *parts;   /* "Mul, Add": the operators that pyinfer.Eltwise runs together, else "" */
     const char *source;  /* the PyTorch line it came from, or NULL */
     const char *impl;    /* implementation chosen */
     const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */

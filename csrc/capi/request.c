@@ -256,11 +256,13 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
     if (i < 0 || (uint32_t)i >= plan->n_steps) return 0;
     const pi_step *step = &plan->step[i];
     const pi_node *node = step->node;
+    const pi_attr *parts = node->op->domain ? pi_attr_find(node, "parts") : NULL;
     const pi_span *span = pi_context_spans(r->context);
     if (!r->shapes) r->shapes = pi_alloc(r->model->heap, SHAPES_SIZE, NULL);
     *out = (pyinfer_step){.name = node->name, .op = node->op->name, .domain = node->op->domain ? node->op->domain : "",
-                          .source = node->source, .impl = pi_context_impl(r->context, (uint32_t)i),
-                          .refused = step->refused, .tuned = step->tuned, .shapes = "", .flops = step->flops};
+                          .parts = parts ? parts->s.bytes : "", .source = node->source,
+                          .impl = pi_context_impl(r->context, (uint32_t)i), .refused = step->refused, .tuned = step->tuned,
+                          .shapes = "", .flops = step->flops};
     if (span) {
         out->ns = span[i].ns;
         out->start_ns = span[i].start_ns;

@@ -56,10 +56,10 @@ pi_bcast_span pi_bcast_rows(const pi_bcast *b, int64_t at, int64_t end)
     int last = b->rank - 1;
     int64_t row = b->dim[last], left = pi_bcast_at(b, at, s.offset);
     s.n = pi_min_i64(left, end - at);
+    for (int k = 0; last > 0 && k < b->n_in; k++) s.row[k] = b->stride[k][last - 1]; /* of a single row too: kernels look at it */
     if (last == 0 || left != row || end - at < 2 * row) return s;
     int64_t place = at / row % b->dim[last - 1];
     s.rows = pi_min_i64(b->dim[last - 1] - place, (end - at) / row);
-    for (int k = 0; k < b->n_in; k++) s.row[k] = b->stride[k][last - 1];
     return s;
 }
 

@@ -4,7 +4,7 @@
 #define PI_OPS_BCAST_H
 #include "graph/op.h"
 
-enum { PI_BCAST_INPUTS = 3 };
+enum { PI_BCAST_INPUTS = 8 };
 
 typedef struct {
     int rank; /* 1 at least */

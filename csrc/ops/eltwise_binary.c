@@ -5,9 +5,9 @@
 #include <string.h>
 #include "base/str.h"
 #include "base/threads.h"
-#include "kernels/eltwise/eltwise.h"
 #include "ops/bcast.h"
 #include "ops/block.h"
+#include "ops/eltwise_find.h"
 #include "ops/eltwise_typed.h"
 #include "ops/ops.h"
 
@@ -309,67 +309,17 @@ static pi_status binary_run(const pi_call *call, pi_error *err)
 
 /* ---- vectors: f32, and f16 and bf16 through blocks of f32 ---- */
 
-typedef struct {
-    enum { FAST_NONE, FAST_BINARY, FAST_COMPARE, FAST_POW } form;
-    pi_binary binary;
-    pi_compare compare;
-} fast_op;
-
-static fast_op fast_find(const pi_node *node)
-{
-    static const struct {
-        const char *name;
-        fast_op op;
-    } ops[] = {
-        {"Add", {FAST_BINARY, PI_BINARY_ADD, 0}},   {"Sub", {FAST_BINARY, PI_BINARY_SUB, 0}},
-        {"Mul", {FAST_BINARY, PI_BINARY_MUL, 0}},   {"Div", {FAST_BINARY, PI_BINARY_DIV, 0}},
-        {"Min", {FAST_BINARY, PI_BINARY_MIN, 0}},   {"Max", {FAST_BINARY, PI_BINARY_MAX, 0}},
-        {"Sum", {FAST_BINARY, PI_BINARY_ADD, 0}},   {"Mean", {FAST_BINARY, PI_BINARY_ADD, 0}},
-        {"PRelu", {FAST_BINARY, PI_BINARY_PRELU, 0}}, {"Pow", {FAST_POW, PI_BINARY_POW, 0}},
-        {"Equal", {FAST_COMPARE, 0, PI_COMPARE_EQ}}, {"Less", {FAST_COMPARE, 0, PI_COMPARE_LT}},
-        {"Greater", {FAST_COMPARE, 0, PI_COMPARE_GT}}, {"LessOrEqual", {FAST_COMPARE, 0, PI_COMPARE_LE}},
-        {"GreaterOrEqual", {FAST_COMPARE, 0, PI_COMPARE_GE}},
-    };
-    for (size_t i = 0; i < PI_COUNT(ops); i++)
-        if (strcmp(ops[i].name, node->op->name) == 0) return ops[i].op;
-    return (fast_op){FAST_NONE, 0, 0};
-}
-
 static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
     (void)out;
     for (uint32_t i = 0; i < node->n_explicit; i++)
         if (in[i]->dtype != PI_DTYPE_F32 && in[i]->dtype != PI_DTYPE_F16 && in[i]->dtype != PI_DTYPE_BF16)
             return "only f32, f16, bf16";
-    return fast_find(node).form == FAST_NONE ? "no kernel" : NULL;
-}
-
-/* Pow by a whole number that multiplications do exactly enough: 2 or 3; else 0. */
-static int small_power(const pi_tensor *b)
-{
-    if (b->dtype != PI_DTYPE_F32 || pi_tensor_n(b) != 1) return 0;
-    float p = *(const float *)b->data;
-    return p == 2 ? 2 : p == 3 ? 3 : 0;
-}
-
-static void fast_powers(int power, int64_t n, const float *x, float *y)
-{
-    const pi_eltwise_kernels *k = pi_eltwise();
-    for (int64_t at = 0; at < n; at += PI_BLOCK) {
-        int64_t m = pi_min_i64(PI_BLOCK, n - at);
-        float square[PI_BLOCK];
-        if (power == 2) {
-            k->unary_f32(PI_UNARY_SQUARE, (size_t)m, x + at, y + at);
-        } else {
-            k->unary_f32(PI_UNARY_SQUARE, (size_t)m, x + at, square);
-            k->binary_f32(PI_BINARY_MUL, 1, (size_t)m, (pi_in){square, 0, 1}, (pi_in){x + at, 0, 1}, y + at);
-        }
-    }
+    return pi_eltwise_find(node).form == PI_FORM_NONE ? "no kernel" : NULL;
 }
 
 typedef struct {
-    fast_op op;
-    int power; /* small_power */
+    pi_eltwise_kernel op;
     const pi_bcast *bcast;
     const pi_tensor *a, *b, *c;
 } fast_task;
@@ -377,10 +327,10 @@ typedef struct {
 static void fast_loop(const fast_task *t, int64_t rows, int64_t n, pi_in a, pi_in b, void *c)
 {
     const pi_eltwise_kernels *k = pi_eltwise();
-    if (t->op.form == FAST_COMPARE)
-        k->compare_f32(t->op.compare, (size_t)rows, (size_t)n, a, b, c);
+    if (t->op.form == PI_FORM_COMPARE)
+        k->compare_f32((pi_compare)t->op.kind, (size_t)rows, (size_t)n, a, b, c);
     else
-        k->binary_f32(t->op.binary, (size_t)rows, (size_t)n, a, b, c);
+        k->binary_f32((pi_binary)t->op.kind, (size_t)rows, (size_t)n, a, b, c);
 }
 
 static void fast_chunk(void *arg, int64_t begin, int64_t end, int thread)
@@ -413,28 +363,16 @@ static void fast_chunk_narrow(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-static void fast_power_chunk(void *arg, int64_t begin, int64_t end, int thread)
-{
-    (void)thread;
-    const fast_task *t = arg;
-    fast_powers(t->power, end - begin, (const float *)t->a->data + begin, (float *)t->c->data + begin);
-}
-
 static pi_status fast_run(const pi_call *call, pi_error *err)
 {
     (void)err;
     const binary_state *s = call->state;
     uint32_t n_in = call->node->n_explicit;
     int64_t n = pi_tensor_n(call->out[0]);
-    fast_task t = {.op = fast_find(call->node), .a = call->in[0], .b = n_in > 1 ? call->in[1] : NULL, .c = call->out[0]};
+    fast_task t = {.op = pi_eltwise_find(call->node), .a = call->in[0], .b = n_in > 1 ? call->in[1] : NULL, .c = call->out[0]};
     bool wide = t.a->dtype == PI_DTYPE_F32 && (!t.b || t.b->dtype == PI_DTYPE_F32);
-    t.power = t.op.form == FAST_POW && wide && pi_tensor_n(t.a) == n ? small_power(t.b) : 0;
-    int64_t grain = t.op.form == FAST_POW ? GRAIN / 16 : GRAIN; /* powf takes its time */
+    int64_t grain = t.op.kind == PI_BINARY_POW && t.op.form == PI_FORM_BINARY ? GRAIN / 16 : GRAIN; /* powf takes its time */
     if (n == 0) return PI_E_OK;
-    if (t.power) {
-        pi_parallel(call->run->threads, n, GRAIN, fast_power_chunk, &t);
-        return PI_E_OK;
-    }
     if (n_in == 1 && t.c->data != t.a->data) memcpy(t.c->data, t.a->data, (size_t)n * pi_dtype_size(t.c->dtype));
     for (uint32_t i = 1; i < n_in; i++) {
         t.bcast = &s->step[i - 1];

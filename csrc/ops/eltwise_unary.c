@@ -3,10 +3,9 @@
  * The reference computes in double (integers in int64_t, wrapping) and rounds once. */
 #include <math.h>
 #include <string.h>
-#include "base/act.h"
 #include "base/threads.h"
-#include "kernels/eltwise/eltwise.h"
 #include "ops/block.h"
+#include "ops/eltwise_find.h"
 #include "ops/ops.h"
 
 enum { GRAIN = 1 << 13 }; /* elements worth a thread: libm's functions take some 20 ns */
@@ -200,85 +199,36 @@ static pi_status unary_run(const pi_call *call, pi_error *err)
 
 enum { FAST_GRAIN = 1 << 15 };
 
-typedef struct {
-    enum { FAST_ACT, FAST_UNARY, FAST_IS_NAN } form; /* of f32 */
-    pi_act act;
-    pi_unary unary;
-} fast_state;
-
-static const struct {
-    const char *name;
-    pi_unary kind;
-} fast_unary[] = {
-    {"Neg", PI_UNARY_NEG},         {"Abs", PI_UNARY_ABS},           {"Sign", PI_UNARY_SIGN},       {"Floor", PI_UNARY_FLOOR},
-    {"Ceil", PI_UNARY_CEIL},       {"Round", PI_UNARY_ROUND},       {"Sqrt", PI_UNARY_SQRT},       {"Exp", PI_UNARY_EXP},
-    {"Log", PI_UNARY_LOG},         {"Erf", PI_UNARY_ERF},           {"Tanh", PI_UNARY_TANH},       {"Sigmoid", PI_UNARY_SIGMOID},
-    {"Softplus", PI_UNARY_SOFTPLUS}, {"Softsign", PI_UNARY_SOFTSIGN}, {"Sin", PI_UNARY_SIN},       {"Cos", PI_UNARY_COS},
-    {"Reciprocal", PI_UNARY_RECIPROCAL},
-};
-static const struct {
-    const char *name;
-    pi_act_kind kind;
-    const char *a, *b; /* attributes of the two parameters */
-} fast_acts[] = {
-    {"Relu", PI_ACT_RELU, NULL, NULL},        {"LeakyRelu", PI_ACT_LEAKY_RELU, "alpha", NULL},
-    {"Elu", PI_ACT_ELU, "alpha", NULL},       {"HardSigmoid", PI_ACT_HARD_SIGMOID, "alpha", "beta"},
-    {"Swish", PI_ACT_SILU, "alpha", NULL},    {"HardSwish", PI_ACT_HARD_SWISH, NULL, NULL},
-    {"Gelu", PI_ACT_GELU_ERF, NULL, NULL},    {"Mish", PI_ACT_MISH, NULL, NULL},
-    {"Clip", PI_ACT_CLIP, "min", "max"},
-};
-
-static bool fast_find(const pi_node *node, fast_state *s)
-{
-    const char *name = node->op->name;
-    for (size_t i = 0; i < PI_COUNT(fast_unary); i++)
-        if (strcmp(fast_unary[i].name, name) == 0) {
-            *s = (fast_state){.form = FAST_UNARY, .unary = fast_unary[i].kind};
-            return true;
-        }
-    for (size_t i = 0; i < PI_COUNT(fast_acts); i++)
-        if (strcmp(fast_acts[i].name, name) == 0) {
-            *s = (fast_state){.form = FAST_ACT,
-                              .act = {fast_acts[i].kind, (float)parameter(node, fast_acts[i].a), (float)parameter(node, fast_acts[i].b)}};
-            if (s->act.kind == PI_ACT_GELU_ERF && strcmp(pi_attr_string(node, "approximate"), "tanh") == 0)
-                s->act.kind = PI_ACT_GELU_TANH;
-            return true;
-        }
-    *s = (fast_state){.form = FAST_IS_NAN};
-    return strcmp(name, "IsNaN") == 0;
-}
-
 static const char *fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
-    fast_state s;
     (void)out;
     if (in[0]->dtype == PI_DTYPE_F64) return strcmp(node->op->name, "Exp") == 0 ? NULL : "f64 only of Exp";
     if (in[0]->dtype != PI_DTYPE_F32 && in[0]->dtype != PI_DTYPE_F16 && in[0]->dtype != PI_DTYPE_BF16) return "only f32, f16, bf16";
-    return fast_find(node, &s) ? NULL : "no kernel";
+    return pi_eltwise_find(node).form != PI_FORM_NONE ? NULL : "no kernel";
 }
 
 static pi_status fast_prepare(pi_prep *prep, pi_error *err)
 {
-    fast_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    pi_eltwise_kernel *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
-    (void)fast_find(prep->node, s);
+    *s = pi_eltwise_find(prep->node);
     return PI_E_OK;
 }
 
-static void fast_apply(const fast_state *s, int64_t n, const float *x, void *y)
+static void fast_apply(const pi_eltwise_kernel *s, int64_t n, const float *x, void *y)
 {
     const pi_eltwise_kernels *k = pi_eltwise();
     const pi_in in = {x, 0, 1};
-    if (s->form == FAST_ACT)
-        k->act_f32(s->act, (size_t)n, x, y);
-    else if (s->form == FAST_UNARY)
-        k->unary_f32(s->unary, (size_t)n, x, y);
+    if (s->form == PI_FORM_ACT)
+        k->act_f32((pi_act){(pi_act_kind)s->kind, s->a, s->b}, (size_t)n, x, y);
+    else if (s->form == PI_FORM_UNARY)
+        k->unary_f32((pi_unary)s->kind, (size_t)n, x, y);
     else
-        k->compare_f32(PI_COMPARE_NE, 1, (size_t)n, in, in, y);
+        k->compare_f32((pi_compare)s->kind, 1, (size_t)n, in, in, y);
 }
 
 typedef struct {
-    const fast_state *state;
+    const pi_eltwise_kernel *state;
     const pi_tensor *x;
     pi_tensor *y;
 } fast_task;
@@ -383,10 +333,10 @@ static const char *clip_fast_refuse(const pi_node *node, const pi_tensor *const 
 static pi_status clip_fast_run(const pi_call *call, pi_error *err)
 {
     (void)err;
-    fast_state s = {.form = FAST_ACT, .act = {PI_ACT_CLIP, -INFINITY, INFINITY}};
+    pi_eltwise_kernel s = pi_eltwise_find(call->node);
     const pi_tensor *low = call->node->n_explicit > 1 ? call->in[1] : NULL, *high = call->node->n_explicit > 2 ? call->in[2] : NULL;
-    if (low && *(const float *)low->data > -INFINITY) s.act.a = *(const float *)low->data;
-    if (high && *(const float *)high->data < INFINITY) s.act.b = *(const float *)high->data;
+    if (low && *(const float *)low->data > -INFINITY) s.a = *(const float *)low->data;
+    if (high && *(const float *)high->data < INFINITY) s.b = *(const float *)high->data;
     fast_task t = {&s, call->in[0], call->out[0]};
     pi_parallel(call->run->threads, pi_tensor_n(t.x), FAST_GRAIN, fast_chunk, &t);
     return PI_E_OK;

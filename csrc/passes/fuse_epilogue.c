@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pyinfer.Conv, pyinfer.ConvTranspose and pyinfer.MatMul end in act(x + bias + residual): what follows them and fits there
  * is taken in. */
-#include <float.h>
-#include <string.h>
 #include "base/act.h"
 #include "passes/match.h"
 #include "passes/passes.h"
 
-/* The lower or upper bound of a Clip, from its input (opset 11 on) or its attribute. */
-static bool clip_bound(const pi_node *clip, uint32_t i, const char *attr, double standard, float *out)
-{
-    const pi_attr *a = pi_attr_find(clip, attr);
-    double number = a ? (double)a->f : standard;
-    if (clip->n_in > i && clip->in[i] && !pi_scalar(clip->in[i], &number)) return false;
-    *out = (float)number;
-    return true;
-}
-
-/* The activation that a node of one input applies; false if it is none that an epilogue knows. */
+/* The activation that a node applies; false if it is none that an epilogue knows. */
 static bool read_act(const pi_node *node, pi_act *act)
 {
-    static const struct {
-        const char *op, *a, *b;
-        pi_act_kind kind;
-    } plain[] = {
-        {"Relu", NULL, NULL, PI_ACT_RELU},           {"LeakyRelu", "alpha", NULL, PI_ACT_LEAKY_RELU},
-        {"Sigmoid", NULL, NULL, PI_ACT_SIGMOID},     {"Tanh", NULL, NULL, PI_ACT_TANH},
-        {"Swish", "alpha", NULL, PI_ACT_SILU},       {"HardSigmoid", "alpha", "beta", PI_ACT_HARD_SIGMOID},
-        {"HardSwish", NULL, NULL, PI_ACT_HARD_SWISH}, {"Elu", "alpha", NULL, PI_ACT_ELU},
-        {"Mish", NULL, NULL, PI_ACT_MISH},
-    };
-    *act = (pi_act){0};
-    for (size_t i = 0; i < PI_COUNT(plain); i++)
-        if (pi_is(node, plain[i].op)) {
-            act->kind = plain[i].kind;
-            if (plain[i].a) act->a = pi_attr_float(node, plain[i].a);
-            if (plain[i].b) act->b = pi_attr_float(node, plain[i].b);
-            return true;
-        }
-    if (pi_is(node, "Gelu")) {
-        const char *form = pi_attr_string(node, "approximate");
-        act->kind = form && strcmp(form, "tanh") == 0 ? PI_ACT_GELU_TANH : PI_ACT_GELU_ERF;
-        return true;
-    }
-    act->kind = PI_ACT_CLIP;
-    return pi_is(node, "Clip") && clip_bound(node, 1, "min", -(double)FLT_MAX, &act->a) &&
-           clip_bound(node, 2, "max", (double)FLT_MAX, &act->b) && act->a <= act->b;
+    pi_eltwise_kernel k;
+    if (!pi_eltwise_of(node, &k) || k.form != PI_FORM_ACT) return false;
+    *act = (pi_act){(pi_act_kind)k.kind, k.a, k.b};
+    return act->kind != PI_ACT_CLIP || act->a <= act->b;
 }
 
 /* node is y * number or y / number. */

@@ -67,6 +67,19 @@ pi_value *pi_with_number(const pi_node *node, double number)
     return pi_is_number(node->in[0], number) ? node->in[1] : NULL;
 }
 
+bool pi_eltwise_of(const pi_node *node, pi_eltwise_kernel *k)
+{
+    if (!node->op) return false;
+    *k = pi_eltwise_find(node);
+    for (uint32_t i = 1; pi_is(node, "Clip") && i < node->n_explicit; i++) {
+        double bound;
+        if (!node->in[i]) continue;
+        if (!pi_scalar(node->in[i], &bound)) return false;
+        if (bound == bound) *(i == 1 ? &k->a : &k->b) = (float)bound;
+    }
+    return k->form != PI_FORM_NONE;
+}
+
 static pi_node *new_node(pi_graph *g, const pi_node *like, const pi_op *op, pi_value *const *in, uint32_t n_in,
                          pi_error *err)
 {

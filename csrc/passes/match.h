@@ -2,6 +2,7 @@
 /* Words to match and to rewrite with, shared by the passes. Matching goes from a value to what produces it. */
 #ifndef PI_PASSES_MATCH_H
 #define PI_PASSES_MATCH_H
+#include "ops/eltwise_find.h"
 #include "ops/ops.h"
 
 /* Is it this operator of the standard domain (any version)? */
@@ -23,6 +24,8 @@ bool pi_floats(const pi_value *v);
 bool pi_is_f32(const pi_value *v);
 /* A constant f32 that is one number for each index of the given axis of y: as a vector [n]; NULL if it is none. */
 pi_value *pi_as_bias(pi_graph *g, pi_value *c, const pi_tensor *y, int axis, pi_error *err);
+/* The kernel of this node; bounds of a Clip are constants, or there is none. */
+bool pi_eltwise_of(const pi_node *node, pi_eltwise_kernel *k);
 /* Node `node` is (one of two inputs in any order) op(x, number): gives x. */
 pi_value *pi_with_number(const pi_node *node, double number);
 

@@ -416,9 +416,10 @@ static PyObject *model_run(PyObject *self, PyObject *args)
 
 static PyObject *step_row(const pyinfer_step *s)
 {
-    return Py_BuildValue("{s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d}", "name", s->name, "op", s->op, "domain", s->domain,
-                         "source", s->source, "impl", s->impl, "refused", s->refused, "tuned", s->tuned, "shapes", s->shapes,
-                         "ns", (unsigned long long)s->ns, "start_ns", (unsigned long long)s->start_ns, "flops", s->flops, "bytes",
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d}", "name", s->name, "op", s->op, "domain",
+                         s->domain, "parts", s->parts, "source", s->source, "impl", s->impl, "refused", s->refused, "tuned",
+                         s->tuned, "shapes", s->shapes, "ns", (unsigned long long)s->ns, "start_ns",
+                         (unsigned long long)s->start_ns, "flops", s->flops, "bytes",
                          s->bytes);
 }
 

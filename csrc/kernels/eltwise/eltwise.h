@@ -40,6 +40,36 @@ typedef struct {
     int elem;
 } pi_in;
 
+/* A program works on one value, the accumulator, a tile of a row at a time; it begins with a load, and ends with what is
+ * stored. Kinds of operations: bool is loaded as 1 and 0, which is also what comparisons leave. */
+enum {
+    PI_TILE_LOAD,                                        /* x */
+    PI_TILE_LOAD_BOOL,                                   /* x, bytes */
+    PI_TILE_WHERE,                                       /* value != 0 ? x : z */
+    PI_TILE_UNARY,                                       /* + pi_unary */
+    PI_TILE_ACT = PI_TILE_UNARY + PI_UNARY_COUNT,        /* + pi_act_kind; with the numbers p and q */
+    PI_TILE_BINARY = PI_TILE_ACT + PI_ACT_COUNT,         /* + pi_binary, of the value and x */
+    PI_TILE_SWAPPED = PI_TILE_BINARY + PI_BINARY_COUNT,  /* of x and the value */
+    PI_TILE_COMPARE = PI_TILE_SWAPPED + PI_BINARY_COUNT, /* + pi_compare, of the value and x */
+    PI_TILE_FLOATS = 128,                                /* room for a tile */
+    PI_TILE_NO_UNARY = PI_UNARY_TAN,                     /* what libm computes gains nothing: not from this kind on */
+    PI_TILE_NO_BINARY = PI_BINARY_FMOD,
+};
+
+typedef struct {
+    const void *p;
+    ptrdiff_t row; /* from a row to the next */
+    int step;      /* 1: element i of a row is i further; 0: the same place for all of it, which holds a tile or one number */
+    int one;       /* it is one number */
+} pi_tile_in;
+
+typedef struct {
+    int kind;
+    float p, q;
+    pi_tile_in x, z;
+    float *keep; /* the value is stored there too, for later operations (step 0); NULL: not. PI_TILE_FLOATS of room */
+} pi_tile_op;
+
 /* act(x * scale + bias + residual): scale and bias have one value for each column (elem 1) or one at all (elem 0);
  * residual is dense; all three may be NULL. */
 typedef struct {
@@ -56,6 +86,9 @@ typedef struct {
     void (*compare_f32)(pi_compare kind, size_t rows, size_t n, pi_in a, pi_in b, uint8_t *y);
     /* cond ? a : b for any type of 4 bytes; cond: bytes, anything but 0 is true. */
     void (*where_32)(size_t rows, size_t n, pi_in cond, pi_in a, pi_in b, void *y);
+    /* Runs the program for each tile: memory is read and written once. Bits are those of the single operations; y may be
+     * exactly any of the dense operands. */
+    void (*tiles_f32)(const pi_tile_op *op, size_t count, size_t rows, size_t n, float *y);
     /* Channels-last batch norm, bias, residual, activation in one pass over rows x n. */
     void (*affine_f32)(const pi_affine *f, size_t rows, size_t n, const float *x, float *y);
     /* e^x, relative error at most 1.5 * 2^-52; results that are denormal are rounded more than once. */
