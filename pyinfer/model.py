@@ -67,6 +67,7 @@ class Model(_core.Model):
     _recipe: tuple[Any, dict[str, int], str | None, bool]
     _pack: Callable[..., Any] | None
     _warned: bool
+    _variants: dict[tuple[str, ...], Model]
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -90,20 +91,41 @@ class Model(_core.Model):
 
     def run(
         self,
-        feeds: Mapping[str, Any],
+        feeds: Any,
         outputs: Sequence[str] | None = None,
         out: Mapping[str, np.ndarray] | None = None,
+        fetch: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Runs on arrays by input name; gives arrays by output name, in the model's order. A
         sequence is a list of arrays, an optional that is absent is None.
 
+        feeds: a mapping; or a tuple with an array for each input; or the array of the only input.
         outputs: names of those that are wanted. out: arrays to write into, by output name.
+
+        fetch: intermediate values that are wanted as well, behind the outputs: names in the file,
+        names of nodes (for their first output), or patterns of such ("*attention*", cases are
+        alike). Operators are not fused across them, so rounding may differ from that of a plain call, and they come in
+        the axes of the file. The first run with new names loads and packs the model again; the
+        last four variants are kept. Values within If, Loop and Scan cannot be fetched, nor weights
+        and inputs. Raises InputError, with names that are near, for what the model does not have.
 
         >>> from pyinfer import example
         >>> m = load(example.model_path())
         >>> list(m.run({"x": example.pictures()[0]}))
         ['probabilities']
+        >>> [y.shape for y in m.run(example.pictures()[0], fetch=["*mean*"]).values()]
+        [(6, 10), (6, 64)]
         """
+        if not isinstance(feeds, Mapping):
+            given_arrays = feeds if isinstance(feeds, tuple) else (feeds,)
+            if len(given_arrays) != len(self.input_names):
+                have = "; ".join(map(str, self.inputs))
+                raise _core.InputError(
+                    f"{len(given_arrays)} arrays are given, the inputs are {have}"
+                )
+            feeds = dict(zip(self.input_names, given_arrays, strict=True))
+        if fetch:
+            return self._run_fetch(feeds, outputs, out, fetch)
         names = [row[0] for row in self.output_rows]
         self._check_names(feeds, outputs, out, names)
         given = tuple(out.get(n) for n in names) if out else None
@@ -112,6 +134,32 @@ class Model(_core.Model):
         wanted = names if outputs is None else list(outputs)
         by_name = dict(zip(names, result, strict=True))
         return {n: by_name[n] for n in wanted}
+
+    def _run_fetch(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None,
+        out: Mapping[str, np.ndarray] | None,
+        fetch: Sequence[str],
+    ) -> dict[str, Any]:
+        from .fetch import resolve, variant
+
+        names = [row[0] for row in self.output_rows]
+        self._check_names(feeds, outputs, out, names)
+        wanted = resolve(self, fetch)
+        more = [name for name in dict.fromkeys(wanted.values()) if name not in names]
+        model = variant(self, more) if more else self
+        result = model.run(feeds, None, out)
+        self._warned |= model._warned
+        shown = {n: result[n] for n in (names if outputs is None else outputs)}
+        return shown | {key: result[name] for key, name in wanted.items()}
+
+    def close(self) -> None:
+        """Frees the model, once a run that is going on in another thread has ended."""
+        for made in list(self._variants.values()):
+            made.close()
+        self._variants.clear()
+        super().close()
 
     def _check_names(
         self,
@@ -278,14 +326,21 @@ def _use_cache(model: Model, source: Any) -> None:
         warnings.warn(f"no cache: {error}", CacheWarning, stacklevel=4)
 
 
-def _load(source: Any, options: dict[str, int], folder: str | None, cache: bool = False) -> Model:
-    model: Model = Model(source, options, folder)
+def _load(
+    source: Any,
+    options: dict[str, int],
+    folder: str | None,
+    cache: bool = False,
+    fetch: tuple[str, ...] = (),
+) -> Model:
+    model: Model = Model(source, options, folder, fetch)
     if len(model.output_rows) != 1:
         model.__class__ = _ManyOutputs
     model._recipe = (source, options, folder, cache)
     model._pack = None
     model._warned = False
-    if model.plan_state == "stale":
+    model._variants = {}
+    if model.plan_state == "stale" and not fetch:
         warnings.warn(
             f"{source} was saved on another CPU or by another version: the model in it is loaded, "
             "and packed anew; save it again here",

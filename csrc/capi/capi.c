@@ -89,9 +89,11 @@ static pi_status describe_ports(pyinfer_model *m, pi_error *err)
 /* What the file leaves open about its outputs, as far as the passes could tell. */
 static void complete_outputs(pyinfer_model *m)
 {
+    const uint32_t own = m->file->n_outputs - (uint32_t)m->options.n_fetch; /* of the model; the rest is fetched */
     for (uint32_t i = 0; i < m->file->n_outputs && i < m->graph->n_outputs; i++) {
         const pi_tensor *t = &m->graph->output[i]->t;
         pyinfer_value *v = &m->output[i];
+        if (i >= own && pi_dtype_is_seq(t->dtype)) v->kind = t->dtype == PI_DTYPE_SEQ ? PYINFER_SEQUENCE : PYINFER_OPTIONAL;
         if (v->kind || pi_dtype_is_seq(t->dtype)) continue;
         if (!v->dtype) v->dtype = (int)t->dtype;
         if (v->rank < 0 && t->rank >= 0) {
@@ -149,10 +151,14 @@ static pi_status read_and_rewrite(pyinfer_model *m, const pi_model_source *sourc
     PI_TRY(pi_model_read(source, m->heap, &m->file, err));
     m->graph = m->file->graph;
     m->file->graph = NULL;
+    PI_TRY(pi_capi_list_inner(m, err));
+    PI_TRY(pi_capi_fetch(m, &m->options, err));
     PI_TRY(describe_ports(m, err));
     PI_TRY(describe_meta(m, err));
     PI_TRY(pi_passes_run(m->graph, &(pi_pass_options){.level = m->options.level}, err));
     complete_outputs(m);
+    m->options.fetch = NULL;
+    m->options.n_fetch = 0;
     return PI_E_OK;
 }
 
@@ -230,6 +236,7 @@ static pyinfer_status load_source(pi_model_source *source, const pyinfer_options
     m->refs = 1;
     m->heap = heap;
     m->options = *options;
+    if (m->options.n_fetch < 0) m->options.n_fetch = 0;
     if (m->options.threads <= 0) m->options.threads = pi_threads_default(NULL);
     if (m->options.threads > PI_MAX_THREADS) m->options.threads = PI_MAX_THREADS;
     pi_arena_init(&m->arena, heap);

@@ -38,7 +38,9 @@ struct pyinfer_model {
     int n_twins;
     const char **meta; /* key, value, key, value ... */
     int n_meta;
-    pi_arena arena; /* of input, output, twin, meta */
+    pyinfer_inner *inner; /* names in the graph's arena */
+    int n_inner;
+    pi_arena arena; /* of input, output, twin, meta, inner */
 };
 
 struct pyinfer_request {
@@ -61,6 +63,9 @@ pi_status pi_capi_open_path(pyinfer_model *m, pi_model_source *source, pi_error 
 size_t pi_capi_made(const pyinfer_model *m);
 /* What was packed or tuned since the cache was last written goes into it. */
 void pi_capi_write_cache(pyinfer_model *m);
+/* fetch.c: lists the values of the graph as it was read; makes those of options->fetch outputs, behind the model's own. */
+pi_status pi_capi_list_inner(pyinfer_model *m, pi_error *err);
+pi_status pi_capi_fetch(pyinfer_model *m, const pyinfer_options *options, pi_error *err);
 /* request.c: checks an input against what the model declares. */
 pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);
 /* values.c: input i, checked, into r->input[i] (and r->seq[i]). */

@@ -82,6 +82,10 @@ typedef struct {
     int skip_padding;
     int tune;
     size_t memory_limit;
+    /* Not of options.inc: values within the graph that become outputs too, behind the model's own, by the names of
+     * pyinfer_inner_at. Fusion stops at them. INPUT if there is no such value. Read while loading only. */
+    const char *const *fetch;
+    int n_fetch;
 } pyinfer_options;
 
 /* Defaults of options.inc, and PYINFER_<NAME> from the environment where it is set. */
@@ -206,6 +210,18 @@ PYINFER_API void pyinfer_stop(void);
 
 /* ---- looking inside ---- */
 
+/* A value that a node of the file makes; functions are expanded, what is in bodies of If, Loop and Scan is not listed. */
+typedef struct {
+    const char *name;   /* what pyinfer_options.fetch takes; the first counts where two have one name */
+    const char *node;   /* that makes it, "" without a name */
+    const char *op;     /* "Conv" */
+    const char *domain; /* "" is ONNX's */
+    const char *source; /* the PyTorch line it came from, or NULL */
+} pyinfer_inner;
+
+/* Value i, in topological order; 0 if i is out of range. Valid while the model is. */
+PYINFER_API int pyinfer_inner_at(const pyinfer_model *model, int i, pyinfer_inner *inner);
+
 /* Step i of the request's plan: what was chosen, and, if profiling was on, how long it took. */
 typedef struct {
     const char *name;    /* of the node in the file */
@@ -213,6 +229,7 @@ typedef struct {
     const char *domain;  /* "" or "pyinfer" */
     const char *parts;   /* "Mul, Add": the operators that pyinfer.Eltwise runs together, else "" */
     const char *source;  /* the PyTorch line it came from, or NULL */
+    const char *value;   /* of the file that it makes (its first one), perhaps with other axes in front; "": one of the engine's own */
     const char *impl;    /* implementation chosen */
     const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */
     const char *tuned;   /* times of the candidates that were measured, "own 0.121 ms, onednn 0.160 ms", the name alone if that was

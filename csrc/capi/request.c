@@ -235,6 +235,13 @@ static double bytes_of(const pyinfer_request *r, const pi_value *v)
     return pi_tensor_known(t) ? (double)pi_tensor_n(t) * (double)pi_dtype_size(t->dtype) : 0;
 }
 
+static const char *first_value(const pi_node *node)
+{
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (node->out[i]) return node->out[i]->name;
+    return "";
+}
+
 static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, char *text, size_t *at)
 {
     double bytes = 0;
@@ -260,7 +267,7 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
     const pi_span *span = pi_context_spans(r->context);
     if (!r->shapes) r->shapes = pi_alloc(r->model->heap, SHAPES_SIZE, NULL);
     *out = (pyinfer_step){.name = node->name, .op = node->op->name, .domain = node->op->domain ? node->op->domain : "",
-                          .parts = parts ? parts->s.bytes : "", .source = node->source,
+                          .parts = parts ? parts->s.bytes : "", .source = node->source, .value = first_value(node),
                           .impl = pi_context_impl(r->context, (uint32_t)i), .refused = step->refused, .tuned = step->tuned,
                           .shapes = "", .flops = step->flops};
     if (span) {

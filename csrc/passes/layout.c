@@ -69,7 +69,7 @@ pi_value *pi_layout_last(pi_layout *l, const pi_node *like, pi_value *v, pi_erro
 /* Output i of node is "last" from now on; its readers get it through a transpose. */
 pi_status pi_layout_emit(pi_layout *l, pi_node *node, uint32_t i, pi_error *err)
 {
-    pi_value *y = node->out[i], *last = pi_graph_value(l->g, NULL, err);
+    pi_value *y = node->out[i], *last = pi_graph_value(l->g, y->name, err);
     if (!last) return pi_alloc_status(err);
     int rank = y->t.rank;
     last->t = y->t;

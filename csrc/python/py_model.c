@@ -3,6 +3,7 @@
  * another thread is safe. */
 #include "python/py.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <structmember.h>
 #include <time.h>
@@ -47,6 +48,22 @@ static int read_options(PyObject *dict, pyinfer_options *options)
         }
     }
     return 0;
+}
+
+/* The texts of the tuple (or NULL) into options->fetch: a list to be freed; NULL with an exception set. */
+static const char **read_fetch(PyObject *tuple, pyinfer_options *options)
+{
+    Py_ssize_t n = tuple ? PyTuple_GET_SIZE(tuple) : 0;
+    const char **names = PyMem_Calloc((size_t)n + 1, sizeof *names);
+    if (!names) (void)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; names && i < n; i++)
+        if (!(names[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(tuple, i)))) {
+            PyMem_Free(names);
+            names = NULL;
+        }
+    options->fetch = names;
+    options->n_fetch = n > INT_MAX ? INT_MAX : (int)n;
+    return names;
 }
 
 static PyObject *describe_value(const pyinfer_value *v)
@@ -118,16 +135,21 @@ static PyObject *model_vectorcall(PyObject *self, PyObject *const *args, size_t 
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {(char *)"source", (char *)"options", (char *)"external_dir", NULL};
-    PyObject *source, *dict, *path = NULL;
+    static char *keywords[] = {(char *)"source", (char *)"options", (char *)"external_dir", (char *)"fetch", NULL};
+    PyObject *source, *dict, *path = NULL, *fetch = NULL;
     const char *folder = NULL;
     pyinfer_options options;
     pyinfer_error error;
     pyinfer_status st = PYINFER_OK;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|z", keywords, &source, &PyDict_Type, &dict, &folder)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|zO!", keywords, &source, &PyDict_Type, &dict, &folder, &PyTuple_Type, &fetch))
+        return NULL;
     if (read_options(dict, &options) < 0) return NULL;
-    model_object *m = (model_object *)type->tp_alloc(type, 0);
-    if (!m) return NULL;
+    const char **names = read_fetch(fetch, &options);
+    model_object *m = names ? (model_object *)type->tp_alloc(type, 0) : NULL;
+    if (!m) {
+        PyMem_Free(names);
+        return NULL;
+    }
     m->vectorcall = model_vectorcall;
     m->strict = options.strict;
     if (PyUnicode_Check(source)) {
@@ -142,8 +164,10 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         goto fail;
     }
     if (describe_model(m) < 0) goto fail;
+    PyMem_Free(names);
     return (PyObject *)m;
 fail:
+    PyMem_Free(names);
     Py_DECREF(m);
     return NULL;
 }
@@ -416,11 +440,10 @@ static PyObject *model_run(PyObject *self, PyObject *args)
 
 static PyObject *step_row(const pyinfer_step *s)
 {
-    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d}", "name", s->name, "op", s->op, "domain",
-                         s->domain, "parts", s->parts, "source", s->source, "impl", s->impl, "refused", s->refused, "tuned",
-                         s->tuned, "shapes", s->shapes, "ns", (unsigned long long)s->ns, "start_ns",
-                         (unsigned long long)s->start_ns, "flops", s->flops, "bytes",
-                         s->bytes);
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d}", "name", s->name, "op", s->op, "domain",
+                         s->domain, "parts", s->parts, "source", s->source, "value", s->value, "impl", s->impl, "refused",
+                         s->refused, "tuned", s->tuned, "shapes", s->shapes, "ns", (unsigned long long)s->ns, "start_ns",
+                         (unsigned long long)s->start_ns, "flops", s->flops, "bytes", s->bytes);
 }
 
 static PyObject *steps_list(pyinfer_request *request)
@@ -496,6 +519,21 @@ static PyObject *model_text(PyObject *self, PyObject *unused)
     Py_XDECREF(list);
     Py_XDECREF(empty);
     return text;
+}
+
+/* [(value, node, operator, source or None)] of the graph as the file has it. */
+static PyObject *model_inner(PyObject *self, PyObject *unused)
+{
+    pyinfer_inner inner;
+    pyinfer_model *handle = opened((model_object *)self);
+    (void)unused;
+    PyObject *list = handle ? PyList_New(0) : NULL;
+    for (int i = 0; list && pyinfer_inner_at(handle, i, &inner); i++) {
+        PyObject *row = Py_BuildValue("(sssz)", inner.name, inner.node, inner.op, inner.source);
+        if (!row || PyList_Append(list, row) < 0) Py_CLEAR(list);
+        Py_XDECREF(row);
+    }
+    return list;
 }
 
 static PyObject *model_metadata(PyObject *self, PyObject *unused)
@@ -612,6 +650,7 @@ static PyMethodDef methods[] = {
     {"run_tuple", model_run, METH_VARARGS, "run_tuple(arrays, out=None): a tuple of arrays, lists of them, None; out: arrays or None."},
     {"steps", model_steps, METH_VARARGS, "steps(arrays, runs): (lists of step rows, arena bytes, packed bytes)."},
     {"graph_text", model_text, METH_NOARGS, "The optimised graph, a line a node."},
+    {"inner_rows", model_inner, METH_NOARGS, "[(value, node, operator, source)] of the graph as the file has it."},
     {"read_metadata", model_metadata, METH_NOARGS, "The model's metadata as a dict of texts."},
     {"memory_bytes", model_memory, METH_NOARGS, "(bytes in use, most bytes so far) of weights, plans and contexts."},
     {"take_copies", model_take_copies, METH_NOARGS, "Was an input cast or copied since this was last asked?"},
