@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._openmp import short_spin
 
 with short_spin():
@@ -28,6 +30,11 @@ from ._core import (
 from ._core import version as __version__
 from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
 
+if TYPE_CHECKING:
+    from .torch_export import from_torch
+
+_LATER = {"from_torch": "torch_export"}  # names whose modules are imported when first used
+
 __all__ = [
     "CacheWarning",
     "Cancelled",
@@ -43,9 +50,22 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "config",
+    "from_torch",
     "load",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return globals().setdefault(name, getattr(import_module(f".{_LATER[name]}", __name__), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def config() -> dict[str, str]:

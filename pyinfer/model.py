@@ -104,10 +104,11 @@ class Model(_core.Model):
 
         fetch: intermediate values that are wanted as well, behind the outputs: names in the file,
         names of nodes (for their first output), or patterns of such ("*attention*", cases are
-        alike). Operators are not fused across them, so rounding may differ from that of a plain call, and they come in
-        the axes of the file. The first run with new names loads and packs the model again; the
-        last four variants are kept. Values within If, Loop and Scan cannot be fetched, nor weights
-        and inputs. Raises InputError, with names that are near, for what the model does not have.
+        alike). Operators are not fused across them, so rounding may differ from that of a plain
+        call, and they come in the axes of the file. The first run with new names loads and packs
+        the model again; the last four variants are kept. Values within If, Loop and Scan cannot be
+        fetched, nor weights and inputs. Raises InputError, with names that are near, for what the
+        model does not have.
 
         >>> from pyinfer import example
         >>> m = load(example.model_path())
@@ -264,6 +265,14 @@ class Model(_core.Model):
             arrays.append(np.zeros(dims, object if port.dtype == "str" else port.dtype))
         return tuple(arrays)
 
+    def _named(self, result: Any) -> Any:
+        """A tuple of all outputs as a named one."""
+        if self._pack is None:
+            fields = [row[0] for row in self.output_rows]
+            outputs = namedtuple("Outputs", fields, rename=True)  # type: ignore[misc]
+            self._pack = outputs._make
+        return self._pack(result)
+
     def __enter__(self) -> Model:
         return self
 
@@ -297,12 +306,7 @@ class _ManyOutputs(Model):
     """A model with more than one output: a call gives a named tuple."""
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
-        result = super().__call__(*arrays, **named)
-        if self._pack is None:
-            fields = [row[0] for row in self.output_rows]
-            outputs = namedtuple("Outputs", fields, rename=True)  # type: ignore[misc]
-            self._pack = outputs._make
-        return self._pack(result)
+        return self._named(super().__call__(*arrays, **named))
 
 
 class CacheWarning(UserWarning):

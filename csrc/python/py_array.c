@@ -103,7 +103,10 @@ static int strings_in(PyArrayObject *a, pyinfer_tensor *t, PyObject **keep, cons
 static PyArrayObject *as_array(PyObject *object, const char *name)
 {
     if (PyArray_Check(object)) return (PyArrayObject *)Py_NewRef(object);
-    PyObject *numpy = PyImport_ImportModule("numpy"), *array = NULL;
+    PyObject *numpy = PyImport_ImportModule("numpy"), *array = NULL, *plain = NULL;
+    if (PyObject_HasAttrString(object, "detach")) { /* a tensor that may be part of a graph for gradients */
+        if (!(object = plain = PyObject_CallMethod(object, "detach", NULL))) Py_CLEAR(numpy);
+    }
     if (numpy && PyObject_HasAttrString(object, "__array__"))
         array = PyObject_CallMethod(numpy, "asarray", "O", object);
     else if (numpy && PyObject_HasAttrString(object, "__dlpack__"))
@@ -115,6 +118,7 @@ static PyArrayObject *as_array(PyObject *object, const char *name)
         Py_CLEAR(array);
         PyErr_Format(PyExc_TypeError, "input '%s' is %s, expected an array", name, Py_TYPE(object)->tp_name);
     }
+    Py_XDECREF(plain);
     return (PyArrayObject *)array;
 }
 

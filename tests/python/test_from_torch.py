@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch modules in one line, called as they were."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pyinfer
+from pyinfer import torch_export
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.drop = torch.nn.Dropout(0.5)
+        self.last = torch.nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(torch.relu(self.norm(self.conv(x)))).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    torch.manual_seed(0)
+    return Net()
+
+
+@pytest.fixture(scope="module")
+def model(net: Net) -> Any:
+    return pyinfer.from_torch(net, torch.ones(2, 3, 8, 8), ({0: "batch"},), threads=1)
+
+
+def expected(net: torch.nn.Module, *x: Any) -> Any:
+    net.eval()
+    with torch.no_grad():
+        return net(*x)
+
+
+def test_tensors_and_arrays(net: Net, model: Any) -> None:
+    x = torch.rand(5, 3, 8, 8)
+    y = model(x)
+    assert isinstance(y, torch.Tensor) and not y.requires_grad
+    torch.testing.assert_close(y, expected(net, x))
+    again = model(x.numpy())
+    assert isinstance(again, np.ndarray)
+    np.testing.assert_array_equal(again, y.numpy())
+    with pytest.warns(pyinfer.InputWarning) as caught:
+        model(x.permute(0, 1, 3, 2))
+    assert caught[0].filename == __file__
+    torch.testing.assert_close(model(x.permute(0, 1, 3, 2)), expected(net, x.permute(0, 1, 3, 2)))
+    torch.testing.assert_close(model(x.requires_grad_()), y)
+    torch.testing.assert_close(model(x=x), y)
+    with pytest.raises(pyinfer.InputError, match="x"):
+        model(x[0])
+    with pytest.raises(pyinfer.InputError, match="2 arrays"):
+        model(x, x)
+    got = pyinfer.load(Path(model._folder, "model.onnx"))(x.requires_grad_())  # of any model
+    np.testing.assert_array_equal(got, y.numpy())
+    assert list(model.run(x, fetch=["relu"])) == ["linear", "relu"] and "test_from_torch.py" in model.explain(x)
+    assert model.threads == 1
+
+
+def test_it_is_exported_in_eval_mode_and_the_module_is_as_it_was() -> None:
+    net = Net()
+    net.drop.eval()
+    x = torch.rand(2, 3, 8, 8)
+    model = pyinfer.from_torch(net, (x,))
+    assert net.training and net.conv.training and not net.drop.training
+    torch.testing.assert_close(model(x), expected(net, x))
+
+
+class Many(torch.nn.Module):
+    def forward(self, x: torch.Tensor, n: int, parts: dict[str, Any], add: torch.Tensor | None = None) -> Any:
+        s = x * n + parts["y"]
+        return {"sum": s if add is None else s + add, "rest": (parts["z"][0] * 2, None)}
+
+
+def test_arguments_within_others() -> None:
+    x, y, z = (torch.full((2, 3), v) for v in (1.0, 2.0, 3.0))
+    model = pyinfer.from_torch(Many(), (x, 3, {"y": y, "z": [z]}))
+    got = model(x, 3, {"y": y, "z": [z]})
+    assert isinstance(got[0], torch.Tensor)
+    assert got[0].tolist() == [[5.0] * 3] * 2 and got[1].tolist() == [[6.0] * 3] * 2
+    assert model(x.numpy(), 3, {"y": y.numpy(), "z": [z.numpy()]})[0].tolist() == [[5.0] * 3] * 2
+    assert model(x, y, z)[0].tolist() == [[5.0] * 3] * 2
+    with pytest.raises(pyinfer.InputError, match="argument 1 was 3 .* got 4"):
+        model(x, 4, {"y": y, "z": [z]})
+    with pytest.raises(pyinfer.InputError, match="arrays are given"):
+        model(x, 3, {"y": y})
+
+
+def test_other_types() -> None:
+    class Types(torch.nn.Module):
+        def forward(self, i: torch.Tensor, b: torch.Tensor, h: torch.Tensor) -> Any:
+            return i + 1, ~b, h * 2
+
+    args = torch.tensor([1, 2]), torch.tensor([True, False]), torch.ones(2, dtype=torch.bfloat16)
+    got = pyinfer.from_torch(Types(), args)(*args)
+    assert [g.dtype for g in got] == [torch.int64, torch.bool, torch.bfloat16]
+    assert [g.tolist() for g in got] == [[2, 3], [False, True], [2, 2]]
+
+
+def test_errors_name_the_line() -> None:
+    class Branch(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.sum() > 0:
+                return x
+            return -x
+
+    class Eig(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.linalg.eig(x)
+
+    with pytest.raises(pyinfer.UnsupportedError, match=r"cannot export Branch .*test_from_torch.py:\d+: if x.sum") as info:
+        pyinfer.from_torch(Branch(), torch.ones(3))
+    assert len(str(info.value).splitlines()) == 1
+    with pytest.raises(pyinfer.UnsupportedError, match=r"no ONNX form of aten.linalg_eig.*torch.linalg.eig\(x\)"):
+        pyinfer.from_torch(Eig(), torch.ones(3, 3))
+    with pytest.raises(TypeError, match="Module.*got function"):
+        pyinfer.from_torch(lambda x: x, torch.ones(3))
+    with pytest.raises(TypeError, match="no option 'tread'"):
+        pyinfer.from_torch(Net(), torch.ones(1, 3, 8, 8), tread=1)
+
+
+def test_the_file_goes_with_the_model(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights beside the model, read late: the first run is after the export's end."""
+    monkeypatch.setattr(torch_export, "LARGE", 0)
+    x = torch.rand(1, 3, 8, 8)
+    model = pyinfer.from_torch(net, x)
+    folder = Path(model._folder)
+    assert len(list(folder.iterdir())) == 2
+    torch.testing.assert_close(model(x), expected(net, x))
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(model)
+    child = os.fork()
+    if child == 0:
+        del model
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert folder.exists()
+    assert "relu" in model.run(x, fetch=["relu"])
+    del model
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_pickle(net: Net, model: Any) -> None:
+    x = torch.rand(3, 3, 8, 8)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin._folder != model._folder and twin.threads == 1
+    assert torch.equal(twin(x), model(x))
+
+
+def test_importing_pyinfer_imports_no_torch() -> None:
+    code = "import sys, pyinfer; dir(pyinfer); assert not {'torch', 'onnx'} & set(sys.modules); pyinfer.from_torch"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'from_touch'"):
+        pyinfer.from_touch  # noqa: B018
