@@ -31,13 +31,19 @@ from ._core import version as __version__
 from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
 
 if TYPE_CHECKING:
+    from .comparison import Comparison, compare
     from .torch_export import from_torch
 
-_LATER = {"from_torch": "torch_export"}  # names whose modules are imported when first used
+_LATER = {  # names whose modules are imported when first used
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "from_torch": "torch_export",
+}
 
 __all__ = [
     "CacheWarning",
     "Cancelled",
+    "Comparison",
     "FileError",
     "InputError",
     "InputWarning",
@@ -49,6 +55,7 @@ __all__ = [
     "PyinferError",
     "UnsupportedError",
     "__version__",
+    "compare",
     "config",
     "from_torch",
     "load",

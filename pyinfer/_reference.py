@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model is compared with: another model, ONNX Runtime, a PyTorch module."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._tensors import to_array, to_tensor
+from .fetch import values
+from .model import Model, _load, load
+
+
+class Reference:
+    """outputs and values by name; values gives those that it has, of the names that are asked."""
+
+    name = ""
+
+    def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def _named(names: list[str], found: dict[str, Any]) -> dict[str, Any]:
+    """By the names asked for, or in their order if the names are others."""
+    if set(found) == set(names) or len(found) != len(names):
+        return found
+    return dict(zip(names, found.values(), strict=True))
+
+
+def _leaves(inputs: Any) -> list[Any]:
+    """The arrays and tensors in the arguments of a call, in order; lists that are sequences of
+    arrays to a model stay whole."""
+    args = inputs if isinstance(inputs, tuple) else (inputs,)
+    if all(hasattr(a, "shape") or isinstance(a, list) for a in args):
+        return list(args)
+    from torch.utils._pytree import tree_leaves
+
+    return [leaf for leaf in tree_leaves(args) if hasattr(leaf, "shape")]
+
+
+def arrays_of(model: Model, inputs: Any) -> dict[str, Any]:
+    """The inputs as arrays by name, of the model's types where that casts no float to an integer.
+    Raises InputError if their number is not the model's."""
+    if isinstance(inputs, Mapping):
+        given = dict(inputs)
+    else:
+        leaves = _leaves(inputs)
+        if len(leaves) != len(model.input_names):
+            have = "; ".join(map(str, model.inputs))
+            raise _core.InputError(f"{len(leaves)} arrays are given, the inputs are {have}")
+        given = dict(zip(model.input_names, leaves, strict=True))
+    for port in model.inputs:
+        value = given.get(port.name)
+        if value is None or isinstance(value, list):
+            continue
+        array = to_array(value) if hasattr(value, "detach") else np.asarray(value)
+        with contextlib.suppress(TypeError):  # types of ml_dtypes
+            if np.can_cast(array.dtype, port.dtype, "same_kind"):
+                array = array.astype(port.dtype, copy=False)
+        given[port.name] = np.ascontiguousarray(array) if array.ndim else array
+    return given
+
+
+class ModelReference(Reference):
+    def __init__(self, model: Model, feeds: dict[str, Any], name: str) -> None:
+        self.model, self.name = model, name
+        names = model.input_names
+        self.feeds = (
+            feeds if set(feeds) == set(names) else dict(zip(names, feeds.values(), strict=False))
+        )
+
+    def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        return _named(names, self.model.run(self.feeds))
+
+    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        have = {row.name for row in values(self.model)}
+        shared = [n for n in names if n in have]
+        return self.model.run(self.feeds, None, None, shared) if shared else {}
+
+
+def unfused(model: Model, feeds: dict[str, Any]) -> ModelReference:
+    source, options, folder, _ = model._recipe
+    return ModelReference(
+        _load(source, {**options, "level": 0}, folder), feeds, "the model at level=0"
+    )
+
+
+class OnnxRuntime(Reference):
+    """The model's file in ONNX Runtime, with none of its optimisations."""
+
+    name = "ONNX Runtime"
+
+    def __init__(self, model: Model, feeds: dict[str, Any]) -> None:
+        try:
+            import onnx
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError(
+                f"comparing with ONNX Runtime needs {error.name}: pip install onnxruntime onnx"
+            ) from error
+        self.source, self.feeds = model._recipe[0], feeds
+        self.threads = model.threads
+        self.onnx, self.runtime = onnx, onnxruntime
+
+    def _run(self, more: list[str]) -> dict[str, Any]:
+        try:
+            proto = (
+                self.onnx.load(self.source, load_external_data=False)
+                if isinstance(self.source, str)
+                else self.onnx.load_from_string(self.source)
+            )
+        except Exception as error:
+            raise _core.InputError(
+                "ONNX Runtime needs an ONNX file; a saved plan is none: compare the model that it "
+                "was made of"
+            ) from error
+        made = {name for node in proto.graph.node for name in node.output}
+        names = [n for n in more if n in made]
+        proto.graph.output.extend(self.onnx.ValueInfoProto(name=n) for n in names)
+        options = self.runtime.SessionOptions()
+        options.graph_optimization_level = self.runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        if isinstance(self.source, str):
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                os.path.dirname(self.source),
+            )
+        try:
+            session = self.runtime.InferenceSession(
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+            wanted = [out.name for out in session.get_outputs()]
+            feeds = {i.name: self.feeds[i.name] for i in session.get_inputs()}
+            return dict(zip(wanted, session.run(wanted, feeds), strict=True))
+        except Exception as error:
+            raise _core.UnsupportedError(
+                f"ONNX Runtime cannot run the model: {str(error).splitlines()[0]}"
+            ) from error
+
+    def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        return self._run([])
+
+    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        return self._run(names)
+
+
+class TorchModule(Reference):
+    def __init__(self, model: Model, module: Any, inputs: Any, feeds: dict[str, Any]) -> None:
+        from torch.utils._pytree import tree_map
+
+        self.model, self.module, self.feeds = model, module, feeds
+        self.name = f"the PyTorch module {type(module).__name__}"
+        self.args: tuple[Any, ...] = ()
+        self.named: dict[str, Any] = {}
+        if isinstance(inputs, Mapping):
+            self.named = {k: to_tensor(np.asarray(v)) for k, v in inputs.items()}
+        else:
+            args = inputs if isinstance(inputs, tuple) else (inputs,)
+            self.args = tree_map(lambda x: to_tensor(x) if isinstance(x, np.ndarray) else x, args)
+
+    def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        import torch
+        from torch.utils._pytree import tree_leaves
+
+        from .torch_export import inference
+
+        if any(m.training for m in self.module.modules()):
+            notes.append("the module is in training mode: it was run as in eval()")
+        with inference(self.module), torch.no_grad():
+            found = tree_leaves(self.module(*self.args, **self.named))
+        tensors = [to_array(t) for t in found if isinstance(t, torch.Tensor)]
+        extra = range(len(names), len(tensors))
+        return dict(zip([*names, *map(str, extra)], tensors, strict=False))
+
+    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        shapes = self.model.run(self.feeds, None, None, names)
+        mapped = {
+            n: v
+            for n, v in self._exported(set(names)).items()
+            if getattr(shapes[n], "shape", None) == v.shape
+        }
+        if 2 * len(mapped) >= len(names):
+            return mapped
+        notes.append("values within are held against the model without fusion (level=0)")
+        return unfused(self.model, self.feeds).values(names, notes)
+
+    def _exported(self, names: set[str]) -> dict[str, Any]:
+        """The module's values by the names that torch.export gives, which are those in the file."""
+        import torch
+
+        from .torch_export import export, inference
+
+        found: dict[str, Any] = {}
+
+        class Keep(torch.fx.Interpreter):  # type: ignore[misc]
+            def run_node(self, n: Any) -> Any:
+                result = super().run_node(n)
+                if n.name in names and isinstance(result, torch.Tensor):
+                    found[n.name] = to_array(result).copy()
+                return result
+
+        if self.named:
+            return found
+        try:
+            program = export(self.module, self.args).exported_program
+            with warnings.catch_warnings(), inference(self.module), torch.no_grad():
+                warnings.simplefilter("ignore")
+                Keep(program.module()).run(*self.args)
+        except Exception as error:  # of a part of PyTorch that may change: level=0 does it then
+            warnings.warn(f"values of the module cannot be had: {error}", stacklevel=6)
+        return found
+
+
+def reference(model: Model, other: Any, inputs: Any, feeds: dict[str, Any]) -> Reference:
+    """What `other` stands for; TypeError if that is nothing to compare with."""
+    if isinstance(other, Model):
+        return ModelReference(other, feeds, "the other model")
+    if isinstance(other, str) and other == "onnxruntime":
+        return OnnxRuntime(model, feeds)
+    if hasattr(other, "named_modules"):
+        return TorchModule(model, other, inputs, feeds)
+    if isinstance(other, str | os.PathLike):
+        return ModelReference(load(other), feeds, os.fspath(other))
+    raise TypeError(
+        "compare() takes a torch.nn.Module, a Model, a path or 'onnxruntime', not "
+        f"{type(other).__name__}"
+    )
