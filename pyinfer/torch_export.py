@@ -104,6 +104,20 @@ def _open(folder: str, leaves: list[Any], options: dict[str, Any]) -> TorchModel
     return model
 
 
+def open_program(
+    program: torch.onnx.ONNXProgram, weights: int, leaves: list[Any], options: dict[str, Any]
+) -> TorchModel:
+    """The exported program, with so many bytes of weights, as a model."""
+    folder = tempfile.mkdtemp(prefix="pyinfer-")
+    try:
+        with quiet():
+            program.save(os.path.join(folder, "model.onnx"), external_data=weights > LARGE)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return _open(folder, leaves, options)
+
+
 @contextlib.contextmanager
 def inference(module: Any) -> Iterator[None]:
     """The module and what is in it in eval mode, then as they were."""
@@ -233,13 +247,4 @@ def from_torch(
     from torch.utils._pytree import tree_leaves
 
     leaves = [TENSOR if hasattr(x, "shape") else x for x in tree_leaves(args)]
-    folder = tempfile.mkdtemp(prefix="pyinfer-")
-    try:
-        with quiet():
-            program.save(
-                os.path.join(folder, "model.onnx"), external_data=weight_bytes(module) > LARGE
-            )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return _open(folder, leaves, options)
+    return open_program(program, weight_bytes(module), leaves, options)

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 import pyinfer
-from pyinfer import torch_export
+from pyinfer import torch_backend, torch_export
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -171,3 +172,102 @@ def test_importing_pyinfer_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'from_touch'"):
         pyinfer.from_touch  # noqa: B018
+
+
+# ---- torch.compile ----
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Compiles with the backend; gives the graphs that it made too."""
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch_backend, "_warned", set())
+    graphs: list[Any] = []
+
+    def remembering(module: Any, inputs: Any, **options: Any) -> Any:
+        graphs.append(torch_backend.backend(module, inputs, **options))
+        return graphs[-1]
+
+    return lambda net, **more: (torch.compile(net, backend=remembering, **more), graphs)
+
+
+def test_compile(compiled: Any) -> None:
+    net, x = Net().eval(), torch.rand(2, 3, 8, 8)
+    fast, graphs = compiled(net, options={"threads": 1})
+    with torch.inference_mode():
+        y = fast(x)
+    assert isinstance(y, torch.Tensor)
+    torch.testing.assert_close(y, expected(net, x))
+    (graph,) = graphs
+    assert graph.model.threads == 1 and len(graph.inputs) == 1 and not graph.stays
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x.transpose(2, 3)), expected(net, x.transpose(2, 3)))
+        made = graphs[-1].model
+        fast(x)
+        net.last.weight += 1  # frozen, but not for ever
+        torch.testing.assert_close(fast(x), expected(net, x))
+    assert made is not None
+
+
+def test_compile_with_other_sizes(compiled: Any) -> None:
+    net = Net().eval()
+    fast, graphs = compiled(net, dynamic=True)
+    with torch.no_grad():
+        for n in (2, 5, 3):
+            x = torch.rand(n, 3, 8, 8)
+            torch.testing.assert_close(fast(x), expected(net, x))
+    (graph,) = graphs
+    assert graph.model.inputs[0].shape[0] != 2 and len(graph.module.graph.find_nodes(op="placeholder")) > 7
+
+
+def test_results_of_all_kinds(compiled: Any) -> None:
+    def function(x: torch.Tensor, n: int) -> Any:
+        return {"sum": x.sum(), "size": x.shape[0], "same": x, "twice": (x * n, None), "int": x.to(torch.int32)}
+
+    fast, graphs = compiled(function, dynamic=True)
+    x = torch.arange(6.0).reshape(3, 2)
+    got = fast(x, 2)
+    assert got["sum"].item() == 15 and got["size"] == 3 and got["same"] is x
+    assert torch.equal(got["twice"][0], x * 2) and got["twice"][1] is None and got["int"].dtype == torch.int32
+    assert graphs[0].model is not None
+
+
+def test_gradients_and_training_stay_in_pytorch(compiled: Any) -> None:
+    net, x = Net(), torch.rand(2, 3, 8, 8)
+    fast, graphs = compiled(net)
+    net.eval()
+    with pytest.warns(torch_backend.TorchWarning, match="needs gradients"):
+        fast(x).sum().backward()
+    assert net.last.weight.grad is not None and graphs[-1].model is None
+    net.train()
+    before = net.norm.running_mean.clone()
+    with torch.no_grad(), pytest.warns(torch_backend.TorchWarning, match=r"training mode does: call eval\(\)"):
+        fast(x)
+    assert not torch.equal(before, net.norm.running_mean), "the module was not run"
+    only = torch.nn.Dropout(0.5)
+    with torch.no_grad(), pytest.warns(torch_backend.TorchWarning, match="random"):
+        assert 100 < int((compiled(only)[0](torch.ones(1000)) == 0).sum()) < 900
+
+
+def test_what_is_not_supported_stays_with_one_warning(compiled: Any) -> None:
+    def function(x: torch.Tensor) -> Any:
+        return torch.linalg.eigvals(x * 2).abs().sum()
+
+    fast, graphs = compiled(function)
+    x = torch.rand(3, 3)
+    with pytest.warns(torch_backend.TorchWarning, match="linalg_eig") as caught:
+        for _ in range(3):
+            torch.testing.assert_close(fast(x), function(x))
+    assert len([w for w in caught if w.category is torch_backend.TorchWarning]) == 1 and graphs[0].stays
+
+
+def test_the_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    point = text.partition("[project.entry-points.torch_dynamo_backends]\n")[2].splitlines()[0].replace('"', "")
+    info = tmp_path / "twin-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twin\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[torch_dynamo_backends]\n{point}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (found,) = (p for p in metadata.entry_points(group="torch_dynamo_backends") if p.dist and p.dist.name == "twin")
+    assert found.name == "pyinfer" and found.load() is torch_backend.backend
