@@ -24,6 +24,7 @@ from ._core import (
     InputError,
     LimitError,
     ModelError,
+    NumberError,
     PyinferError,
     UnsupportedError,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "LimitError",
     "Model",
     "ModelError",
+    "NumberError",
     "PlanWarning",
     "Port",
     "PyinferError",

@@ -206,6 +206,7 @@ static pi_status load(pyinfer_model *m, pi_model_source *source, pi_error *err)
                  .onednn = m->options.onednn != 0,
                  .exact = m->options.exact != 0,
                  .strict = m->options.strict != 0,
+                 .check_numbers = m->options.check_numbers != 0,
                  .force = pi_capi_forced(),
                  .tune = m->options.tune * 1000,
                  .limited = m->options.memory_limit != 0,

@@ -48,6 +48,7 @@ typedef enum {
     PYINFER_E_NOMEM,
     PYINFER_E_FILE,
     PYINFER_E_CANCELLED,
+    PYINFER_E_NUMBER,      /* a step made a NaN or an infinity, and check_numbers is on */
     PYINFER_E_INTERNAL
 } pyinfer_status;
 
@@ -81,6 +82,7 @@ typedef struct {
     int exact;
     int skip_padding;
     int tune;
+    int check_numbers;
     size_t memory_limit;
     /* Not of options.inc: values within the graph that become outputs too, behind the model's own, by the names of
      * pyinfer_inner_at. Fusion stops at them. INPUT if there is no such value. Read while loading only. */

@@ -13,6 +13,7 @@ typedef struct {
     bool onednn;       /* candidates whose names begin so are taken */
     bool exact;        /* candidates of the name "winograd" are refused */
     bool strict;       /* the plain reference of a costly operator is refused */
+    bool check_numbers; /* runtime: the results of each step are searched for NaN and infinities */
     const char *force; /* an implementation's name that wins where it accepts; NULL: the row's order */
     int tune;            /* milliseconds that a plan may spend on measuring candidates; 0: none */
     bool limited;        /* memory is: no choice may need more of it than the row's order */

@@ -21,6 +21,7 @@ PyObject *py_raise(const pyinfer_error *error)
 static int add_exceptions(PyObject *module)
 {
     PyObject *builtin[] = {
+        [PYINFER_E_NUMBER] = PyExc_ArithmeticError,
         [PYINFER_E_MODEL] = PyExc_ValueError,  [PYINFER_E_UNSUPPORTED] = PyExc_NotImplementedError,
         [PYINFER_E_INPUT] = PyExc_ValueError,  [PYINFER_E_LIMIT] = PyExc_MemoryError,
         [PYINFER_E_FILE] = PyExc_OSError,      [PYINFER_E_CANCELLED] = NULL,

@@ -74,6 +74,7 @@ pi_status pi_context_new(pi_session *session, pi_slot *slot, pi_context **out, p
     c->own_output = new_list(c, g->n_outputs, sizeof *c->own_output, &ok, err);
     c->user_output = new_list(c, g->n_outputs, sizeof *c->user_output, &ok, err);
     c->result = new_list(c, g->n_outputs, sizeof *c->result, &ok, err);
+    if (plan->options.check_numbers) c->odd = new_list(c, g->n_values, sizeof *c->odd, &ok, err);
     if (dynamic) c->dynamic = new_list(c, plan->n_steps, sizeof *c->dynamic, &ok, err);
     c->arena = ok ? pi_alloc(plan->heap, plan->arena_bytes, err) : NULL;
     if (!c->arena) {
@@ -112,6 +113,7 @@ void pi_context_free(pi_context *c)
     pi_free(c->result);
     pi_free(c->dynamic);
     pi_free(c->span);
+    pi_free(c->odd);
     pi_free(c->scratch);
     pi_free(c->arena);
     pi_free(c);

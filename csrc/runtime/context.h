@@ -60,6 +60,7 @@ struct pi_context {
     pi_arena strings;
     pi_run run;
     pi_span *span;
+    uint8_t *odd;             /* numbers.c, by value id: what was found in it in this run; NULL: not asked for */
     void *scratch;            /* of dynamic steps, grown on demand */
     size_t scratch_bytes;
 };
@@ -74,6 +75,10 @@ pi_status pi_context_run_graph(const pi_call *call, const pi_graph *g, const pi_
 void pi_context_free_dynamic(pi_context *c);
 /* Frees what the last run made on the heap, and forgets the results that were in it. */
 void pi_context_release_blocks(pi_context *c);
+
+/* numbers.c: NUMBER if an input has a NaN; if step k, which has run, made a NaN, or an infinity out of none. */
+pi_status pi_context_check_inputs(pi_context *c, pi_error *err);
+pi_status pi_context_check_step(pi_context *c, uint32_t k, pi_error *err);
 
 /* session.c */
 /* A session for a subgraph: it shares the heap, packed weights, options and the lock of `outer`. */

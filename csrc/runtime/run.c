@@ -54,6 +54,7 @@ static pi_status run_step(pi_context *c, uint32_t k, pi_error *err)
 {
     const pi_step *step = &c->plan->step[k];
     pi_status st = step->impl ? step->impl->run(&c->call[k], err) : pi_context_run_dynamic(c, k, err);
+    if (st == PI_E_OK && c->odd) st = pi_context_check_step(c, k, err);
     if (st != PI_E_OK && st != PI_E_CANCELLED) pi_node_error(step->node, err);
     return st;
 }
@@ -76,6 +77,7 @@ pi_status pi_context_run(pi_context *c, const pi_tensor *input, const int *cance
     pi_threads_state saved;
     pi_context_release_blocks(c);
     PI_TRY(bind(c, input, err));
+    if (c->odd) PI_TRY(pi_context_check_inputs(c, err));
     c->run.cancel = cancel;
     pi_threads_enter(c->run.threads, &saved);
     pi_status st = run_steps(c, err);
