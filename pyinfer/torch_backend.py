@@ -11,8 +11,10 @@ exported or run, stays in PyTorch, with one warning for each reason. The package
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -36,7 +38,9 @@ _warned: set[str] = set()
 def _stays(reason: str) -> None:
     if reason not in _warned:
         _warned.add(reason)
-        warnings.warn(f"a graph stays in PyTorch: {reason}", TorchWarning, stacklevel=4)
+        warnings.warn(
+            f"a graph, or part of it, stays in PyTorch: {reason}", TorchWarning, stacklevel=4
+        )
 
 
 def _version(tensor: torch.Tensor) -> int:
@@ -55,6 +59,7 @@ class _Graph:
         self.numbers: list[int] = []  # of numbers that are part of the model
         self.inputs: list[int] = []
         self.results: list[tuple[str, Any]] = []  # ("output", i), ("argument", i), ("constant", it)
+        self.single = False  # a result that is in no tuple
         self.versions: list[Any] = []
         self.times = 0
 
@@ -72,6 +77,7 @@ class _Graph:
             except (_core.PyinferError, ImportError) as error:
                 self.stays = True
                 _stays(str(error))
+                self.module = _split(self.module, str(error), self.options)
         if self.model is None:
             return self.module(*args)
         arrays = tuple(to_array(args[i]) for i in self.inputs)
@@ -84,9 +90,10 @@ class _Graph:
                 _stays("the exporter fixes sizes that change")
             return self(*args)
         sources: dict[str, Any] = {"output": [to_tensor(value) for value in made], "argument": args}
-        return tuple(
+        results = tuple(
             what if kind == "constant" else sources[kind][what] for kind, what in self.results
         )
+        return results[0] if self.single else results
 
     def _state(self, args: tuple[Any, ...]) -> list[Any]:
         """Of all that is part of the model: when it is another, the model is made again."""
@@ -129,6 +136,8 @@ class _Graph:
             told = node.meta.get("tensor_dict") or {}
             if not isinstance(value, torch.Tensor):
                 continue
+            if value.is_complex():
+                raise _core.UnsupportedError("it is given complex numbers")
             if isinstance(value, torch.nn.Parameter) or "_dynamo_static_input_type" in told:
                 self.frozen.append(i)
                 module.register_buffer(f"frozen_{i}", value.detach())
@@ -174,17 +183,49 @@ class _Graph:
         self.results = []
         kept: list[Any] = []
         results: Any = output.args[0]
+        self.single = isinstance(results, torch.fx.Node)
+        results = [results] if self.single else results
         for result in results:
             if not isinstance(result, torch.fx.Node):
                 self.results.append(("constant", result))
             elif result in places:
                 self.results.append(("argument", places.index(result)))
-            elif isinstance(result.meta.get("example_value"), torch.Tensor):
+            elif _is_plain(result.meta.get("example_value")):
                 self.results.append(("output", len(kept)))
                 kept.append(result)
             else:
-                raise _core.UnsupportedError(f"its result {result.name} is no tensor")
+                raise _core.UnsupportedError(f"its result {result.name} is no tensor, or complex")
         output.args = (tuple(kept),)
+
+
+def _split(
+    module: torch.fx.GraphModule, error: str, options: Mapping[str, Any]
+) -> torch.fx.GraphModule:
+    """The graph in parts, of which those without the operator that the error names are models; the
+    graph as it is where that is not found."""
+    import torch
+    from torch.fx.passes.split_module import split_module
+
+    missing = re.search(r"no ONNX form of \w+\.(\w+)", error)
+    steps = [n for n in module.graph.nodes if n.op not in ("placeholder", "output", "get_attr")]
+    odd = [missing is not None and missing[1] in f"{n.name} {n.target}" for n in steps]
+    if not any(odd) or all(odd):
+        return module
+    part = dict(
+        zip(steps, accumulate(int(a != b) for a, b in pairwise([odd[0], *odd])), strict=True)
+    )
+    parts: Any = split_module(module, module, lambda n: part.get(n, 0))
+    stays = {part[n] for n, is_odd in zip(steps, odd, strict=True) if is_odd}
+    for name, child in parts.named_children():
+        if int(name.removeprefix("submod_")) not in stays:
+            child.forward = _Graph(torch.fx.GraphModule(child, child.graph), options)
+    return parts
+
+
+def _is_plain(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and not value.is_complex()
 
 
 def _put(number: float, node: Any) -> None:

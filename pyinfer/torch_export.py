@@ -156,8 +156,10 @@ def _reason(error: BaseException, trace: Callable[[str], str]) -> str:
     missing = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", text)
     if missing:
         first = f"the exporter has no ONNX form of {missing[1]}"
-        text += trace(missing[1])
-    places = re.findall(r'File "([^"]+)", line (\d+), in (\w+)\n\s*(\S.*)', f"{text}\n{cause}")
+        text = f"{text}\n{cause}{trace(missing[1])}"
+    else:
+        text = f"{text}\n{cause}"
+    places = re.findall(r'File "([^"]+)", line (\d+), in (\w+)\n\s*(\S.*)', text)
     theirs = os.path.dirname(os.path.dirname(importlib.import_module("torch").__file__ or ""))
     mine = [p for p in places if not p[0].startswith(theirs)]
     where = f", at {os.path.basename(mine[-1][0])}:{mine[-1][1]}: {mine[-1][3]}" if mine else ""

@@ -249,16 +249,21 @@ def test_gradients_and_training_stay_in_pytorch(compiled: Any) -> None:
         assert 100 < int((compiled(only)[0](torch.ones(1000)) == 0).sum()) < 900
 
 
-def test_what_is_not_supported_stays_with_one_warning(compiled: Any) -> None:
+def test_what_is_not_supported_stays_with_one_warning(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner: list[Any] = []
+    monkeypatch.setattr(torch_backend, "open_program", lambda *a: inner.append(torch_export.open_program(*a)) or inner[-1])
+
     def function(x: torch.Tensor) -> Any:
-        return torch.linalg.eigvals(x * 2).abs().sum()
+        values = torch.special.bessel_j0(torch.relu(x * 2) + 1)
+        return torch.softmax(values * 2, 0), x + 1
 
     fast, graphs = compiled(function)
     x = torch.rand(3, 3)
-    with pytest.warns(torch_backend.TorchWarning, match="linalg_eig") as caught:
+    with pytest.warns(torch_backend.TorchWarning, match="bessel_j0") as caught:
         for _ in range(3):
             torch.testing.assert_close(fast(x), function(x))
     assert len([w for w in caught if w.category is torch_backend.TorchWarning]) == 1 and graphs[0].stays
+    assert [len(m.input_names) for m in inner] == [1, 2], "what is before and behind it are models"
 
 
 def test_the_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
