@@ -237,6 +237,16 @@ def _put(number: float, node: Any) -> None:
         user.kwargs = map_arg(user.kwargs, lambda n: number if n is node else n)
 
 
+def _is_still(node: Any) -> bool:
+    """What could draw random numbers, for dropout, is told not to."""
+    schema = node.target._schema.arguments
+    given = {a.name: a.default_value for a in schema if a.has_default_value()}
+    given |= dict(zip([a.name for a in schema], node.args, strict=False)) | dict(node.kwargs)
+    return given.get("dropout_p", given.get("p")) == 0 or any(
+        given.get(name) is False for name in ("train", "training")
+    )
+
+
 def _check(program: torch.onnx.ONNXProgram) -> None:
     """Raises UnsupportedError for programs that are more than a function of their inputs."""
     import torch
@@ -250,7 +260,7 @@ def _check(program: torch.onnx.ONNXProgram) -> None:
         )
     for node in exported.graph.nodes:
         tags = getattr(node.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded in tags:
+        if torch.Tag.nondeterministic_seeded in tags and not _is_still(node):
             raise _core.UnsupportedError(
                 f"it draws random numbers ({node.target}); a module in training mode does: "
                 "call eval()"

@@ -249,6 +249,18 @@ def test_gradients_and_training_stay_in_pytorch(compiled: Any) -> None:
         assert 100 < int((compiled(only)[0](torch.ones(1000)) == 0).sum()) < 900
 
 
+def test_operators_with_a_dropout_that_is_off(compiled: Any) -> None:
+    def function(x: torch.Tensor, p: float = 0.0) -> Any:
+        return torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=p)
+
+    x = torch.rand(1, 2, 4, 8)
+    fast, graphs = compiled(function)
+    torch.testing.assert_close(fast(x), function(x))
+    assert graphs[0].model is not None
+    with pytest.warns(torch_backend.TorchWarning, match="random"):
+        fast(x, 0.5)
+
+
 def test_what_is_not_supported_stays_with_one_warning(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     inner: list[Any] = []
     monkeypatch.setattr(torch_backend, "open_program", lambda *a: inner.append(torch_export.open_program(*a)) or inner[-1])
