@@ -58,7 +58,7 @@ def test_infinities_that_are_passed_on_are_no_fault() -> None:
     assert load(node("Neg", "x", "y"))(x(INF, 1, 1))[1, 0] == -INF
     with pytest.raises(pyinfer.NumberError, match=r"node_y.*an infinity at \[1, 2\]"):
         load(node("Neg", "x", "a"), node("Exp", "a", "y"))(x(0, 0, -1e9))
-    with pytest.raises(pyinfer.NumberError, match="node_b.*a NaN"):  # inf - inf
+    with pytest.raises(pyinfer.NumberError, match="its result .* has a NaN"):  # inf - inf
         load(node("Identity", "x", "a"), node("Sub", "a", "x", "b"), node("Abs", "b", "y"))(x(INF, 1, 1))
 
 
