@@ -55,8 +55,9 @@ def _peak(threads: int) -> float:
 
 def full_name(row: dict[str, Any]) -> str:
     """The operator of a step's row: "Conv", "pyinfer.Conv", "pyinfer.Eltwise(Mul, Add)"."""
-    domain = row["domain"] + "." if row["domain"] else ""
-    return domain + row["op"] + (f"({row['parts']})" if row["parts"] else "")
+    domain = f"{row['domain']}." if row["domain"] else ""
+    parts = f"({row['parts']})" if row["parts"] else ""
+    return f"{domain}{row['op']}{parts}"
 
 
 class Profile:
