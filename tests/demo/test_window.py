@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The widgets, on a screen without a monitor."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import screen
+from pyinfer import example
+from pyinfer.demo.session import Session
+from support import tiny
+
+SEVEN = [(0.25 + i / 20, 0.2) for i in range(11)] + [(0.75 - i * 0.028, 0.2 + i * 0.065) for i in range(1, 11)]
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    with screen.xvfb() as name:
+        yield name
+
+
+@pytest.fixture
+def window(display: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    from pyinfer.demo.widgets.window import Window
+
+    monkeypatch.setenv("DISPLAY", display)
+    made = Window(Session(threads=1))
+    made.root.update()
+    yield made
+    made.close()
+    del made
+    gc.collect()
+
+
+def until(window: Any, what: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, window.news.cget("text")
+        window.root.update()
+        time.sleep(0.002)
+
+
+def draw_seven(window: Any) -> Any:
+    tab = window.tab_of("draw")
+    side = min(tab.canvas.winfo_width(), tab.canvas.winfo_height())
+    for i, (x, y) in enumerate(SEVEN):
+        tab.canvas.event_generate("<B1-Motion>" if i else "<Button-1>", x=round(x * side), y=round(y * side))
+        window.root.update()
+    return tab
+
+
+def test_draw(window: Any) -> None:
+    tab = draw_seven(window)
+    until(window, lambda: window.worker.idle)
+    assert tab.bars.shown[0].label == "7" and len(tab.bars.shown) == 10
+    assert window.session.last["digits.onnx"].shape == (1, 1, 8, 8)
+    tab.canvas.event_generate("<Escape>")
+    window.root.update()
+    assert tab.bars.shown == [] and tab.strokes == []
+
+
+def test_draw_with_the_keyboard(window: Any) -> None:
+    tab = window.tab_of("draw")
+    tab.canvas.focus_force()
+    window.root.update()
+    for key in ["space", *["Down"] * 20]:
+        tab.canvas.event_generate(f"<{key}>")
+    until(window, lambda: window.worker.idle)
+    assert tab.bars.shown[0].label == "1"
+
+
+def test_picture(window: Any, tmp_path: Path) -> None:
+    window.take(str(example.picture_paths()[2]))
+    assert window.tab.key == "picture"
+    until(window, lambda: window.picture.bars.shown)
+    assert window.picture.bars.shown[0].label == "3"
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    window.take(str(bad))
+    until(window, lambda: "cannot identify" in window.news.cget("text"))
+
+
+def test_paste(window: Any) -> None:
+    window.root.clipboard_clear()
+    window.root.clipboard_append(f"file://{example.picture_paths()[1]}")
+    window.root.event_generate("<Control-v>")
+    until(window, lambda: window.picture.bars.shown)
+    assert window.picture.bars.shown[0].label == "2"
+    window.root.clipboard_clear()
+    window.picture.paste()
+    assert "clipboard" in window.news.cget("text")
+
+
+def test_models_labels_threads(window: Any, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(f"digit {i}" for i in range(10)))
+    window.take(str(tmp_path / "names.txt"))
+    tab = draw_seven(window)
+    until(window, lambda: window.worker.idle)
+    assert tab.bars.shown[0].label == "digit 7"
+    window.count.set(2)
+    window._threads()
+    until(window, lambda: window.session.threads == 2)
+    until(window, lambda: window.worker.idle)
+    assert tab.bars.shown[0].label == "digit 7"
+    (tmp_path / "linear.onnx").write_bytes(tiny.linear())
+    window.take(str(tmp_path / "linear.onnx"))
+    until(window, lambda: window.session.opened.name == "linear.onnx")
+    until(window, lambda: window.worker.idle)
+    window.take(str(example.picture_paths()[2]))
+    until(window, lambda: "linear.onnx" in window.news.cget("text"))
+    (tmp_path / "broken.onnx").write_bytes(b"\xff\xff\xff")
+    window.take(str(tmp_path / "broken.onnx"))
+    until(window, lambda: "ModelError" in window.news.cget("text"))
+    assert window.session.opened.name == "linear.onnx"
+
+
+def test_languages_and_sizes(window: Any) -> None:
+    window.speak("zh")
+    assert window.notebook.tab(0, "text") == "手写" and window.root.title().endswith("神经网络")
+    before = window.root.winfo_reqwidth()
+    window.resize(1.3)
+    window.root.update()
+    assert window.root.winfo_reqwidth() > before
+    window.speak("en")
+    assert window.notebook.tab(0, "text") == "Draw"
+
+
+def test_each_tab_by_key_and_its_picture(window: Any) -> None:
+    for i, tab in enumerate(window.tabs):
+        window.root.event_generate(f"<Control-Key-{i + 1}>")
+        until(window, lambda tab=tab: window.tab is tab and window.worker.idle)  # type: ignore[misc]
+    image = window.grab()
+    assert image.size == (window.root.winfo_width(), window.root.winfo_height())
+    assert len(image.convert("L").getcolors()) > 5
