@@ -118,20 +118,23 @@ CIVIDIS = np.array(
      [254, 232, 56]], np.float32)  # fmt: skip
 
 
-def thumbnails(array: NDArray[Any], side: int = 480, most: int = 64) -> Any:
-    """The planes of an activation as one PIL picture, each from its own least to its most; `side`:
-    pixels that it may have either way."""
+def thumbnails(array: NDArray[Any], room: tuple[int, int] = (480, 480), most: int = 64) -> Any:
+    """The planes of an activation side by side as one PIL picture, each from its own least to its
+    most. room: width and height in pixels."""
     from PIL import Image
 
     planes = _planes(array, most)
-    count, height, width = planes.shape
-    step = max(1, -(-max(height, width) // 512))
+    step = max(1, -(-max(planes.shape[1:]) // 512))
     planes = planes[:, ::step, ::step]
     count, height, width = planes.shape
-    # as many columns as make the picture most nearly a square
-    columns = max(1, min(count, round(float(np.sqrt(count * height / width)))))
+
+    def scale_with(columns: int) -> float:
+        rows = -(-count // columns)
+        return float(min((room[0] / columns - 2) / width, (room[1] / rows - 2) / height))
+
+    columns = max(range(1, count + 1), key=scale_with)
     rows = -(-count // columns)
-    scale = min((side - 2 * columns) / (columns * width), (side - 2 * rows) / (rows * height))
+    scale = min(scale_with(columns), max(room) / 8)
     cell = (max(1, int(width * scale)), max(1, int(height * scale)))
     low = planes.min((1, 2), keepdims=True)
     span = planes.max((1, 2), keepdims=True) - low

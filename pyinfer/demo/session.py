@@ -80,7 +80,8 @@ class Opened:
         chosen = blocks if few else [blocks[one]]
         names = tuple(dict.fromkeys(b.value for b in chosen if b.value))
         if "fetch" in inspect.signature(self.model.run).parameters:
-            found: dict[str, Any] = self.model.run(feeds, fetch=names)  # type: ignore[call-arg]
+            run: Any = self.model.run
+            found: dict[str, Any] = run(feeds, fetch=names)
         else:
             if names not in self.inside:
                 bytes_ = onnxfile.with_outputs(self.source, names)

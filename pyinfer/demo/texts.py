@@ -50,7 +50,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "source": ("From", "来源"),
     "inside": ("Inside: its channels", "内部：各通道"),
     "no_inside": ("This block keeps its values to itself.", "无法查看此模块的中间值。"),
-    "blocks": ("{count} blocks, {ms:.3f} ms", "{count} 个模块，{ms:.3f} 毫秒"),
+    "blocks": ("{count} blocks, {time}", "{count} 个模块，{time}"),
     "pick": ("Click a block, or use the arrow keys.", "点击一个模块，或用方向键选择。"),
     "start": ("Start", "开始"),
     "stop": ("Stop", "停止"),

@@ -138,3 +138,41 @@ def test_each_tab_by_key_and_its_picture(window: Any) -> None:
     image = window.grab()
     assert image.size == (window.root.winfo_width(), window.root.winfo_height())
     assert len(image.convert("L").getcolors()) > 5
+
+
+def test_network(window: Any) -> None:
+    draw_seven(window)
+    until(window, lambda: window.worker.idle)
+    tab = window.tab_of("network")
+    window.front(tab)
+    until(window, lambda: tab.blocks and window.worker.idle)
+    assert [b.op for b in tab.blocks][:2] == ["Conv", "Conv"]
+    tab.graph.event_generate("<Down>")
+    tab.graph.event_generate("<Down>")
+    until(window, lambda: tab._array is not None)
+    assert tab._array.shape == (1, 32, 8, 8) and "Conv" in tab.title.cget("text")
+    x, y = tab.graph._at(*tab.graph.plan.places[-1])
+    for event in ("<ButtonPress-1>", "<ButtonRelease-1>"):
+        tab.graph.event_generate(event, x=round(x), y=round(y))
+    until(window, lambda: tab._array is not None and tab._array.shape == (1, 10))
+    assert tab._array.argmax() == 7
+    before = tab.graph.zoom
+    tab.graph.event_generate("<plus>")
+    window.root.update()
+    assert tab.graph.zoom > before
+    tab.graph.event_generate("<f>")
+    window.root.update()
+    assert all(0 < tab.graph._at(*p)[1] < tab.graph.winfo_height() for p in tab.graph.plan.places)
+
+
+def test_compare(window: Any) -> None:
+    tab = window.tab_of("compare")
+    tab.wanted["PyTorch"].set(False)
+    window.root.event_generate("<F5>")
+    until(window, lambda: len(tab.comparison.times.get("ONNX Runtime", ())) > 2 if tab.comparison else False)
+    assert tab.table.set("pyinfer", "answer").startswith("7 ") and tab.table.set("ONNX Runtime", "answer").startswith("7 ")
+    assert float(tab.table.set("ONNX Runtime", "difference")) < 1e-5
+    assert tab.table.set("ONNX Runtime", "median").endswith("s")
+    window.root.event_generate("<F5>")
+    until(window, lambda: not tab.running and window.worker.idle)
+    assert len(tab.chart.find_all()) > 5

@@ -14,7 +14,9 @@ from typing import Any
 from .. import camera, classify, texts
 from ..session import Session
 from ..worker import Worker
+from .compare import Compare
 from .draw import Draw
+from .inside import Inside
 from .live import Live
 from .picture import Picture
 from .style import Style
@@ -74,7 +76,7 @@ class Window:
 
     def _kinds(self) -> list[type[Tab]]:
         live: list[type[Tab]] = [Live] if camera.present() else []
-        return [Draw, Picture, *live]
+        return [Draw, Picture, *live, Inside, Compare]
 
     @property
     def tab(self) -> Tab:
