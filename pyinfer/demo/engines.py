@@ -156,6 +156,7 @@ class Comparison:
         self.opened = opened
         self.times: dict[str, deque[float]] = {}
         self._module = module
+        self._closed = False
         self._peers: dict[str, Peer | ModuleEngine] = {}
         self._problems: dict[str, str] = {}
 
@@ -171,6 +172,8 @@ class Comparison:
                 self._peers[engine] = Peer(engine, self.opened.source, self.opened.model.threads)
         except (RuntimeError, OSError, ImportError) as error:
             self._problems[engine] = str(error)
+        if self._closed:
+            self.close()
 
     def round(self, feeds: Mapping[str, Any], engines: list[str]) -> list[Row]:
         """One run of each of the engines that were started."""
@@ -215,7 +218,7 @@ class Comparison:
         return times[len(times) // 2] if times else None
 
     def close(self) -> None:
-        """Ends all engines that were started."""
-        for peer in self._peers.values():
-            peer.close()
-        self._peers.clear()
+        """Ends all engines that were started, and those that start just now."""
+        self._closed = True
+        while self._peers:
+            self._peers.popitem()[1].close()

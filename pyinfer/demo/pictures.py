@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model import Port
+from .palette import BACK
 
 SCALINGS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # mean and width in 0..1
     "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -141,7 +142,7 @@ def thumbnails(array: NDArray[Any], room: tuple[int, int] = (480, 480), most: in
     at = (planes - low) / np.where(span > 0, span, 1)
     steps = np.linspace(0, 1, len(CIVIDIS))
     rgb = np.stack([np.interp(at, steps, CIVIDIS[:, c]) for c in range(3)], -1).astype(np.uint8)
-    out = Image.new("RGB", (columns * (cell[0] + 2), rows * (cell[1] + 2)), "white")
+    out = Image.new("RGB", (columns * (cell[0] + 2), rows * (cell[1] + 2)), BACK)
     for i in range(count):
         place = (i % columns * (cell[0] + 2) + 1, i // columns * (cell[1] + 2) + 1)
         how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX

@@ -58,10 +58,13 @@ class Opened:
         start = time.perf_counter()
         outputs = self.model.run_tuple((x,))
         ms = (time.perf_counter() - start) * 1e3
-        scores = [a for a in outputs if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-        if not scores or scores[0].size > 1_000_000:
-            raise ValueError(f"{self.name} is no classifier: {self.model!r}")
-        return classify.top(scores[0][0], self.labels, most), ms
+        for scores in outputs:
+            if isinstance(scores, np.ndarray) and scores.dtype.kind == "f":
+                one = scores[0].squeeze() if scores.ndim else scores
+                if one.ndim == 1 and one.size > 1:
+                    return classify.top(one, self.labels, most), ms
+        outs = ", ".join(map(str, self.model.outputs))
+        raise ValueError(f"{self.name} is no classifier, its outputs are {outs}")
 
     def blocks(self, feeds: Mapping[str, Any], runs: int = 3) -> list[network.Block]:
         """The steps with their times, as a graph."""

@@ -63,8 +63,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "not_installed": ("not installed", "未安装"),
     "milliseconds": ("milliseconds of each run", "每次运行的毫秒数"),
     "loading": ("Opening {name}…", "正在打开 {name}…"),
-    "ready": ("{name}: ready on {threads} threads", "{name}：已就绪，{threads} 线程"),
-    "ran": ("{ms:.3f} ms on {threads} threads", "{ms:.3f} 毫秒，{threads} 线程"),
+    "ready": ("{name} is ready, threads: {threads}", "{name} 已就绪，线程：{threads}"),
+    "ran": ("{time} a run, threads: {threads}", "每次运行 {time}，线程：{threads}"),
     "labels_read": ("{count} labels", "{count} 个标签"),
     "saved": ("Saved {name}", "已保存 {name}"),
     "no_screen": ("The picture of the window cannot be taken here: {error}",
@@ -95,7 +95,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 
 def say(key: str, language: str, **values: object) -> str:
     """
-    >>> say("ran", "en", ms=1.5, threads=2)
-    '1.500 ms on 2 threads'
+    >>> say("ran", "en", time="1.5 ms", threads=2)
+    '1.5 ms a run, threads: 2'
     """
     return TEXTS[key][1 if language == "zh" else 0].format(**values)

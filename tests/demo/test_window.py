@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,3 +177,43 @@ def test_compare(window: Any) -> None:
     window.root.event_generate("<F5>")
     until(window, lambda: not tab.running and window.worker.idle)
     assert len(tab.chart.find_all()) > 5
+
+
+def test_camera(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from pyinfer.demo.widgets import live
+
+    class Camera:
+        def __init__(self, wake: Callable[[], None]) -> None:
+            self.failed = False
+
+        def take(self) -> Any:
+            return Image.open(example.picture_paths()[5]).convert("RGB")
+
+        def close(self) -> None:
+            self.failed = True
+
+    monkeypatch.setattr(live, "Camera", Camera)
+    tab = live.Live(window)
+    window.tabs.append(tab)
+    window.notebook.add(tab, text="Camera")
+    window.front(tab)
+    window.root.update()
+    tab.toggle()
+    until(window, lambda: tab.bars.shown)
+    assert tab.bars.shown[0].label == "8"
+    tab.camera.failed = True
+    until(window, lambda: tab.camera is None)
+
+
+def test_the_window_goes_on_while_a_model_runs(window: Any) -> None:
+    """Work in the worker that does not end holds up neither keys nor drawing."""
+    gate = threading.Event()
+    window.worker.submit("slow", lambda: gate.wait(60), lambda result, error: None)
+    tab = draw_seven(window)
+    window.speak("zh")
+    assert len(tab.strokes[0]) > 10 and not tab.bars.shown and not gate.is_set()
+    gate.set()
+    until(window, lambda: window.worker.idle)
+    assert tab.bars.shown[0].label == "7"

@@ -40,6 +40,12 @@ def apart(wishes: list[float], gap: float, most: float) -> list[float]:
     return out
 
 
+def _usual(values: Sequence[float]) -> float:
+    """A level that nearly all stay below; hiccups must not flatten the rest."""
+    ordered = sorted(values)
+    return min(ordered[int((len(ordered) - 1) * 0.95)], 3 * ordered[len(ordered) // 2])
+
+
 class Chart(tk.Canvas):
     """Lines differ in colour, in dashes, and by the name at their end."""
 
@@ -66,9 +72,7 @@ class Chart(tk.Canvas):
         if not lines or width < 100 or height < 80:
             return
         longest = max(map(len, lines.values()))
-        # the level that nearly all stay below: one hiccup must not flatten the rest
-        usual = max(sorted(v)[min(len(v) - 1, int(len(v) * 0.95))] for v in lines.values())
-        marks = ticks(usual * 1.1)
+        marks = ticks(max(_usual(v) for v in lines.values()) * 1.1)
         left = max(self._font.measure(f"{m:g}") for m in marks) + 24
         right = width - max(self._font.measure(k) for k in lines) - 24
         top, bottom = line * 2.0, height - 16

@@ -10,6 +10,7 @@ from tkinter import filedialog, ttk
 from typing import TYPE_CHECKING, Any
 
 from .. import palette, reading
+from ..network import time_text
 from ..pictures import SCALINGS, tensor
 from .bars import Bars, shortened
 from .tab import Tab
@@ -173,10 +174,11 @@ class Picture(Tab):
             self.window.tell("no_classifier", name=opened.name)
         else:
             wanted, scaling, rows = opened.wanted, self.scaling.get(), self.bars.rows
+            last = self.window.session.last
 
             def work() -> Any:
-                x = tensor(image, wanted, scaling)
-                return x, *opened.classify(x, rows)
+                x = last[opened.name] = tensor(image, wanted, scaling)
+                return opened.classify(x, rows)
 
             self.window.worker.submit(self.key, work, lambda r, e: self._classified(opened, r, e))
 
@@ -193,8 +195,7 @@ class Picture(Tab):
             self.bars.clear()
             self.window.failed(error)
             return
-        x, guesses, ms = result
-        self.window.session.last[opened.name] = x
+        guesses, ms = result
         self.bars.show(guesses)
         self.window.ran(ms, opened.model.threads)
 
@@ -208,7 +209,7 @@ class Picture(Tab):
             self.found.insert("end", line.text)
         self._redraw()
         if self.lines:
-            self.window.tell("ran", ms=ms, threads=self.window.session.threads)
+            self.window.tell("ran", time=time_text(ms), threads=self.window.session.threads)
         else:
             self.window.tell("no_text")
 

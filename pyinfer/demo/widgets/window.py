@@ -12,6 +12,7 @@ from tkinter import filedialog, messagebox, ttk
 from typing import Any
 
 from .. import camera, classify, texts
+from ..network import time_text
 from ..session import Session
 from ..worker import Worker
 from .compare import Compare
@@ -67,7 +68,7 @@ class Window:
         for tab in self.tabs:
             self.notebook.add(tab)
         (self.picture,) = (tab for tab in self.tabs if type(tab) is Picture)
-        self.notebook.bind("<<NotebookTabChanged>>", lambda _: self.tab.entered())
+        self.notebook.bind("<<NotebookTabChanged>>", lambda _: self._entered())
         self._keys()
         self._accept_drops()
         self.root.protocol("WM_DELETE_WINDOW", self.close)
@@ -86,6 +87,10 @@ class Window:
     def front(self, tab: Tab) -> None:
         """Brings a tab to the front."""
         self.notebook.select(tab)  # type: ignore[no-untyped-call]
+
+    def _entered(self) -> None:
+        self.tell("ready", name=self.session.opened.name, threads=self.session.threads)
+        self.tab.entered()
 
     def tab_of(self, key: str) -> Tab | None:
         """The tab of this kind, if the window has it."""
@@ -220,6 +225,7 @@ class Window:
     def speak(self, language: str) -> None:
         """Another language, at once."""
         self.language = language
+        self.chosen.set(texts.LANGUAGES[language])
         self.root.title(self.say("title"))
         for widget, key in self._texts.items():
             widget.configure(text=self.say(key))
@@ -238,7 +244,7 @@ class Window:
         """The time of a run; the median of the latest is shown."""
         self._times.append(ms)
         times = sorted(self._times)
-        self.tell("ran", ms=times[len(times) // 2], threads=threads)
+        self.tell("ran", time=time_text(times[len(times) // 2]), threads=threads)
 
     def failed(self, error: Exception | None) -> None:
         """An error is news."""
