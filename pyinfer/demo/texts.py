@@ -70,25 +70,38 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_screen": ("The picture of the window cannot be taken here: {error}",
                   "无法在此截图：{error}"),
     "no_camera": ("The camera gives no picture.", "摄像头没有图像。"),
-    "keys": (
-        "Ctrl+1 … Ctrl+5\tthe tabs\n"
+    "close": ("Close", "关闭"),
+    "keys": (  # keys, a tab, what they do; without a tab a heading
+        "All tabs\n"
+        "Ctrl+1, Ctrl+2 …\tthe tabs\n"
         "Ctrl+O, Ctrl+L\topen a model, its labels\n"
         "Ctrl+P, Ctrl+V\topen a picture, paste one\n"
         "Ctrl+S\tsave a picture of this window\n"
-        "Ctrl++, Ctrl+−\tlarger, smaller type\n"
-        "Tab, Space\tgo to the next control, press it\n"
-        "\nDraw: arrows move the pen, Space puts it down or lifts it, Esc clears\n"
-        "Network: arrows go from block to block, + and − zoom, F fits\n"
-        "Compare: F5 starts and stops",
-        "Ctrl+1 … Ctrl+5\t切换页面\n"
+        "Ctrl +, Ctrl −\tlarger, smaller type\n"
+        "Tab, Space\tnext control, press it\n"
+        "Draw\n"
+        "Arrows, Space\tmove the pen, put it down or lift it\n"
+        "Esc\tclear\n"
+        "Network\n"
+        "Arrows\tfrom block to block\n"
+        "+, −, F\tlarger, smaller, fit\n"
+        "Compare\n"
+        "F5\tstart, stop",
+        "所有页面\n"
+        "Ctrl+1，Ctrl+2 …\t切换页面\n"
         "Ctrl+O，Ctrl+L\t打开模型，打开标签\n"
         "Ctrl+P，Ctrl+V\t打开图片，粘贴图片\n"
         "Ctrl+S\t保存窗口图片\n"
-        "Ctrl++，Ctrl+−\t放大、缩小文字\n"
+        "Ctrl +，Ctrl −\t放大、缩小文字\n"
         "Tab，空格\t下一个控件，按下\n"
-        "\n手写：方向键移动笔，空格落笔或抬笔，Esc 清除\n"
-        "网络：方向键选择模块，+ 和 − 缩放，F 适合窗口\n"
-        "对比：F5 开始或停止",
+        "手写\n"
+        "方向键，空格\t移动笔，落笔或抬笔\n"
+        "Esc\t清除\n"
+        "网络\n"
+        "方向键\t选择模块\n"
+        "+，−，F\t放大，缩小，适合窗口\n"
+        "对比\n"
+        "F5\t开始，停止",
     ),
 }  # fmt: skip
 

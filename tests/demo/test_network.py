@@ -19,7 +19,8 @@ from pyinfer.demo.session import Session, open_model
 def residual() -> onnx.ModelProto:
     """relu(conv(x) + skip(x)), then the mean."""
     rng = np.random.default_rng(0)
-    weights = [helper.make_tensor(n, TensorProto.FLOAT, s, rng.standard_normal(int(np.prod(s)))) for n, s in (("w", [8, 3, 3, 3]), ("v", [8, 3, 1, 1]))]
+    sizes = {"w": [8, 3, 3, 3], "v": [8, 3, 1, 1]}
+    weights = [helper.make_tensor(n, TensorProto.FLOAT, s, rng.standard_normal(int(np.prod(s)))) for n, s in sizes.items()]
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1, 1, 1, 1]),
         helper.make_node("Conv", ["x", "v"], ["b"], "skip"),

@@ -132,6 +132,15 @@ def test_languages_and_sizes(window: Any) -> None:
     assert window.notebook.tab(0, "text") == "Draw"
 
 
+def test_help(window: Any) -> None:
+    window.root.event_generate("<F1>")
+    window.root.update()
+    (box,) = (w for w in window.root.winfo_children() if w.winfo_class() == "Toplevel")
+    box.event_generate("<Escape>")
+    window.root.update()
+    assert not box.winfo_exists()
+
+
 def test_each_tab_by_key_and_its_picture(window: Any) -> None:
     for i, tab in enumerate(window.tabs):
         window.root.event_generate(f"<Control-Key-{i + 1}>")

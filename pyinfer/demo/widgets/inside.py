@@ -40,7 +40,9 @@ class Inside(Tab):
         self.button(left, "measure", self.ask).grid(row=1, column=1, padx=(0, 16))
         self.total = ttk.Label(left)
         self.total.grid(row=1, column=2, sticky="w")
-        self.legend = tk.Canvas(left, background=palette.BACK, highlightthickness=0, height=40)
+        self.legend = tk.Canvas(
+            left, background=palette.BACK, highlightthickness=0, width=160, height=40
+        )
         self.legend.grid(row=1, column=3, sticky="ew", padx=(16, 0))
         self._details(ttk.Frame(self))
 

@@ -24,7 +24,12 @@ class Style:
 
             sv_ttk.set_theme("light", root)
         except (ImportError, tk.TclError):
-            ttk.Style(root).theme_use("clam")
+            plain = ttk.Style(root)
+            plain.theme_use("clam")
+            plain.configure(".", background=palette.BACK)
+            plain.configure("TButton", width=0, padding=(12, 5))
+            plain.configure("TNotebook.Tab", padding=(14, 5))
+            root.configure(background=palette.BACK)
         known = set(tkfont.families(root))
         self.family = next(
             (f for f in FAMILIES if f in known), tkfont.nametofont("TkDefaultFont").actual("family")

@@ -8,10 +8,10 @@ import tkinter as tk
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from tkinter import filedialog, messagebox, ttk
+from tkinter import filedialog, ttk
 from typing import Any
 
-from .. import camera, classify, texts
+from .. import camera, classify, palette, texts
 from ..network import time_text
 from ..session import Session
 from ..worker import Worker
@@ -203,7 +203,21 @@ class Window:
 
     def help(self) -> None:
         """The keys."""
-        messagebox.showinfo(self.say("help"), self.say("keys"), parent=self.root)
+        box = tk.Toplevel(self.root, padx=24, pady=20, background=palette.BACK)
+        box.title(self.say("help"))
+        box.transient(self.root)
+        for i, line in enumerate(self.say("keys").splitlines()):
+            keys, _, meaning = line.partition("\t")
+            style = "Strong.TLabel" if not meaning else "TLabel"
+            ttk.Label(box, text=keys, style=style).grid(row=i, column=0, sticky="w", pady=2)
+            ttk.Label(box, text=meaning).grid(row=i, column=1, sticky="w", padx=(28, 0))
+        done = ttk.Button(box, text=self.say("close"), command=box.destroy)
+        done.grid(row=99, column=1, sticky="e", pady=(16, 0))
+        done.focus_set()
+        for key in ("<Escape>", "<Return>"):
+            box.bind(key, lambda _: box.destroy())
+        at = self.root.winfo_rootx() + 160, self.root.winfo_rooty() + 80
+        box.geometry(f"+{at[0]}+{at[1]}")
 
     def resize(self, by: float) -> None:
         """Larger or smaller type."""
