@@ -137,7 +137,7 @@ class Session:
     def __init__(self, source: Any = None, labels: Any = None, threads: int = 0) -> None:
         self.opened = open_model(source, labels, threads)
         self.digits = self.opened if source is None else open_model(None, threads=threads)
-        self.last: dict[str, NDArray[Any]] = {}  # the last input of each model, by its name
+        self.last: dict[str | bytes, NDArray[Any]] = {}  # the last input of each model, by source
 
     @property
     def threads(self) -> int:
@@ -152,9 +152,9 @@ class Session:
 
     def input_of(self, opened: Opened) -> dict[str, Any]:
         """The last input that the window gave to this model, or some numbers."""
-        if opened is self.digits and opened.name not in self.last:
-            self.last[opened.name] = example.pictures()[0][4:5]
-        return opened.feeds(self.last.get(opened.name))
+        if opened is self.digits and opened.source not in self.last:
+            self.last[opened.source] = example.pictures()[0][4:5]
+        return opened.feeds(self.last.get(opened.source))
 
     def with_model(self, source: Any, labels: Any, threads: int) -> Session:
         """A session like this with another model or number of threads; slow, for a worker."""

@@ -60,7 +60,7 @@ def test_draw(window: Any) -> None:
     tab = draw_seven(window)
     until(window, lambda: window.worker.idle)
     assert tab.bars.shown[0].label == "7" and len(tab.bars.shown) == 10
-    assert window.session.last["digits.onnx"].shape == (1, 1, 8, 8)
+    assert window.session.last[window.session.digits.source].shape == (1, 1, 8, 8)
     tab.canvas.event_generate("<Escape>")
     window.root.update()
     assert tab.bars.shown == [] and tab.strokes == []

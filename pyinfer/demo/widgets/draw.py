@@ -171,7 +171,7 @@ class Draw(Tab):
             self.window.failed(error)
             return
         grey, x, guesses, ms = result
-        self.window.session.last[opened.name] = x
+        self.window.session.last[opened.source] = x
         self.bars.show(guesses)
         self._show_seen(grey)
         self.window.ran(ms, opened.model.threads)

@@ -177,7 +177,7 @@ class Picture(Tab):
             last = self.window.session.last
 
             def work() -> Any:
-                x = last[opened.name] = tensor(image, wanted, scaling)
+                x = last[opened.source] = tensor(image, wanted, scaling)
                 return opened.classify(x, rows)
 
             self.window.worker.submit(self.key, work, lambda r, e: self._classified(opened, r, e))
