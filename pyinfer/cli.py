@@ -23,6 +23,7 @@ EPILOG = """examples:
   pyinfer run model.onnx --input x=photo.png   run on a picture, print the largest outputs
   pyinfer info model.onnx                      inputs, outputs, operators
   pyinfer bench model.onnx --vs onnxruntime    interleaved with another engine, medians and ratio
+  pyinfer demo                                 a window: draw a digit, see inside the network
   pyinfer ops conv                             operators with conv in their name, versions, types
 """
 
@@ -367,6 +368,17 @@ def cmd_cache(args: argparse.Namespace) -> int:
     return 0
 
 
+def cmd_demo(args: argparse.Namespace) -> int:
+    """a window for the classroom: draw, pictures, the network, other engines"""
+    from . import demo
+
+    problem = demo.missing()
+    if problem:
+        raise Problem(problem)
+    demo.show(args.model, labels=args.labels, threads=args.threads or 0, language=args.language)
+    return 0
+
+
 # ---- arguments ----
 
 
@@ -387,10 +399,17 @@ def _parser() -> argparse.ArgumentParser:
         ("ops", cmd_ops, False),
         ("config", cmd_config, False),
         ("cache", cmd_cache, False),
+        ("demo", cmd_demo, False),
     ]
     for name, function, with_model in table:
         sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(function=function)
+        if name == "demo":
+            sub.add_argument("model", nargs="?", help="an ONNX file; else digits")
+            sub.add_argument("--labels", metavar="FILE", help="names of the classes, a line each")
+            sub.add_argument("--threads", type=int, help="threads of one run")
+            sub.add_argument("--language", choices=("en", "zh"), default="en")
+            continue
         sub.add_argument("--json", action="store_true", help="print JSON")
         if name == "ops":
             sub.add_argument("pattern", nargs="?", help="part of a name, or a name with * and ?")

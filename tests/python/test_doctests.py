@@ -15,6 +15,8 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(pyinfer.__path__, "pyinfe
 
 @pytest.mark.parametrize("name", ["pyinfer", *(m for m in MODULES if not m.endswith("_core"))])
 def test_examples(name: str) -> None:
+    if ".widgets" in name:
+        pytest.importorskip("_tkinter", reason="this Python has no Tk")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 

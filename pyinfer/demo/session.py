@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the window shows, without the window: models, their labels, the last input."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import Model, Port, example, load
+from ..model import _load
+from . import classify, network, onnxfile
+from .pictures import PictureInput, picture_input
+
+DIGITS = [str(d) for d in range(10)]
+MOST_BYTES = 512_000_000  # of activations kept at once
+
+
+def _some(port: Port) -> NDArray[Any]:
+    """Numbers of the input's type; of sides that are open, the first is 1, others 64."""
+    if port.shape is None or "(" in port.dtype or port.dtype == "str":
+        raise ValueError(f"give numbers for {port}: the window makes pictures and numbers only")
+    dims = [d if isinstance(d, int) else 64 if i else 1 for i, d in enumerate(port.shape)]
+    rng = np.random.default_rng(0)
+    if port.dtype.startswith(("float", "bfloat")):
+        return rng.standard_normal(dims).astype(port.dtype)
+    return rng.integers(0, 2, dims).astype(port.dtype)
+
+
+@dataclass
+class Opened:
+    """A model with what the window needs to know of it. `source`: a path or bytes."""
+
+    model: Model
+    source: str | bytes
+    folder: str | None
+    name: str
+    labels: list[str]
+    wanted: PictureInput | None
+    nodes: list[onnxfile.Node] = field(default_factory=list)
+    inside: dict[tuple[str, ...], Model] = field(default_factory=dict)
+
+    def feeds(self, x: NDArray[Any] | None = None) -> dict[str, Any]:
+        """These numbers for its one input, or some for all inputs."""
+        if x is not None and self.wanted is not None:
+            return {self.wanted.name: x}
+        return {port.name: _some(port) for port in self.model.inputs}
+
+    def classify(self, x: NDArray[Any], most: int) -> tuple[list[classify.Guess], float]:
+        """The best classes of a picture's tensor, and the run's milliseconds."""
+        start = time.perf_counter()
+        outputs = self.model.run_tuple((x,))
+        ms = (time.perf_counter() - start) * 1e3
+        for scores in outputs:
+            if isinstance(scores, np.ndarray) and scores.dtype.kind == "f":
+                one = scores[0].squeeze() if scores.ndim else scores
+                if one.ndim == 1 and one.size > 1:
+                    return classify.top(one, self.labels, most), ms
+        outs = ", ".join(map(str, self.model.outputs))
+        raise ValueError(f"{self.name} is no classifier, its outputs are {outs}")
+
+    def blocks(self, feeds: Mapping[str, Any], runs: int = 3) -> list[network.Block]:
+        """The steps with their times, as a graph."""
+        lists, _, _ = self.model.steps(tuple(feeds[n] for n in self.model.input_names), runs)
+        return network.blocks(lists, self.nodes)
+
+    def activations(
+        self, feeds: Mapping[str, Any], blocks: Sequence[network.Block], one: int
+    ) -> dict[str, NDArray[Any]]:
+        """Values inside the model by name: of all blocks, or of one where all are too much. Taken
+        with `Model.run(fetch=...)` if there is one, else from a variant of the model that has them
+        as its outputs; what was merged inside a block stays merged."""
+        if not blocks[one].value:
+            return {}
+        few = network.activation_bytes(blocks) <= MOST_BYTES
+        chosen = blocks if few else [blocks[one]]
+        names = tuple(dict.fromkeys(b.value for b in chosen if b.value))
+        if "fetch" in inspect.signature(self.model.run).parameters:
+            run: Any = self.model.run
+            found: dict[str, Any] = run(feeds, fetch=names)
+        else:
+            if names not in self.inside:
+                bytes_ = onnxfile.with_outputs(self.source, names)
+                threads = {"threads": self.model.threads}
+                self.inside = {names: _load(bytes_, threads, self._outside())}
+            found = self.inside[names].run(feeds)
+        return {n: a for n, a in found.items() if isinstance(a, np.ndarray)}
+
+    def _outside(self) -> str | None:
+        """The folder of external data."""
+        return os.path.dirname(self.source) if isinstance(self.source, str) else self.folder
+
+
+def open_model(
+    source: Any = None,
+    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    threads: int = 0,
+) -> Opened:
+    """A model from whatever `pyinfer.load` takes, or a loaded model; None is the packaged digits.
+
+    labels: names of the classes or a file of them; else those in the model's metadata.
+
+    >>> open_model(threads=1).labels[:3]
+    ['0', '1', '2']
+    """
+    digits = source is None
+    if digits:
+        source = example.model_path()
+    if isinstance(source, Model):
+        source, options, folder, _ = source._recipe
+        options = {**options, "threads": threads} if threads else options
+        model = _load(source, options, folder)
+    else:
+        model = load(source, threads=threads or None)
+        source, _, folder, _ = model._recipe
+    if isinstance(labels, str | os.PathLike):
+        names = classify.read_labels(labels)
+    elif labels is not None:
+        names = [str(label) for label in labels]
+    else:
+        names = DIGITS if digits else classify.labels_of(model.metadata)
+    name = Path(source).name if isinstance(source, str) else f"{len(source) / 1e6:.1f} MB"
+    wanted = picture_input(model.inputs)
+    return Opened(model, source, folder, name, names, wanted, onnxfile.nodes(source))
+
+
+class Session:
+    """The models of a window: the one that was opened, and the packaged digits to draw for."""
+
+    def __init__(self, source: Any = None, labels: Any = None, threads: int = 0) -> None:
+        self.opened = open_model(source, labels, threads)
+        self.digits = self.opened if source is None else open_model(None, threads=threads)
+        self.last: dict[str | bytes, NDArray[Any]] = {}  # the last input of each model, by source
+
+    @property
+    def threads(self) -> int:
+        return self.opened.model.threads
+
+    @property
+    def drawn(self) -> Opened:
+        """The model for drawings: the opened one if it takes small grey pictures."""
+        wanted = self.opened.wanted
+        small = wanted is not None and wanted.channels == 1 and wanted.height <= 64
+        return self.opened if small else self.digits
+
+    def input_of(self, opened: Opened) -> dict[str, Any]:
+        """The last input that the window gave to this model, or some numbers."""
+        if opened is self.digits and opened.source not in self.last:
+            self.last[opened.source] = example.pictures()[0][4:5]
+        return opened.feeds(self.last.get(opened.source))
+
+    def with_model(self, source: Any, labels: Any, threads: int) -> Session:
+        """A session like this with another model or number of threads; slow, for a worker."""
+        other = Session.__new__(Session)
+        other.last = dict(self.last)
+        other.opened = open_model(source, labels, threads)
+        if source is None:
+            other.digits = other.opened
+        else:
+            same = threads == self.threads
+            other.digits = self.digits if same else open_model(None, threads=threads)
+        return other

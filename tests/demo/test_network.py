@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph of what runs: blocks, edges, places, values inside."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import pyinfer
+from pyinfer import example
+from pyinfer.demo import network, onnxfile
+from pyinfer.demo.layout import layout
+from pyinfer.demo.session import Session, open_model
+
+
+def residual() -> onnx.ModelProto:
+    """relu(conv(x) + skip(x)), then the mean."""
+    rng = np.random.default_rng(0)
+    sizes = {"w": [8, 3, 3, 3], "v": [8, 3, 1, 1]}
+    weights = [helper.make_tensor(n, TensorProto.FLOAT, s, rng.standard_normal(int(np.prod(s)))) for n, s in sizes.items()]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["x", "v"], ["b"], "skip"),
+        helper.make_node("Add", ["a", "b"], ["c"], "add"),
+        helper.make_node("Relu", ["c"], ["d"], "relu"),
+        helper.make_node("GlobalAveragePool", ["d"], ["y"], "mean"),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_nodes_of_a_file(tmp_path: Path) -> None:
+    proto = residual()
+    onnx.save(proto, tmp_path / "m.onnx")
+    want = [(n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in proto.graph.node]
+    assert onnxfile.nodes(proto.SerializeToString()) == want == onnxfile.nodes(str(tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"\x3a\xff\x01", b"\x08", b"\x3a\x02\x0b\x0c", b"plan" * 9])
+def test_no_onnx_file(data: bytes, tmp_path: Path) -> None:
+    assert onnxfile.nodes(data) == []
+    (tmp_path / "x").write_bytes(data)
+    assert onnxfile.nodes(str(tmp_path / "x")) == []
+
+
+def test_blocks() -> None:
+    opened = open_model(residual(), threads=1)
+    blocks = opened.blocks(opened.feeds())
+    assert [b.op for b in blocks].count("Conv") == 2
+    joined = next(b for b in blocks if "Relu" in b.merged)
+    other = next(i for i, b in enumerate(blocks) if b.op == "Conv" and b is not joined)
+    assert joined.merged == ["Add", "Relu"] and joined.parents == [other] and joined.value == "d"
+    assert blocks[-1].parents == [blocks.index(joined)] and blocks[-1].value == "y"
+    assert all(b.ms > 0 and b.impl for b in blocks)
+
+
+def test_values_inside() -> None:
+    opened = open_model(residual(), threads=1)
+    x = np.random.default_rng(1).standard_normal((1, 3, 16, 16)).astype(np.float32)
+    blocks = opened.blocks(opened.feeds(x))
+    values = opened.activations(opened.feeds(x), blocks, 0)
+    assert values["d"].shape == (1, 8, 16, 16) and values["d"].min() == 0
+    assert np.allclose(values["d"].mean((2, 3), keepdims=True), opened.model(x), atol=1e-5)
+    assert np.allclose(values["y"], opened.model(x), atol=1e-5)
+
+
+def test_only_one_value_where_all_are_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_model(residual(), threads=1)
+    blocks = opened.blocks(opened.feeds())
+    monkeypatch.setattr("pyinfer.demo.session.MOST_BYTES", 100)
+    assert blocks[-1].value in opened.activations(opened.feeds(), blocks, len(blocks) - 1)
+
+
+def test_names_that_do_not_tell() -> None:
+    step = {"op": "Relu", "impl": "simd", "shapes": "f32[4] -> f32[4]", "flops": 0.0, "bytes": 32.0, "refused": "", "source": None}
+    runs: list[list[dict[str, Any]]] = [[{**step, "name": "", "ns": ns}, {**step, "name": "", "ns": 7}] for ns in (9, 5, 1)]
+    blocks = network.blocks(runs, [onnxfile.Node("", "Relu", ("x",), ("y",))])
+    assert [b.parents for b in blocks] == [[], [0]] and blocks[0].ms == 5e-6 and blocks[0].output_bytes == 16
+
+
+def test_places() -> None:
+    parents = [[], [0], [1], [0, 2], [3], [3], [4, 5, 0]]
+    plan = layout(parents)
+    assert [y for _, y in plan.places] == [0, 1, 2, 3, 4, 4, 5] and plan.rows == 6
+    assert len(plan.edges) == sum(map(len, parents))
+    for (parent, child), path in plan.edges.items():
+        assert path[0] == plan.places[parent] and path[-1] == plan.places[child]
+        assert [y for _, y in path] == list(range(int(path[0][1]), int(path[-1][1]) + 1))
+    points = {p for path in plan.edges.values() for p in path}
+    for y in range(plan.rows):
+        row = sorted(px for px, py in points if py == y)
+        assert all(b - a > 0.999 for a, b in zip(row, row[1:], strict=False)), "blocks and edges keep apart"
+    assert layout([]).rows == 0
+
+
+def test_a_session_remembers_inputs(tmp_path: Path) -> None:
+    session = Session(threads=1)
+    assert session.input_of(session.opened)["x"].shape == (1, 1, 8, 8)
+    onnx.save(residual(), tmp_path / "residual.onnx")
+    other = session.with_model(str(tmp_path / "residual.onnx"), ["a", "b"], 1)
+    assert other.drawn is session.digits and other.opened.labels == ["a", "b"] and other.opened.name == "residual.onnx"
+    assert other.input_of(other.opened)["x"].shape == (1, 3, 16, 16)
+    again = other.with_model(None, None, 2)
+    assert again.opened is again.digits and again.threads == 2 and again.opened.labels[7] == "7"
+
+
+def test_sources() -> None:
+    loaded = pyinfer.load(example.model_path(), threads=1)
+    opened = open_model(loaded, threads=2)
+    assert opened.model.threads == 2 and opened.nodes and loaded.threads == 1
+    assert open_model(example.model_path().read_bytes()).nodes == opened.nodes
