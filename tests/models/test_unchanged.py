@@ -18,13 +18,7 @@ import numpy as np
 
 from models import ocr
 from models.test_real import TEXT
-from support.packages import RAPIDOCR, SILERO, folder_of, folder_with
-
-OCR_NEEDS = [
-    "opencv-python-headless==5.0.0.93", "shapely==2.1.2", "pyclipper==1.4.0", "omegaconf==2.4.0", "requests==2.34.2",
-    "urllib3==2.8.0", "certifi", "charset-normalizer==3.5.3", "idna==3.20", "six==1.17.0", "colorlog==6.12.0", "PyYAML==6.0.4",
-    "tqdm==4.70.1",
-]  # fmt: skip
+from support.packages import OCR_NEEDS, RAPIDOCR, SILERO, folder_of, folder_with
 
 HEAD = """
 import json, sys

