@@ -25,7 +25,7 @@ names = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
 
 
 def test_pairs_are_complete() -> None:
-    assert SCRIPTS
+    assert SCRIPTS and set(FOLDERS) <= {s.stem for s in SCRIPTS}
     there = {p.name for p in FOLDER.iterdir() if p.is_file() and p.name != "README.md"}
     assert there == {s.name for s in SCRIPTS} | {f"{s.stem}.ipynb" for s in SCRIPTS}
 
