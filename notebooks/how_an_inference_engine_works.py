@@ -190,6 +190,14 @@ assert np.allclose(values["y"], plain(x), atol=1e-5)
 print(values["y"].round(3))
 
 # %% [markdown]
+# And on the way there, too: `fetch` asks pyinfer for values from inside the graph, by name.
+
+# %%
+inside = plain.run({"x": x}, fetch=["n1", "r1", "c2", "a2", "g"])
+for name in ("n1", "r1", "c2", "a2", "g"):
+    assert np.allclose(inside[name], values[name], atol=1e-4), name
+
+# %% [markdown]
 # The price of im2col: each pixel is in nine windows, so the matrix is nine times the picture. Fast
 # engines therefore never write it down; they take the windows out of the picture when they need
 # them.
