@@ -77,7 +77,7 @@ static void check_numbers(void)
     if (!model) return;
     CHECK(pyinfer_run(model, &in, 1, &out, 1, &error) == PYINFER_OK);
     x[1] = -1e30f;
-    CHECK(pyinfer_run(model, &in, 1, &out, 1, &error) == PYINFER_E_NUMBER && strstr(error.text, "Mul") && strstr(error.text, "at [1]"));
+    CHECK(pyinfer_run(model, &in, 1, &out, 1, &error) == PYINFER_E_NUMBER && strstr(error.text, "an infinity at [1]"));
     CHECK(strcmp(pyinfer_status_exception(PYINFER_E_NUMBER), "NumberError") == 0);
     pyinfer_free(model);
 }
