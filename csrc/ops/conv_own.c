@@ -131,12 +131,12 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     return pi_conv_pack(prep, 1, &shape, &s->weights, err);
 }
 
-/* ---- depthwise ---- */
-
-static const float *optional(const pi_call *call, uint32_t i)
+const float *pi_conv_optional(const pi_call *call, uint32_t i)
 {
     return call->node->n_explicit > i && call->in[i] ? call->in[i]->data : NULL;
 }
+
+/* ---- depthwise ---- */
 
 /* A chunk is a range of (block of channels, row of Y), neighbours of one block together. */
 static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
@@ -144,7 +144,7 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_call *call = arg;
     const own_state *s = call->state;
     const pi_window *w = &s->c.w;
-    const float *bias = optional(call, 2), *z = optional(call, 3);
+    const float *bias = pi_conv_optional(call, 2), *z = pi_conv_optional(call, 3);
     const float **row = (const float **)(void *)((char *)call->scratch + (size_t)thread * s->scratch);
     int64_t rows = w->batch * w->out[0] * w->out[1], n = w->channels;
     pi_dwconv_row d = {.x_step = (size_t)n, .y_step = (size_t)n, .w_step = (size_t)n, .kh = (size_t)(w->kernel[0] * w->kernel[1]),
@@ -238,7 +238,7 @@ static void point(const own_state *s, const float *x, int64_t first, int64_t row
 static void gemm_block(const own_state *s, const pi_call *call, int64_t first, int64_t rows, int64_t group, int64_t begin,
                        int64_t end, const float **tap)
 {
-    const float *bias = optional(call, 2), *z = optional(call, 3);
+    const float *bias = pi_conv_optional(call, 2), *z = pi_conv_optional(call, 3);
     int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->k;
     float *out = (float *)call->out[0]->data + first * channels + group * s->out;
     int64_t most = pi_igemm_group(s->gemm, (size_t)depth);

@@ -191,16 +191,11 @@ static void point(const own_state *s, const phase *f, const float *x, int64_t r,
     }
 }
 
-static const float *optional(const pi_call *call, uint32_t i)
-{
-    return call->node->n_explicit > i && call->in[i] ? call->in[i]->data : NULL;
-}
-
 /* Panels [begin, end) of one group for rows [first, first + rows) of a phase, at whose sources `tap` points. */
 static void gemm_block(const own_state *s, const pi_call *call, const phase *f, int64_t first, int64_t rows, int64_t group,
                        int64_t begin, int64_t end, const float *const *tap)
 {
-    const float *bias = optional(call, 2), *z = optional(call, 3);
+    const float *bias = pi_conv_optional(call, 2), *z = pi_conv_optional(call, 3);
     int64_t nr = (int64_t)s->gemm->nr, depth = f->taps * s->in, size = depth * nr, image, at[2];
     int64_t step = s->c.w.stride[2] * s->c.y.space[2], most = pi_igemm_group(s->gemm, (size_t)pi_max_i64(depth, 1));
     const float *weights = s->weights + s->c.group * s->panels * nr * s->in * f->first + group * s->panels * size;

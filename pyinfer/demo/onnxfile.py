@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The little of an ONNX file that a picture of its graph needs, without the package onnx.
 
-Fields of protobuf (onnx.proto): ModelProto.graph = 7; GraphProto node = 1, output = 12; NodeProto
+Fields of protobuf (onnx.proto): ModelProto.graph = 7; GraphProto node = 1; NodeProto
 input = 1, output = 2, name = 3, op_type = 4, attribute = 5; AttributeProto.g = 6.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -33,11 +33,10 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     raise ValueError("no protobuf")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, int, int]]:
-    """(number, content, start, end) of each field; the content of numbers is empty."""
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(number, content) of each field; the content of numbers is empty."""
     at = 0
     while at < len(data):
-        start = at
         key, at = _varint(data, at)
         kind, content = key & 7, data[:0]
         if kind == 0:
@@ -51,13 +50,13 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, int, int]]:
             raise ValueError("no protobuf")
         if at > len(data):
             raise ValueError("no protobuf")
-        yield key >> 3, content, start, at
+        yield key >> 3, content
 
 
 def _node(data: memoryview, depth: int = 0) -> Node:
     name = op = ""
     inputs, outputs = [], []
-    for number, content, _, _ in _fields(data):
+    for number, content in _fields(data):
         if number == 1:
             inputs.append(str(content, "utf-8", "replace"))
         elif number == 2:
@@ -67,9 +66,9 @@ def _node(data: memoryview, depth: int = 0) -> Node:
         elif number == 4:
             op = str(content, "utf-8", "replace")
         elif number == 5 and depth < 8:
-            for inner, graph, _, _ in _fields(content):
+            for inner, graph in _fields(content):
                 if inner == 6:
-                    for part, node, _, _ in _fields(graph):
+                    for part, node in _fields(graph):
                         if part == 1:
                             inputs.extend(_node(node, depth + 1).inputs)
     return Node(name, op, tuple(inputs), tuple(outputs))
@@ -89,36 +88,10 @@ def nodes(source: str | bytes) -> list[Node]:
     try:
         return [
             _node(content)
-            for number, graph, _, _ in _fields(view(source))
+            for number, graph in _fields(view(source))
             if number == 7
-            for part, content, _, _ in _fields(graph)
+            for part, content in _fields(graph)
             if part == 1
         ]
     except (ValueError, IndexError, OSError):
         return []
-
-
-def _encoded(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _as_varint(len(content)) + content
-
-
-def _as_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def with_outputs(source: str | bytes, names: Sequence[str]) -> bytes:
-    """The same model with these values instead of its own outputs."""
-    data = view(source)
-    out = bytearray()
-    for number, content, start, end in _fields(data):
-        if number != 7:
-            out += data[start:end]
-            continue
-        kept = b"".join(content[s:e] for part, _, s, e in _fields(content) if part != 12)
-        values = b"".join(_encoded(12, _encoded(1, name.encode())) for name in names)
-        out += _encoded(7, kept + values)
-    return bytes(out)

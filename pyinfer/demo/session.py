@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -40,12 +39,10 @@ class Opened:
 
     model: Model
     source: str | bytes
-    folder: str | None
     name: str
     labels: list[str]
     wanted: PictureInput | None
     nodes: list[onnxfile.Node] = field(default_factory=list)
-    inside: dict[tuple[str, ...], Model] = field(default_factory=dict)
 
     def feeds(self, x: NDArray[Any] | None = None) -> dict[str, Any]:
         """These numbers for its one input, or some for all inputs."""
@@ -74,28 +71,15 @@ class Opened:
     def activations(
         self, feeds: Mapping[str, Any], blocks: Sequence[network.Block], one: int
     ) -> dict[str, NDArray[Any]]:
-        """Values inside the model by name: of all blocks, or of one where all are too much. Taken
-        with `Model.run(fetch=...)` if there is one, else from a variant of the model that has them
-        as its outputs; what was merged inside a block stays merged."""
+        """Values inside the model by name: of all blocks, or of one where all are too much; what
+        was merged inside a block stays merged."""
         if not blocks[one].value:
             return {}
         few = network.activation_bytes(blocks) <= MOST_BYTES
         chosen = blocks if few else [blocks[one]]
         names = tuple(dict.fromkeys(b.value for b in chosen if b.value))
-        if "fetch" in inspect.signature(self.model.run).parameters:
-            run: Any = self.model.run
-            found: dict[str, Any] = run(feeds, fetch=names)
-        else:
-            if names not in self.inside:
-                bytes_ = onnxfile.with_outputs(self.source, names)
-                threads = {"threads": self.model.threads}
-                self.inside = {names: _load(bytes_, threads, self._outside())}
-            found = self.inside[names].run(feeds)
+        found = self.model.run(feeds, fetch=names)
         return {n: a for n, a in found.items() if isinstance(a, np.ndarray)}
-
-    def _outside(self) -> str | None:
-        """The folder of external data."""
-        return os.path.dirname(self.source) if isinstance(self.source, str) else self.folder
 
 
 def open_model(
@@ -119,7 +103,7 @@ def open_model(
         model = _load(source, options, folder)
     else:
         model = load(source, threads=threads or None)
-        source, _, folder, _ = model._recipe
+        source = model._recipe[0]
     if isinstance(labels, str | os.PathLike):
         names = classify.read_labels(labels)
     elif labels is not None:
@@ -128,7 +112,7 @@ def open_model(
         names = DIGITS if digits else classify.labels_of(model.metadata)
     name = Path(source).name if isinstance(source, str) else f"{len(source) / 1e6:.1f} MB"
     wanted = picture_input(model.inputs)
-    return Opened(model, source, folder, name, names, wanted, onnxfile.nodes(source))
+    return Opened(model, source, name, names, wanted, onnxfile.nodes(source))
 
 
 class Session:
