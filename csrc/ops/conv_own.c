@@ -22,6 +22,7 @@ typedef struct {
     const float *weights; /* [group][panel][tap][in][nr]; depthwise [tap][channel] */
     const float *zeros;   /* a pixel of padding */
     int64_t taps, k;     /* of a window, and numbers of each */
+    int64_t *offset;     /* of each place of a window from its first one */
     int64_t in, out, panels, pixels; /* in, out: channels of a group */
     int64_t blocks, block, tile;           /* pixels of a block, and of a tile: alike, so that none is left with few */
     size_t scratch;                        /* bytes for one thread: pointers, then copied rows */
@@ -118,7 +119,12 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     s->tile = (s->block + mr - 1) / mr;
     s->tile = (s->block + s->tile - 1) / s->tile;
     s->zeros = pi_prep_alloc(prep, (size_t)(w->channels + s->k) * sizeof(float), err);
-    if (!s->zeros) return pi_alloc_status(err);
+    s->offset = pi_prep_alloc(prep, (size_t)places * sizeof *s->offset, err);
+    if (!s->zeros || !s->offset) return pi_alloc_status(err);
+    for (int64_t t = 0; t < places; t++)
+        s->offset[t] = t / w->kernel[2] / w->kernel[1] * w->dilation[0] * s->c.x.space[0] +
+                       t / w->kernel[2] % w->kernel[1] * w->dilation[1] * s->c.x.space[1] +
+                       t % w->kernel[2] * w->dilation[2] * s->c.x.space[2];
     size_t floats = s->by_row ? (size_t)s->block : 0;
     bool ok = pi_mul(s->depthwise ? 1 : (size_t)s->block, (size_t)s->taps, &s->scratch) && pi_mul(floats, (size_t)places, &floats) &&
               pi_mul(floats, (size_t)s->in * sizeof(float), &floats) && pi_mul(s->scratch, sizeof(float *), &s->scratch) &&
@@ -176,45 +182,87 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
 
 /* ---- products ---- */
 
-/* The first input place under the window of output pixel p, which may lie in the padding; gives the image. */
-static const float *corner(const own_state *s, const float *x, int64_t p, int64_t at[3])
+/* An output pixel: where, the first input place under its window, which may lie in the padding, and the image. */
+typedef struct {
+    int64_t out[3], at[3];
+    const float *x;
+} place;
+
+static place place_of(const own_state *s, const float *x, int64_t p)
+{
+    const pi_window *w = &s->c.w;
+    place q;
+    for (int i = 2; i >= 0; i--) {
+        q.out[i] = p % w->out[i];
+        q.at[i] = q.out[i] * w->stride[i] - w->pad[i];
+        p /= w->out[i];
+    }
+    q.x = x + p * s->c.x.batch;
+    return q;
+}
+
+static void next_place(const own_state *s, place *q)
 {
     const pi_window *w = &s->c.w;
     for (int i = 2; i >= 0; i--) {
-        at[i] = p % w->out[i] * w->stride[i] - w->pad[i];
-        p /= w->out[i];
+        q->at[i] += w->stride[i];
+        if (++q->out[i] < w->out[i]) return;
+        q->out[i] = 0;
+        q->at[i] = -w->pad[i];
     }
-    return x + p * s->c.x.batch;
+    q->x += s->c.x.batch;
 }
 
-/* The input pixels under the window of output pixel p. */
-static void window_of(const own_state *s, const float *x, int64_t p, int64_t group, const float **tap, size_t step)
+/* true: the whole window lies in the image; *corner is its first place. */
+static bool inside(const own_state *s, const place *q, int64_t group, const float **corner)
 {
     const pi_window *w = &s->c.w;
-    int64_t at[3];
-    x = corner(s, x, p, at) + group * s->in;
-    for (int64_t d = at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
-        for (int64_t h = at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1]) {
+    int64_t offset = group * s->in;
+    for (int i = 0; i < 3; i++) {
+        if (q->at[i] < 0 || q->at[i] + (w->kernel[i] - 1) * w->dilation[i] >= w->in[i]) return false;
+        offset += q->at[i] * s->c.x.space[i];
+    }
+    *corner = q->x + offset;
+    return true;
+}
+
+/* The input pixels under the window. */
+static void window_of(const own_state *s, const place *q, int64_t group, const float **tap, size_t step)
+{
+    const pi_window *w = &s->c.w;
+    const float *x;
+    if (inside(s, q, group, &x)) {
+        for (int64_t t = 0; t < s->taps; t++, tap += step) *tap = x + s->offset[t];
+        return;
+    }
+    x = q->x + group * s->in;
+    for (int64_t d = q->at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
+        for (int64_t h = q->at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1]) {
             bool out = d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1];
             const float *row = x + d * s->c.x.space[0] + h * s->c.x.space[1];
-            for (int64_t v = at[2], k = 0; k < w->kernel[2]; k++, v += w->dilation[2], tap += step)
+            for (int64_t v = q->at[2], k = 0; k < w->kernel[2]; k++, v += w->dilation[2], tap += step)
                 *tap = out || v < 0 || v >= w->in[2] ? s->zeros : row + v * s->c.x.space[2];
         }
 }
 
 /* The same by rows: each where it lies, or, if some of it is padding or it has gaps, copied to `copy`. */
-static void rows_of(const own_state *s, const float *x, int64_t p, int64_t group, float *copy, const float **tap, size_t step)
+static void rows_of(const own_state *s, const place *q, int64_t group, float *copy, const float **tap, size_t step)
 {
     const pi_window *w = &s->c.w;
-    int64_t at[3];
-    x = corner(s, x, p, at) + group * s->in;
-    bool whole = s->c.group == 1 && w->dilation[2] == 1 && at[2] >= 0 && at[2] + w->kernel[2] <= w->in[2];
-    for (int64_t d = at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
-        for (int64_t h = at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1], tap += step) {
+    const float *x;
+    bool gaps = s->c.group > 1 || w->dilation[2] > 1;
+    if (!gaps && inside(s, q, group, &x)) {
+        for (int64_t t = 0; t < s->taps; t++, tap += step) *tap = x + s->offset[t * w->kernel[2]];
+        return;
+    }
+    x = q->x + group * s->in;
+    bool whole = !gaps && q->at[2] >= 0 && q->at[2] + w->kernel[2] <= w->in[2];
+    for (int64_t d = q->at[0], i = 0; i < w->kernel[0]; i++, d += w->dilation[0])
+        for (int64_t h = q->at[1], j = 0; j < w->kernel[1]; j++, h += w->dilation[1], tap += step) {
             const float *row = x + d * s->c.x.space[0] + h * s->c.x.space[1];
             bool out = d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1];
-            *tap = out ? s->zeros : whole ? row + at[2] * s->c.x.space[2] : copy;
-            for (int64_t v = at[2], k = 0; !out && !whole && k < w->kernel[2]; k++, v += w->dilation[2], copy += s->in)
+            *tap = out ? s->zeros : whole ? row + q->at[2] * s->c.x.space[2] : copy;
+            for (int64_t v = q->at[2], k = 0; !out && !whole && k < w->kernel[2]; k++, v += w->dilation[2], copy += s->in)
                 memcpy(copy, v < 0 || v >= w->in[2] ? s->zeros : row + v * s->c.x.space[2], (size_t)s->in * sizeof *copy);
         }
 }
@@ -224,14 +272,22 @@ static void point(const own_state *s, const float *x, int64_t first, int64_t row
 {
     float *copy = (float *)(void *)(tap + s->block * s->taps);
     for (int64_t r = 0; s->pixelwise && r < rows; r++) tap[r] = x + (first + r) * s->c.w.channels + group * s->in;
+    place at = place_of(s, x, first);
     for (int64_t r = 0; !s->pixelwise && r < rows; r += s->tile, tap += s->tile * s->taps) {
         int64_t m = pi_min_i64(s->tile, rows - r);
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++, next_place(s, &at))
             if (s->by_row)
-                rows_of(s, x, first + r + i, group, copy + (r + i) * s->taps * s->k, tap + i, (size_t)m);
+                rows_of(s, &at, group, copy + (r + i) * s->taps * s->k, tap + i, (size_t)m);
             else
-                window_of(s, x, first + r + i, group, tap + i, (size_t)m);
+                window_of(s, &at, group, tap + i, (size_t)m);
     }
+}
+
+/* The activation of n channels of `rows` pixels, while they are in the first-level cache. */
+static void finish(pi_act act, int64_t rows, int64_t n, int64_t channels, float *y)
+{
+    if (n == channels) n *= rows, rows = 1;
+    for (; rows > 0; rows--, y += channels) pi_eltwise()->act_f32(act, (size_t)n, y, y);
 }
 
 /* Panels [begin, end) of one group for a block of pixels, at which `tap` points. */
@@ -245,9 +301,10 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
     size_t tiles = (size_t)((rows + s->tile - 1) / s->tile);
     for (int64_t from = begin, to; from < end; from = to) {
         to = pi_min_i64(end, from + most);
-        for (int64_t r = 0; r < rows; r += s->tile)
+        for (int64_t r = 0; r < rows; r += s->tile) {
+            int64_t m = pi_min_i64(s->tile, rows - r);
             for (int64_t panel = from; panel < to; panel++) {
-                int64_t m = pi_min_i64(s->tile, rows - r), n = pi_min_i64(nr, s->out - panel * nr), at = r * channels + panel * nr;
+                int64_t n = pi_min_i64(nr, s->out - panel * nr), at = r * channels + panel * nr;
                 int64_t channel = group * s->out + panel * nr;
                 const float *b = s->weights + (group * s->panels + panel) * depth * nr;
                 pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
@@ -257,11 +314,9 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
                                     (size_t)channels, ahead.at, ahead.lines);
             }
+            if (s->late.kind != PI_ACT_NONE) finish(s->late, m, pi_min_i64(to * nr, s->out) - from * nr, channels, out + r * channels + from * nr);
+        }
     }
-    if (s->late.kind == PI_ACT_NONE) return;
-    int64_t from = begin * nr, n = pi_min_i64(end * nr, s->out) - from; /* while they are in the cache */
-    if (n == channels) n *= rows, rows = 1;
-    for (int64_t r = 0; r < rows; r++) pi_eltwise()->act_f32(s->late, (size_t)n, out + r * channels + from, out + r * channels + from);
 }
 
 /* A chunk is a range of (block of pixels, group, panel); neighbours of one block and group go together. */

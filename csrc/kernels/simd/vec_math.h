@@ -14,13 +14,13 @@ static inline vf exp_reduce(vf x, vf *n)
     return v_fnma(*n, v_set1(0x1.7f7d1cp-20f), r);
 }
 
-/* The same, and *scale = 2^n, for n in [-126, 127] (128: infinity). In fewer steps, and few that wait: what 1.5 * 2^23 is added
- * to becomes whole and stands in the last bits. NaN gives any scale. */
-static inline vf exp_reduce_scale(vf x, vf *scale)
+/* The same, and *scale = 2^(n + shift), for n + shift in [-126, 127]; at -127 it is 0, at 128 infinity. In fewer steps, and few
+ * that wait: what 1.5 * 2^23 is added to becomes whole, and its last bits are the exponent. NaN gives any scale. */
+static inline vf exp_reduce_scale(vf x, int shift, vf *scale)
 {
-    const vf whole = v_set1(0x1.8p23f);
+    const vf whole = v_set1(0x1.8p23f + 127.0f + (float)shift);
     vf t = v_fma(x, v_set1(0x1.715476p+0f), whole), n = v_sub(t, whole);
-    *scale = v_as_f(vi_add(vi_shl(v_as_i(t), 23), vi_set1(127 << 23)));
+    *scale = v_as_f(vi_shl(v_as_i(t), 23));
     vf r = v_fnma(n, v_set1(0x1.62e4p-1f), x);
     return v_fnma(n, v_set1(0x1.7f7d1cp-20f), r);
 }
@@ -45,13 +45,11 @@ static inline vf v_exp(vf x)
     return v_scale2(v_add(v_set1(1.0f), expm1_poly(r)), n);
 }
 
-/* e^x for x <= 0 (and NaN): below -87, where the result is nearly denormal, 0. */
+/* e^x for x <= 0 (and NaN): below -87.7, where the result is nearly denormal, 0. */
 static inline vf v_exp_neg(vf x)
 {
-    const vf low = v_set1(-87.0f);
-    vf n, r = exp_reduce(v_max_quick(low, x), &n);
-    r = v_scale2_normal(v_add(v_set1(1.0f), expm1_poly(r)), n);
-    return v_select(v_lt(x, low), v_zero(), r);
+    vf scale, r = exp_reduce_scale(v_max_quick(v_set1(-88.2f), x), 0, &scale);
+    return v_fma(scale, expm1_poly(r), scale);
 }
 
 /* e^x - 1 for x <= 0 (and NaN), without cancellation near 0. */
@@ -131,17 +129,18 @@ static inline vf v_erf(vf x)
 /* m / (m + 2) with m = e^2|x| - 1; from 9.02 on it rounds to 1, and at 10 to the same as m + 2. */
 static inline vf v_tanh(vf x)
 {
-    vf a = v_abs(x), scale, r = exp_reduce_scale(v_min_quick(v_set1(20.0f), v_add(a, a)), &scale);
+    vf a = v_abs(x), scale, r = exp_reduce_scale(v_min_quick(v_set1(20.0f), v_add(a, a)), 0, &scale);
     vf m = v_fma(scale, expm1_poly(r), v_sub(scale, v_set1(1.0f)));
     return v_copysign(v_div(m, v_add(m, v_set1(2.0f))), x);
 }
 
-/* 1 / (1 + e^-x): e^89 is infinity, which gives 0. */
+/* 1 / (1 + e^-x): 2^-6 above and below, so that e^93 can be part of it; from 93.2 on it counts as infinity, which gives 0. */
 static inline vf v_sigmoid(vf x)
 {
-    const vf one = v_set1(1.0f);
-    vf scale, r = exp_reduce_scale(v_max_quick(v_set1(-87.0f), v_min_quick(v_set1(89.0f), v_neg(x))), &scale);
-    return v_div(one, v_add(one, v_mul(v_add(one, expm1_poly(r)), scale)));
+    const vf one = v_set1(0x1p-6f);
+    vf z = v_max_quick(v_set1(-80.0f), v_min_quick(v_set1(93.2f), v_neg(x)));
+    vf scale, r = exp_reduce_scale(z, -6, &scale);
+    return v_div(one, v_fma(scale, expm1_poly(r), v_add(scale, one)));
 }
 
 /* log(1 + e^x). */
