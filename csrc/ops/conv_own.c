@@ -182,11 +182,20 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
 
 /* ---- products ---- */
 
-/* An output pixel: where, the first input place under its window, which may lie in the padding, and the image. */
+/* An output pixel: where, the first input place under its window, which may lie in the padding, the image, and the row of it
+ * at which the window begins: NULL if a row of the window is padding. */
 typedef struct {
     int64_t out[3], at[3];
-    const float *x;
+    const float *x, *row;
 } place;
+
+static const float *row_at(const own_state *s, const place *q)
+{
+    const pi_window *w = &s->c.w;
+    for (int i = 0; i < 2; i++)
+        if (q->at[i] < 0 || q->at[i] + (w->kernel[i] - 1) * w->dilation[i] >= w->in[i]) return NULL;
+    return q->x + q->at[0] * s->c.x.space[0] + q->at[1] * s->c.x.space[1];
+}
 
 static place place_of(const own_state *s, const float *x, int64_t p)
 {
@@ -198,6 +207,7 @@ static place place_of(const own_state *s, const float *x, int64_t p)
         p /= w->out[i];
     }
     q.x = x + p * s->c.x.batch;
+    q.row = row_at(s, &q);
     return q;
 }
 
@@ -206,32 +216,31 @@ static void next_place(const own_state *s, place *q)
     const pi_window *w = &s->c.w;
     for (int i = 2; i >= 0; i--) {
         q->at[i] += w->stride[i];
-        if (++q->out[i] < w->out[i]) return;
+        if (++q->out[i] < w->out[i]) {
+            if (i < 2) q->row = row_at(s, q);
+            return;
+        }
         q->out[i] = 0;
         q->at[i] = -w->pad[i];
     }
     q->x += s->c.x.batch;
+    q->row = row_at(s, q);
 }
 
-/* true: the whole window lies in the image; *corner is its first place. */
-static bool inside(const own_state *s, const place *q, int64_t group, const float **corner)
+/* The first place of a window that lies in the image, NULL: some of it is padding. */
+static const float *corner(const own_state *s, const place *q, int64_t group)
 {
     const pi_window *w = &s->c.w;
-    int64_t offset = group * s->in;
-    for (int i = 0; i < 3; i++) {
-        if (q->at[i] < 0 || q->at[i] + (w->kernel[i] - 1) * w->dilation[i] >= w->in[i]) return false;
-        offset += q->at[i] * s->c.x.space[i];
-    }
-    *corner = q->x + offset;
-    return true;
+    bool inside = q->row && q->at[2] >= 0 && q->at[2] + (w->kernel[2] - 1) * w->dilation[2] < w->in[2];
+    return inside ? q->row + q->at[2] * s->c.x.space[2] + group * s->in : NULL;
 }
 
 /* The input pixels under the window. */
 static void window_of(const own_state *s, const place *q, int64_t group, const float **tap, size_t step)
 {
     const pi_window *w = &s->c.w;
-    const float *x;
-    if (inside(s, q, group, &x)) {
+    const float *x = corner(s, q, group);
+    if (x) {
         for (int64_t t = 0; t < s->taps; t++, tap += step) *tap = x + s->offset[t];
         return;
     }
@@ -249,9 +258,9 @@ static void window_of(const own_state *s, const place *q, int64_t group, const f
 static void rows_of(const own_state *s, const place *q, int64_t group, float *copy, const float **tap, size_t step)
 {
     const pi_window *w = &s->c.w;
-    const float *x;
     bool gaps = s->c.group > 1 || w->dilation[2] > 1;
-    if (!gaps && inside(s, q, group, &x)) {
+    const float *x = gaps ? NULL : corner(s, q, group);
+    if (x) {
         for (int64_t t = 0; t < s->taps; t++, tap += step) *tap = x + s->offset[t * w->kernel[2]];
         return;
     }

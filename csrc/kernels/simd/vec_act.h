@@ -16,14 +16,14 @@ static inline vf act_logistic(vf x, vf z)
     p = v_fma(p, r, v_set1(0x1.5557c8p-3f));
     p = v_fma(p, r, v_set1(0x1.fffde8p-2f));
     p = v_fma(p, v_mul(r, r), r);
-    return v_div(v_mul(x, one), v_fma(scale, p, v_add(scale, one)));
+    return v_div(v_mul(x, one), v_fma(v_add(v_set1(1.0f), p), scale, one));
 }
 
 /* x/2 (1 + erf(x/sqrt(2))) = max(x, 0) - |x| D(|x|)^4, D^4 = erfc(|x|/sqrt(2))/2 but for 5e-8, and 0 from 5.7 on: 5e-7 in all. */
 static inline vf act_gelu(vf x)
 {
     const vf end = v_set1(5.7f);
-    vf whole = v_abs(x), a = v_min_quick(end, whole), d = v_set1(-0x1.e260f6p-26f);
+    vf a = v_min_quick(end, v_abs(x)), d = v_set1(-0x1.e260f6p-26f);
     d = v_fma(d, a, v_set1(0x1.f00bf0p-19f));
     d = v_fma(d, a, v_set1(-0x1.52e630p-15f));
     d = v_fma(d, a, v_set1(0x1.714b26p-14f));
@@ -34,7 +34,7 @@ static inline vf act_gelu(vf x)
     d = v_fma(d, a, v_set1(0x1.2e21f2p-3f));
     d = v_mul(d, v_sub(end, a));
     d = v_mul(d, d);
-    return v_fnma(whole, v_mul(d, d), v_max_quick(v_zero(), x));
+    return v_fnma(v_max_quick(v_neg(x), a), v_mul(d, d), v_max_quick(v_zero(), x)); /* -inf: NaN, as x/2 * 0 */
 }
 
 /* f(x; a, b). With a constant kind only its own code is left: switch outside the loop. NaN gives NaN. */

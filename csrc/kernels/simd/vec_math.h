@@ -140,7 +140,7 @@ static inline vf v_sigmoid(vf x)
     const vf one = v_set1(0x1p-6f);
     vf z = v_max_quick(v_set1(-80.0f), v_min_quick(v_set1(93.2f), v_neg(x)));
     vf scale, r = exp_reduce_scale(z, -6, &scale);
-    return v_div(one, v_fma(scale, expm1_poly(r), v_add(scale, one)));
+    return v_div(one, v_fma(v_add(v_set1(1.0f), expm1_poly(r)), scale, one));
 }
 
 /* log(1 + e^x). */
