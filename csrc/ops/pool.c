@@ -242,10 +242,13 @@ static void last_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const pi_window *w = &q->w;
     const pi_pool_kernels *k = pi_pool();
     pool_row_state s = {.number = -1};
-    for (int64_t r = begin; r < end; r++) {
-        int64_t c = r % t->blocks * t->block, n = pi_min_i64(t->block, w->channels - c), at = r / t->blocks;
-        int64_t ow = at % w->out[2], start = ow * w->stride[2] - w->pad[2], from = 0, to = w->kernel[2], count = to;
-        if (at / w->out[2] != s.number) start_row(q, at / w->out[2], &s);
+    int64_t block = begin % t->blocks, at = begin / t->blocks, row = at / w->out[2], ow = at % w->out[2];
+    for (int64_t r = begin; r < end; r++, block++) {
+        if (block == t->blocks) block = 0, at++, ow++;
+        if (ow == w->out[2]) ow = 0, row++;
+        int64_t c = block * t->block, n = pi_min_i64(t->block, w->channels - c);
+        int64_t start = ow * w->stride[2] - w->pad[2], from = 0, to = w->kernel[2], count = to;
+        if (row != s.number) start_row(q, row, &s);
         if (start < 0 || start + (to - 1) * w->dilation[2] >= w->in[2]) { /* the window reaches over an edge */
             taps_inside(w, 2, start, w->in[2], &from, &to);
             if (q->kind == PI_POOL_AVERAGE) count = pi_pool_taps(q, 2, ow);
