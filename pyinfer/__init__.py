@@ -11,35 +11,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from ._openmp import load_openmp
 
-from ._openmp import short_spin
-
-with short_spin():
-    from . import _core as _core
-
-from ._core import (
-    Cancelled,
-    FileError,
-    InputError,
-    LimitError,
-    ModelError,
-    NumberError,
-    PyinferError,
-    UnsupportedError,
-)
-from ._core import version as __version__
-from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
-
+TYPE_CHECKING = False  # what typing's is to type checkers; importing typing costs 3 ms
 if TYPE_CHECKING:
+    from typing import Any
+
+    from . import _core as _core
+    from ._core import (
+        Cancelled,
+        FileError,
+        InputError,
+        LimitError,
+        ModelError,
+        NumberError,
+        PyinferError,
+        UnsupportedError,
+    )
+    from ._core import version as __version__
     from .comparison import Comparison, compare
+    from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
     from .torch_export import from_torch
 
-_LATER = {  # names whose modules are imported when first used
-    "Comparison": "comparison",
-    "compare": "comparison",
-    "from_torch": "torch_export",
+load_openmp()
+
+# What is imported when it is first used: `pyinfer --help` needs neither NumPy nor the engine.
+_LATER = {  # public names by the modules that have them
+    "_core": "Cancelled FileError InputError LimitError ModelError NumberError PyinferError "
+    "UnsupportedError __version__",
+    "comparison": "Comparison compare",
+    "model": "CacheWarning InputWarning Model PlanWarning Port load",
+    "torch_export": "from_torch",
 }
+_HOME = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __all__ = [
     "CacheWarning",
@@ -66,11 +70,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _HOME and name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return globals().setdefault(name, getattr(import_module(f".{_LATER[name]}", __name__), name))
+    module = import_module(f".{_HOME.get(name, name)}", __name__)
+    if name in _LATER:
+        return module
+    value = getattr(module, "version" if name == "__version__" else name)
+    return globals().setdefault(name, value)
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model is compared with: another model, ONNX Runtime, a PyTorch module."""
+"""What a model is compared with: another model, ONNX Runtime, OpenVINO, a PyTorch module."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Mapping
@@ -87,11 +88,11 @@ class ModelReference(Reference):
         return self.model.run(self.feeds, None, None, shared) if shared else {}
 
 
-def unfused(model: Model, feeds: dict[str, Any]) -> ModelReference:
+def unfused(
+    model: Model, feeds: dict[str, Any], name: str = "the model at level=0", **more: int
+) -> ModelReference:
     source, options, folder, _ = model._recipe
-    return ModelReference(
-        _load(source, {**options, "level": 0}, folder), feeds, "the model at level=0"
-    )
+    return ModelReference(_load(source, {**options, "level": 0, **more}, folder), feeds, name)
 
 
 class OnnxRuntime(Reference):
@@ -152,6 +153,47 @@ class OnnxRuntime(Reference):
 
     def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
         return self._run(names)
+
+
+class OpenVino(Reference):
+    """The model's file in OpenVINO, in float32; of values within, those that it keeps names of."""
+
+    name = "OpenVINO"
+
+    def __init__(self, model: Model, feeds: dict[str, Any]) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ImportError(
+                "comparing with OpenVINO needs openvino: pip install openvino"
+            ) from error
+        self.openvino, self.feeds, self.source = openvino, feeds, model._recipe[0]
+        self.config = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": model.threads,
+        }
+
+    def _run(self, names: list[str], more: list[str]) -> dict[str, Any]:
+        try:
+            source = self.source if isinstance(self.source, str) else io.BytesIO(self.source)
+            read = self.openvino.Core().read_model(source)
+            known = {n for op in read.get_ops() for out in op.outputs() for n in out.get_names()}
+            more = [n for n in more if n in known]
+            if more:
+                read.add_outputs(more)
+            found = self.openvino.compile_model(read, "CPU", self.config)(self.feeds)
+        except Exception as error:
+            raise _core.UnsupportedError(
+                f"OpenVINO cannot run the model: {str(error).strip().splitlines()[0]}"
+            ) from error
+        by_name = {n: array for port, array in found.items() for n in port.get_names()}
+        return {n: by_name[n] for n in [*names, *more] if n in by_name}
+
+    def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        return self._run(names, [])
+
+    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+        return self._run([], names)
 
 
 class TorchModule(Reference):
@@ -227,11 +269,15 @@ def reference(model: Model, other: Any, inputs: Any, feeds: dict[str, Any]) -> R
         return ModelReference(other, feeds, "the other model")
     if isinstance(other, str) and other == "onnxruntime":
         return OnnxRuntime(model, feeds)
+    if isinstance(other, str) and other == "openvino":
+        return OpenVino(model, feeds)
+    if isinstance(other, str) and other == "reference":
+        return unfused(model, feeds, "the model, not optimised", onednn=0, exact=1, tune=0)
     if hasattr(other, "named_modules"):
         return TorchModule(model, other, inputs, feeds)
     if isinstance(other, str | os.PathLike):
         return ModelReference(load(other), feeds, os.fspath(other))
     raise TypeError(
-        "compare() takes a torch.nn.Module, a Model, a path or 'onnxruntime', not "
-        f"{type(other).__name__}"
+        "compare() takes a torch.nn.Module, a Model, a path, 'onnxruntime', 'openvino' or "
+        f"'reference', not {type(other).__name__}"
     )

@@ -242,8 +242,9 @@ def compare(
     steps, with the line of PyTorch that they come from.
 
     model: a Model, or what :func:`pyinfer.load` takes. other: a torch.nn.Module (run as in eval()),
-    a Model, a path, or "onnxruntime" (the same file there, not optimised). inputs: arrays or
-    tensors: a mapping by name, a tuple of positional ones, or the only one.
+    a Model, a path, "onnxruntime" (the same file there, not optimised), "openvino" (in float32), or
+    "reference" (the model here with no passes, oneDNN or Winograd). inputs: arrays or tensors: a
+    mapping by name, a tuple of positional ones, or the only one.
 
     tolerance: allowed error as a share of the reference's largest value; 1e-4 by default, 1e-2 for
     16-bit floats. rtol, atol: as in numpy.testing.assert_allclose, instead. NaN equals NaN.

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands share: flags, loading, inputs, JSON. A flag means the same wherever it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import CODES, Problem
+from ._progress import busy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..model import Model, Port
+
+MODELS = ("onnx", "plan")  # endings that completion offers first
+
+# The words of argparse, and `complete`: words that are offered, "FILE" for a file, or
+# "FILE:ending,ending" for such files first.
+FLAGS: dict[str, dict[str, Any]] = {
+    "--json": {"action": "store_true", "help": "print JSON"},
+    "--threads": {
+        "type": int,
+        "metavar": "N",
+        "help": "threads of one run; as many as this process may use, if not given",
+    },
+    "--level": {
+        "type": int,
+        "metavar": "N",
+        "help": "optimisation: 0 none, 1 folding and dead code, 2 all passes",
+        "complete": "0 1 2",
+    },
+    "--tune": {
+        "type": int,
+        "metavar": "SECONDS",
+        "help": "measure the candidates of each step that long at most, take the fastest",
+    },
+    "--option": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=VALUE",
+        "help": "another option of load (`pyinfer config` lists them), such as exact=1",
+    },
+    "--input": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=VALUE",
+        "help": "FILE.npy, a picture, random, zeros or ones; inputs not named are random",
+        "complete": "FILE",
+    },
+    "--size": {
+        "type": int,
+        "default": 1,
+        "metavar": "N",
+        "help": "value of symbolic dimensions of made-up inputs (default: 1)",
+    },
+    "--repeat": {"type": int, "metavar": "N", "help": "runs to take the median of"},
+    "--top": {"type": int, "metavar": "N", "help": "how many rows to print"},
+}
+LOADING = ("--threads", "--level", "--tune", "--option")
+FEEDING = ("--input", "--size")
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command, from its module."""
+
+    def __init__(self, name: str, line: str, command: ModuleType) -> None:
+        codes = getattr(command, "EXIT", CODES)
+        super().__init__(
+            prog=f"pyinfer {name}",
+            description=command.__doc__,
+            epilog=f"examples:\n{command.EXAMPLES.rstrip()}\n\nexit codes: {codes}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.line = line
+        self.set_defaults(run=command.run)
+        command.arguments(self)
+
+    def add(self, *names: str, **changes: Any) -> None:
+        """Adds flags of FLAGS, or new ones; changes: to what FLAGS says."""
+        for name in names:
+            words = {**FLAGS.get(name, {}), **changes}
+            complete = words.pop("complete", "FILE" if words.get("metavar") == "FILE" else "")
+            if "default" in changes and "%(default)s" not in words["help"] and changes["default"]:
+                words["help"] += " (default: %(default)s)"
+            action = self.add_argument(name, **words)
+            action.complete = complete  # type: ignore[attr-defined]
+
+    def add_model(self, **changes: Any) -> None:
+        what = "an ONNX file, or a plan that Model.save wrote"
+        files = f"FILE:{','.join(MODELS)}"
+        self.add("model", metavar="MODEL", help=what, complete=files, **changes)
+
+    def add_json(self) -> None:
+        self.add("--json")
+
+    @property
+    def actions(self) -> list[argparse.Action]:
+        return self._actions
+
+    def error(self, message: str) -> NoReturn:
+        start = "unrecognized arguments: "
+        if message.startswith(start):
+            flag = message[len(start) :].split()[0].partition("=")[0]
+            known = [s for action in self.actions for s in action.option_strings]
+            message = f"there is no {flag!r} here{nearest(flag, known)}"
+        self.exit(
+            2, f"{self.format_usage()}{self.prog}: error: {message}; see `{self.prog} --help`\n"
+        )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ ", did you mean ...?" or nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), 1, 0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+# ---- loading, inputs ----
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {"threads": args.threads, "level": args.level, "tune": args.tune}
+    for pair in args.option:
+        name, _, value = pair.partition("=")
+        try:
+            options[name] = int(value)
+        except ValueError:
+            raise Problem(f"--option is NAME=NUMBER, not {pair!r}") from None
+    return options
+
+
+def load(args: argparse.Namespace, path: str | None = None) -> Model:
+    """The model of the arguments, with the options of LOADING."""
+    import pyinfer
+
+    options = _options(args)
+    path = args.model if path is None else path
+    with busy(f"loading {os.path.basename(path)}"):
+        try:
+            return pyinfer.load(path, **options)
+        except TypeError as error:  # of an option
+            raise Problem(str(error)) from None
+
+
+def _picture(path: str, port: Port) -> np.ndarray:
+    """A picture as float32 0..1, [1, channels, height, width] as the input says."""
+    import numpy as np
+
+    try:
+        from PIL import Image
+    except ImportError:
+        raise Problem("reading pictures needs Pillow: pip install Pillow") from None
+    if port.shape is None or len(port.shape) != 4:
+        raise Problem(f"a picture needs an input of 4 dimensions, {port} is none")
+    channels, height, width = port.shape[1:]
+    image = Image.open(path).convert("L" if channels == 1 else "RGB")
+    if isinstance(height, int) and isinstance(width, int):
+        image = image.resize((width, height))
+    pixels = np.asarray(image, np.float32) / 255
+    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels[None])
+
+
+def _made_up(port: Port, size: int, value: str) -> np.ndarray:
+    """An array for an input: "random", "zeros" or "ones"."""
+    import numpy as np
+
+    if "(" in port.dtype:
+        raise Problem(f"input {port} is more than one array: run this model from Python")
+    if port.shape is None:
+        raise Problem(f"input {port.name} may have any rank: give it as a .npy file")
+    dims = [d if isinstance(d, int) else size for d in port.shape]
+    if port.dtype == "str":
+        return np.full(dims, "text", object)
+    if value != "random":
+        return np.full(dims, value == "ones", port.dtype)
+    rng = np.random.default_rng(0)
+    if port.dtype.startswith(("float", "bfloat")):
+        return rng.standard_normal(dims).astype(port.dtype)
+    return rng.integers(0, 2, dims).astype(port.dtype)
+
+
+def make_feeds(model: Model, args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """An array for each input, from the flags of FEEDING."""
+    import numpy as np
+
+    given = {}
+    for pair in args.input:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Problem(f"--input is NAME=FILE.npy, NAME=FILE.png or NAME=random, not {pair!r}")
+        given[name] = value
+    ports = {port.name: port for port in model.inputs}
+    for name in given:
+        if name not in ports:
+            have = ", ".join(map(str, ports.values()))
+            near = nearest(name, ports)
+            raise Problem(f"there is no input {name!r}{near}; the inputs are {have}")
+    feeds = {}
+    for name, port in ports.items():
+        value = given.get(name, "random")
+        if value in ("random", "zeros", "ones"):
+            feeds[name] = _made_up(port, args.size, value)
+        elif value.endswith(".npy"):
+            try:
+                feeds[name] = np.load(value, allow_pickle=False)
+            except ValueError as error:
+                raise Problem(f"{value}: {error}") from None
+        else:
+            feeds[name] = _picture(value, port)
+    return feeds
+
+
+def arrays_of(model: Model, feeds: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    return tuple(feeds[name] for name in model.input_names)
+
+
+# ---- printing ----
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity and no NaN: null stands for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
+    return value
+
+
+def print_json(value: Any) -> int:
+    """Prints, and gives the exit code 0."""
+    print(json.dumps(_plain(value), indent=1))
+    return 0

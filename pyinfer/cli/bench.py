@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times a model, and other engines on the same input with as many threads. The engines take turns,
+so that what else the machine does falls on all of them; the medians are compared."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import Problem
+from ._progress import busy, counted
+from ._shared import FEEDING, LOADING, Parser, load, make_feeds, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+EXAMPLES = """\
+  pyinfer bench model.onnx
+  pyinfer bench model.onnx --vs onnxruntime,openvino --threads 1
+  pyinfer bench model.onnx --tune 2 --repeat 100
+"""
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_model()
+    parser.add(
+        "--vs",
+        default="",
+        metavar="ENGINES",
+        help="other engines: onnxruntime,openvino",
+        complete="onnxruntime openvino onnxruntime,openvino",
+    )
+    parser.add("--repeat", default=30)
+    parser.add(*FEEDING, *LOADING, "--json")
+
+
+def _peer(name: str, path: str, threads: int) -> Callable[[dict[str, np.ndarray]], Any]:
+    """Another engine as a function of the feeds."""
+    if name == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return lambda feeds: session.run(None, feeds)
+    if name == "openvino":
+        import openvino
+
+        config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        compiled = openvino.compile_model(path, "CPU", config)
+        request = compiled.create_infer_request()
+        return lambda feeds: request.infer(feeds)
+    if name == "torch":
+        raise Problem("torch cannot run an ONNX file: see benchmarks/models.py for modules")
+    raise Problem(f"--vs knows onnxruntime and openvino, not {name!r}")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.repeat < 1:
+        raise Problem(f"--repeat is 1 or more, not {args.repeat}")
+    model = load(args)
+    feeds = make_feeds(model, args)
+    runs: dict[str, Callable[[], Any]] = {"pyinfer": lambda: model.run(feeds)}
+    for name in filter(None, args.vs.split(",")):
+        try:
+            with busy(f"loading into {name}"):
+                peer = _peer(name, args.model, model.threads)
+        except ImportError:
+            raise Problem(f"{name} is not installed: pip install {name}") from None
+        runs[name] = functools.partial(peer, feeds)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for name, call in runs.items():
+        with busy(f"first run of {name}"):
+            call()
+    for _ in counted("timing", args.repeat):
+        for name, call in runs.items():
+            start = time.perf_counter()
+            call()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    medians = {name: sorted(t)[len(t) // 2] for name, t in times.items()}
+    ours = medians["pyinfer"]
+    rows = [
+        {"engine": n, "ms": medians[n], "fastest_ms": min(times[n]), "ratio": ours / medians[n]}
+        for n in runs
+    ]
+    if args.json:
+        return print_json({"threads": model.threads, "repeat": args.repeat, "engines": rows})
+    print(f"{model.threads} threads, median of {args.repeat} interleaved runs")
+    for row in rows:
+        ratio = "" if row["engine"] == "pyinfer" else f"  pyinfer takes {row['ratio']:.2f} of that"
+        print(f"  {row['engine']:12} {row['ms']:9.3f} ms (fastest {row['fastest_ms']:.3f}){ratio}")
+    return 0

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model once and prints what came out: shape, least, mean and largest value of each output,
+and the largest values of an output that looks like scores."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import Problem
+from ._progress import busy
+from ._shared import FEEDING, LOADING, Parser, load, make_feeds, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+EXAMPLES = """\
+  pyinfer run --example                        classify the pictures that come with pyinfer
+  pyinfer run model.onnx                       on random numbers
+  pyinfer run model.onnx --size 8              with 8 for each symbolic dimension
+  pyinfer run model.onnx --input x=photo.png   on a picture; also x=array.npy, x=zeros
+"""
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_model(nargs="?")
+    parser.add("--example", action="store_true", help="the model and pictures inside the package")
+    parser.add("--top", default=3)
+    parser.add(*FEEDING, *LOADING, "--json")
+
+
+def _bars(values: np.ndarray, labels: Sequence[str], top: int) -> list[str]:
+    order = values.argsort()[::-1][:top]
+    most = max(float(abs(values[order]).max()), 1e-30)
+    lines = []
+    for i in order:
+        bar = "█" * round(30 * max(float(values[i]), 0.0) / most)
+        lines.append(f"  {labels[i] if i < len(labels) else i:>6}  {values[i]:8.4f}  {bar}")
+    return lines
+
+
+def _run_example(args: argparse.Namespace) -> int:
+    import pyinfer
+    from pyinfer import example
+
+    model = load(args, str(example.model_path()))
+    x, labels = example.pictures()
+    model(x[:1])
+    rows = []
+    for picture, label in zip(x, labels, strict=True):
+        start = time.perf_counter()
+        scores = model(picture[None])[0]
+        rows.append((int(label), scores, (time.perf_counter() - start) * 1e6))
+    if args.json:
+        return print_json(
+            [{"label": n, "scores": s.tolist(), "microseconds": t} for n, s, t in rows]
+        )
+    for picture, (label, scores, us) in zip(x, rows, strict=True):
+        print(f"a picture of {label}, classified in {us:.0f} µs")
+        shades = " ░▒▓█"
+        art = ["".join(2 * shades[min(int(v * 5), 4)] for v in line) for line in picture[0]]
+        bars = _bars(scores, [str(d) for d in range(10)], args.top)
+        for i, line in enumerate(art):
+            print(f"  {line} {bars[i - 1] if 0 < i <= len(bars) else ''}")
+        print()
+    right = sum(int(s.argmax()) == n for n, s, _ in rows)
+    print(f"{right} of {len(rows)} right; pyinfer {pyinfer.__version__}, {model.threads} threads")
+    return 0
+
+
+def _summary(array: np.ndarray) -> str:
+    shape = "x".join(map(str, array.shape)) or "scalar"
+    if not array.size or array.dtype.kind not in "fiu":
+        return f"{array.dtype} {shape}"
+    wide = array.astype("float64")
+    return (
+        f"{array.dtype} {shape}, min {wide.min():.6g}, mean {wide.mean():.6g}, max {wide.max():.6g}"
+    )
+
+
+def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Each array by itself, those of a sequence as "name[0]" and so on; no absent ones."""
+    flat = {}
+    for name, value in outputs.items():
+        if isinstance(value, list):
+            flat.update({f"{name}[{i}]": array for i, array in enumerate(value)})
+        elif value is not None:
+            flat[name] = value
+    return flat
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.example:
+        return _run_example(args)
+    if not args.model:
+        raise Problem("name a model, or use --example")
+    model = load(args)
+    feeds = make_feeds(model, args)
+    with busy("first run: planning and packing weights"):
+        start = time.perf_counter()
+        first = model.run(feeds)
+        first_ms = (time.perf_counter() - start) * 1e3
+    with busy("running"):
+        start = time.perf_counter()
+        outputs = _arrays(model.run(feeds))
+        ms = (time.perf_counter() - start) * 1e3
+    del first
+    if args.json:
+        rows = {n: {"shape": list(a.shape), "dtype": str(a.dtype)} for n, a in outputs.items()}
+        return print_json({"milliseconds": ms, "first_milliseconds": first_ms, "outputs": rows})
+    for name, array in outputs.items():
+        print(f"{name}: {_summary(array)}")
+        if array.dtype.kind == "f" and array.ndim == 2 and array.shape[0] == 1:
+            print("\n".join(_bars(array[0], [], args.top)))
+    print(f"{ms:.3f} ms ({first_ms:.1f} ms the first time)")
+    return 0
