@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from ._core import version as __version__
     from .comparison import Comparison, compare
+    from .diagnosis import doctor
     from .model import CacheWarning, InputWarning, Model, PlanWarning, Port, load
     from .torch_export import from_torch
 
@@ -40,6 +41,7 @@ _LATER = {  # public names by the modules that have them
     "_core": "Cancelled FileError InputError LimitError ModelError NumberError PyinferError "
     "UnsupportedError __version__",
     "comparison": "Comparison compare",
+    "diagnosis": "doctor",
     "model": "CacheWarning InputWarning Model PlanWarning Port load",
     "torch_export": "from_torch",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "__version__",
     "compare",
     "config",
+    "doctor",
     "from_torch",
     "load",
     "show_config",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy arrays and torch tensors that share their memory; torch is imported when first needed."""
+"""NumPy arrays and torch tensors that share their memory, and arrays that are made up for inputs;
+torch is imported when first needed."""
 
 from __future__ import annotations
 
@@ -7,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _core
+
 if TYPE_CHECKING:
     import torch
+
+    from .model import Port
 
 
 def to_array(tensor: torch.Tensor) -> Any:
@@ -49,3 +54,36 @@ def to_tensor(value: Any) -> Any:
     if value.dtype.name == "bfloat16":
         return torch.from_numpy(value.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(value)
+
+
+def _type_of(port: Port) -> Any:
+    try:
+        return np.dtype("object" if port.dtype == "str" else port.dtype)
+    except TypeError:
+        pass
+    try:
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, port.dtype))
+    except (ImportError, AttributeError):
+        raise _core.InputError(f"input {port} needs ml_dtypes: pip install ml_dtypes") from None
+
+
+def made_up(port: Port, size: int = 1, value: str = "random") -> Any:
+    """An array that fits an input; size: of dimensions that the model leaves open. value: "random"
+    (always the same: a normal distribution, or 0 and 1 for other types than floats), "zeros" or
+    "ones". Raises InputError for sequences, optionals and inputs of any rank."""
+    if "(" in port.dtype:
+        raise _core.InputError(f"input {port} is more than one array: run this model from Python")
+    if port.shape is None:
+        raise _core.InputError(f"input {port.name} may have any rank: give it as a .npy file")
+    dims = [d if isinstance(d, int) else size for d in port.shape]
+    dtype = _type_of(port)
+    if dtype.kind == "O":
+        return np.full(dims, "text", object)
+    if value != "random":
+        return np.full(dims, value == "ones").astype(dtype)
+    rng = np.random.default_rng(0)
+    if "float" in port.dtype:
+        return rng.standard_normal(dims).astype(dtype)
+    return rng.integers(0, 2, dims).astype(dtype)

@@ -126,7 +126,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 # ---- loading, inputs ----
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
     options = {"threads": args.threads, "level": args.level, "tune": args.tune}
     for pair in args.option:
         name, _, value = pair.partition("=")
@@ -141,7 +141,7 @@ def load(args: argparse.Namespace, path: str | None = None) -> Model:
     """The model of the arguments, with the options of LOADING."""
     import pyinfer
 
-    options = _options(args)
+    options = options_of(args)
     path = args.model if path is None else path
     with busy(f"loading {os.path.basename(path)}"):
         try:
@@ -169,28 +169,11 @@ def _picture(path: str, port: Port) -> np.ndarray:
     return np.ascontiguousarray(pixels[None])
 
 
-def _made_up(port: Port, size: int, value: str) -> np.ndarray:
-    """An array for an input: "random", "zeros" or "ones"."""
-    import numpy as np
-
-    if "(" in port.dtype:
-        raise Problem(f"input {port} is more than one array: run this model from Python")
-    if port.shape is None:
-        raise Problem(f"input {port.name} may have any rank: give it as a .npy file")
-    dims = [d if isinstance(d, int) else size for d in port.shape]
-    if port.dtype == "str":
-        return np.full(dims, "text", object)
-    if value != "random":
-        return np.full(dims, value == "ones", port.dtype)
-    rng = np.random.default_rng(0)
-    if port.dtype.startswith(("float", "bfloat")):
-        return rng.standard_normal(dims).astype(port.dtype)
-    return rng.integers(0, 2, dims).astype(port.dtype)
-
-
 def make_feeds(model: Model, args: argparse.Namespace) -> dict[str, np.ndarray]:
     """An array for each input, from the flags of FEEDING."""
     import numpy as np
+
+    from .._tensors import made_up
 
     given = {}
     for pair in args.input:
@@ -208,7 +191,7 @@ def make_feeds(model: Model, args: argparse.Namespace) -> dict[str, np.ndarray]:
     for name, port in ports.items():
         value = given.get(name, "random")
         if value in ("random", "zeros", "ones"):
-            feeds[name] = _made_up(port, args.size, value)
+            feeds[name] = made_up(port, args.size, value)
         elif value.endswith(".npy"):
             try:
                 feeds[name] = np.load(value, allow_pickle=False)
