@@ -160,7 +160,7 @@ def _zsh_argument(a: Argument) -> str:
     words = f"({' '.join(a.words)})" if a.words else ""
     how = files if a.files else words
     if a.files and words:
-        how = f'_alternative "words\\:word\\:{words}" "files\\:file\\:_files"'
+        how = f' _alternative "words\\:word\\:{words}" "files\\:file\\:_files"'
     tail = f":{_zsh_said(a.label)}:{how}" if a.takes else ""
     if not a.names:
         return _quoted(f":{_zsh_said(a.label)}:{how}")

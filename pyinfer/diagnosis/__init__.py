@@ -52,7 +52,7 @@ def doctor(
     else:
         checked = _check_options(options)
         source, folder = _read_source(model)
-    report = Report(source if isinstance(source, str) else f"of {len(source):,} bytes")
+    report = Report(source if isinstance(source, str) else f"({len(source):,} bytes)")
     machine.examine(report)
     with _doing("reading the file"):
         in_file.examine(report, source, folder)

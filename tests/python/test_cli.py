@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from pyinfer import cli
 from support import tiny
@@ -39,10 +40,10 @@ def test_run(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "6 of 6 right" in out and "█" in out
 
 
-@pytest.mark.parametrize("name", ["info", "bench", "profile", "explain", "ops", "config"])
+@pytest.mark.parametrize("name", ["info", "bench", "compare", "profile", "explain", "doctor", "ops", "config"])
 def test_as_text_and_as_json(name: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = [] if name in ("ops", "config") else [path]
-    few = ["--repeat", "2"] if name in ("bench", "profile") else []
+    few = {"bench": ["--repeat", "2"], "profile": ["--repeat", "2"], "compare": ["--with", "reference"]}.get(name, [])
     out, err = command(capsys, name, *model, *few)
     assert out.strip() and not err
     out, err = command(capsys, name, *model, *few, "--json")
@@ -89,6 +90,11 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["run", "MODEL", "--input", "x=picture.png"], "4 dimensions"),
         (["bench", "MODEL", "--vs", "abacus"], "abacus"),
         (["run", "MODEL", "--threads", "-1"], "threads"),
+        (["run", "MODEL", "--option", "fast"], "NAME=NUMBER"),
+        (["run", "MODEL", "--option", "fast=1"], "skip_padding"),
+        (["bench", "MODEL", "--repeat", "0"], "--repeat"),
+        (["compare", "MODEL", "--with", "abacus"], "onnxruntime, openvino, reference or a file"),
+        (["ops", "conw"], "no operator is called like 'conw' (did you mean 'Conv'?)"),
     ],
 )
 def test_errors_are_one_line(arguments: list[str], said: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,15 +111,81 @@ def test_wrong_arrays_in_a_file(path: str, tmp_path: Path, capsys: pytest.Captur
         assert err.startswith("pyinfer: ") and len(err.splitlines()) == 1
 
 
-def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["fly"], ["run", "--fly"], ["info"]):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "pyinfer --help"),
+        (["fly"], "no command 'fly'"),
+        (["benhc"], "did you mean 'bench'?"),
+        (["--versio"], "did you mean '--version'?"),
+        (["run", "--fly"], "there is no '--fly' here;"),
+        (["run", "--thread=2", "--jsn"], "did you mean '--json'?"),
+        (["info"], "MODEL"),
+        (["run", "m.onnx", "--threads", "two"], "'two'"),
+        (["completion", "tcsh"], "'tcsh'"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert end.value.code == 2
+    assert not out and err.startswith("usage: pyinfer") and said in err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for arguments in (["--help"], ["-h"], ["help"]):
         with pytest.raises(SystemExit) as end:
             cli.main(arguments)
-        assert end.value.code == 2
-    with pytest.raises(SystemExit) as end:
-        cli.main(["--help"])
-    assert end.value.code == 0
-    assert "examples:" in capsys.readouterr().out
+        assert end.value.code == 0
+        said.append(capsys.readouterr().out)
+    assert "examples:" in said[0] and said[0] == said[1] == said[2]
+
+
+def test_compare(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for other in ("onnxruntime", "openvino", "reference", path):
+        found = json.loads(command(capsys, "compare", path, "--with", other, "--size", "3", "--json")[0])
+        assert found["ok"] and [row["name"] for row in found["rows"]] == ["y"], other
+        assert found["rows"][0]["shape"] == [3, 2]
+    wrong = tiny.model(
+        [helper.make_node("MatMul", ["x", "w"], ["xw"]), helper.make_node("Add", ["xw", "b"], ["y"])],
+        [("x", np.float32, ["n", 3])], [("y", np.float32, ["n", 2])],
+        {"w": np.float32([[1, -1], [2, -2], [3, -3]]), "b": np.float32([0.5, 0.26])},
+    )  # fmt: skip
+    (tmp_path / "wrong.onnx").write_bytes(wrong)
+    against = ["compare", path, "--with", str(tmp_path / "wrong.onnx"), "--input", "x=ones"]
+    out, err = command(capsys, *against, code=1)
+    assert out.startswith("differs from ") and not err
+    assert not json.loads(command(capsys, *against, "--json", code=1)[0])["ok"]
+    for allowed in (["--tolerance", "0.01"], ["--atol", "0.02"], ["--rtol", "0.01"]):
+        assert "agrees with" in command(capsys, *against, *allowed)[0]
+    command(capsys, *against, "--atol", "0.001", code=1)
+
+
+def test_infinity_is_null_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, w in (("a", [1.0, 2.0]), ("b", [1.0, np.inf])):
+        graph = [helper.make_node("Add", ["x", "w"], ["y"])]
+        data = tiny.model(graph, [("x", np.float32, [2])], [("y", np.float32, [2])], {"w": np.float32(w)})
+        (tmp_path / name).write_bytes(data)
+    out, _ = command(capsys, "compare", str(tmp_path / "a"), "--with", str(tmp_path / "b"), "--json", code=1)
+    assert json.loads(out, parse_constant=pytest.fail)["rows"][0]["error"] is None
+
+
+def test_options_of_load(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fused = json.loads(command(capsys, "explain", path, "--json")[0])["steps"]
+    plain = json.loads(command(capsys, "explain", path, "--level", "0", "--json")[0])["steps"]
+    assert len(fused) < len(plain) == 2
+    same = json.loads(command(capsys, "explain", path, "--option", "level=0", "--json")[0])["steps"]
+    assert [s["op"] for s in same] == [s["op"] for s in plain]
+    ones = json.loads(command(capsys, "run", path, "--input", "x=ones", "--option", "exact=1", "--threads", "1", "--json")[0])
+    assert ones["outputs"]["y"]["shape"] == [1, 2]
+
+
+def test_warnings_are_one_line(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 3)))
+    _, err = command(capsys, "run", path, "--input", f"x={tmp_path / 'x.npy'}")
+    assert err.startswith("pyinfer: an input was cast") and len(err.splitlines()) == 1
 
 
 def test_as_a_module(path: str) -> None:
@@ -127,7 +199,27 @@ def test_as_a_module(path: str) -> None:
     assert run().returncode == 2
 
 
-def test_a_closed_pipe() -> None:
-    script = f"{sys.executable} -m pyinfer ops --json | head -1; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("line", ["ops --json | head -1", "ops | true", "--help | true", "ops --json | true"])
+def test_a_closed_pipe(line: str) -> None:
+    script = f"{sys.executable} -m pyinfer {line}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, cwd=ELSEWHERE)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "long.onnx").write_bytes(tiny.long())
+    script = """
+import os, signal, sys, threading
+import pyinfer
+from pyinfer import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without
+run = pyinfer.Model.run
+def start(*rest):
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    return run(*rest)
+pyinfer.Model.run = start
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    line = [sys.executable, "-c", script, "run", str(tmp_path / "long.onnx"), "--size", "8192"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, cwd=ELSEWHERE)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
