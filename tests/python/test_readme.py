@@ -14,6 +14,7 @@ import pytest
 import pyinfer
 from lint import binary
 from pyinfer import _core, cli, example
+from pyinfer.cli._shared import FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,18 +96,27 @@ def test_example_prints_what_it_says() -> None:
 
 def test_commands() -> None:
     named = {m[1] for m in re.finditer(r"\bpyinfer ([a-z]+) ?[A-Z`-]", README)}
-    table = {row[0].strip("`").split()[1] for row in rows("Command line")}
+    lines = [row[0].strip("`").split() for row in rows("Command line") if row[0].startswith("`pyinfer ")]
+    table = {line[1] for line in lines}
     usage = io.StringIO()
     with contextlib.redirect_stdout(usage), pytest.raises(SystemExit):
         cli.main(["--help"])
     known = set(re.findall(r"^ {4}([a-z]+) ", usage.getvalue(), re.MULTILINE))
     assert table == known
     assert named <= known
-    for line in (row[0].strip("`").split() for row in rows("Command line")):
+    for line in lines:
         helped = io.StringIO()
         with contextlib.redirect_stdout(helped), pytest.raises(SystemExit):
             cli.main([line[1], "--help"])
         assert all(flag in helped.getvalue() for flag in line if flag.startswith("--"))
+
+
+def test_flags_of_commands() -> None:
+    told = set(re.findall(r"(--\w+)", " ".join(row[0] for row in rows("Command line") if row[0].startswith("`--"))))
+    assert told == set(FLAGS)
+    named = set(re.findall(r"`(--\w[\w-]*)", section("Command line")))
+    there = {s for name in cli.COMMANDS for a in cli.parser_of(name).actions for s in a.option_strings}
+    assert named <= there
 
 
 @pytest.mark.parametrize("page", PAGES)
