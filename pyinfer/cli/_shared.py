@@ -67,6 +67,15 @@ LOADING = ("--threads", "--level", "--tune", "--option")
 FEEDING = ("--input", "--size")
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Fills the description to the terminal's width, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of one command, from its module."""
 
@@ -76,7 +85,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"pyinfer {name}",
             description=command.__doc__,
             epilog=f"examples:\n{command.EXAMPLES.rstrip()}\n\nexit codes: {codes}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
         )
         self.line = line
         self.set_defaults(run=command.run)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import sys
 from functools import cache
 from typing import Any
 
 from .. import _core, config
+from .._openmp import LIBRARY
 from .report import Report, counted, megabytes
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch")
@@ -82,6 +85,20 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    return found
+
+
+def other_openmp(folders: list[str]) -> dict[str, str]:
+    """OpenMP libraries that packages beneath these folders bring along under a name of their own,
+    by package: each is one more in a process that imports it."""
+    found = {}
+    for folder in folders:
+        for part in ("*.libs", "*/lib", "*/.libs"):
+            for path in sorted(glob.glob(f"{glob.escape(folder)}/{part}/lib*omp*.so*")):
+                name = os.path.basename(path)
+                if name.startswith(("libgomp", "libomp", "libiomp")) and name != LIBRARY:
+                    package = os.path.relpath(path, folder).split(os.sep)[0]
+                    found[package.removesuffix(".libs")] = path
     return found
 
 
@@ -172,7 +189,10 @@ def _openmp(report: Report, copies: list[str]) -> None:
             tuple(copies),
         )
     else:
-        report.add("machine", "ok", f"OpenMP: {copies[0] if copies else 'none'}")
+        others = other_openmp(sys.path)
+        report.facts["machine"]["other_openmp"] = others
+        details = tuple(f"{name} would bring another: {path}" for name, path in others.items())
+        report.add("machine", "ok", f"OpenMP: {copies[0] if copies else 'none'}", "", details)
     policy, spin = env.get("OMP_WAIT_POLICY", ""), env.get("GOMP_SPINCOUNT", "")
     if policy.lower() == "active" or spin.lower() in ("infinite", "infinity"):
         report.add(

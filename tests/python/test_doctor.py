@@ -359,6 +359,14 @@ def test_the_memory_of_a_control_group(group: str, files: dict[str, str], limit:
     assert machine.memory_limit(str(tmp_path)) == limit
 
 
+def test_openmp_of_other_packages(tmp_path: Path) -> None:
+    for name in ("torch/lib/libgomp.so.1", "learn.libs/libgomp-e985.so.1", "mk[l]/lib/libiomp5.so", "a/lib/libcompiler.so"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    found = machine.other_openmp(["/nowhere", str(tmp_path)])
+    assert found == {"learn": f"{tmp_path}/learn.libs/libgomp-e985.so.1", "mk[l]": f"{tmp_path}/mk[l]/lib/libiomp5.so"}
+
+
 # ---- the command ----
 
 
