@@ -46,23 +46,26 @@ def doctor(
         report = Report(None)
         machine.examine(report)
         return report
+    checked = _check_options(options)
     loaded = model if isinstance(model, Model) else None
     if loaded is not None:
         source, folder = loaded._recipe[0], loaded._recipe[2]
     else:
-        checked = _check_options(options)
         source, folder = _read_source(model)
     report = Report(source if isinstance(source, str) else f"({len(source):,} bytes)")
     machine.examine(report)
-    with _doing("reading the file"):
-        in_file.examine(report, source, folder)
+    failed = None
     if loaded is None:
         try:
             with _doing("loading"):
                 loaded = _load(source, checked, folder)
         except (_core.PyinferError, MemoryError) as error:
-            in_run.load_failed(report, error)
-            return report
+            failed = error
+    with _doing("reading the file"):
+        in_file.examine(report, source, folder, loaded is not None)
+    if loaded is None:
+        in_run.load_failed(report, failed)
+        return report
     make = inputs if callable(inputs) else in_run.made_up_feeds(size)
     if isinstance(inputs, Mapping):
         given = dict(inputs)

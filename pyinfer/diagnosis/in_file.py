@@ -84,14 +84,15 @@ def unsupported(file: OnnxFile) -> dict[tuple[str, str], list[Node]]:
     for node in file.nodes:
         key = (node.domain, node.op)
         fits = key in since and (node.version is None or node.version >= since[key])
+        fits |= key == ("", "Constant")  # read, not run: of any version
         if not fits and key not in file.functions or node.domain == "pyinfer":
             found.setdefault(key, []).append(node)
     return found
 
 
-def _operators(report: Report, file: OnnxFile) -> None:
+def _operators(report: Report, file: OnnxFile, loads: bool) -> None:
     known = {(row[0], row[1]) for row in _core.ops() if row[0] != "pyinfer"}
-    missing = unsupported(file)
+    missing = {} if loads else unsupported(file)
     report.facts["model"]["nodes"] = dict(Counter(n.full_name for n in file.nodes).most_common())
     report.facts["model"]["unsupported"] = [nodes[0].full_name for nodes in missing.values()]
     for nodes in missing.values():
@@ -257,21 +258,21 @@ def _weights(report: Report, file: OnnxFile, data_of: Bytes) -> None:
     _values(report, tensors, data_of)
 
 
-def examine(report: Report, source: Any, folder: str | None) -> OnnxFile | None:
-    """Adds what the file itself tells. source: a path or bytes, then folder: of external data. None
-    if it cannot be read: the engine then says why."""
+def examine(report: Report, source: Any, folder: str | None, loads: bool) -> None:
+    """Adds what the file itself tells; nothing if it cannot be read: the engine then says why.
+    source: a path or bytes, then folder: of external data. loads: the engine can load it."""
     try:
         data = open_bytes(source)
         if bytes(data[:8]) == PLAN:
             report.add("model", "ok", "a saved plan: what it was made from cannot be looked at")
-            return None
+            return
         file = read(data)
     except (OSError, Damaged):
-        return None
+        return
     if not file.ir_version:
-        return None
+        return
     _opsets(report, file)
-    _operators(report, file)
+    _operators(report, file, loads)
     folder = os.path.dirname(source) if isinstance(source, str) else folder
     maps = _external(report, file, folder)
 
@@ -281,4 +282,3 @@ def examine(report: Report, source: Any, folder: str | None) -> OnnxFile | None:
         return None if tensor.data is None else memoryview(data)[slice(*tensor.data)]
 
     _weights(report, file, data_of)
-    return file

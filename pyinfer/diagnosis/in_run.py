@@ -47,7 +47,7 @@ def made_up_feeds(size: int) -> Feeds:
     return lambda model: {port.name: made_up(port, size) for port in model.inputs}
 
 
-def load_failed(report: Report, error: Exception) -> None:
+def load_failed(report: Report, error: Exception | None) -> None:
     """Adds why the model cannot be loaded, unless the file told it already."""
     known = report.facts["model"]
     if known.get("unsupported") and isinstance(error, _core.UnsupportedError):

@@ -128,6 +128,24 @@ def test_what_the_file_says_of_operators_is_what_the_engine_says() -> None:
     assert pyinfer.doctor(proto).facts["model"]["unsupported"] == []
 
 
+def test_of_models_that_others_made() -> None:
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data"
+    files = sorted(folder.rglob("model.onnx"))
+    assert len(files) > 100
+    for path in files:
+        try:
+            pyinfer.load(path)
+            refused = False
+        except pyinfer.UnsupportedError:
+            refused = True
+        file, proto = onnx_file.read(path.read_bytes()), onnx.load(path)
+        assert bool(in_file.unsupported(file)) == refused, path
+        assert [n.op for n in file.nodes][: len(proto.graph.node)] == [n.op_type for n in proto.graph.node], path
+        for tensor, want in zip(file.weights, proto.graph.initializer, strict=True):
+            assert tensor.name == want.name and tensor.dims == tuple(want.dims)
+            assert tensor.dtype == helper.tensor_dtype_to_np_dtype(want.data_type).name
+
+
 def test_in_subgraphs_too() -> None:
     branch = helper.make_graph([node("Nope", ["x"], "inner")], "then",
                                [], [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)])  # fmt: skip
