@@ -8,7 +8,6 @@ being measured is not disturbed: `counted` draws between the runs, not during th
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +83,8 @@ def busy(text: str) -> Iterator[None]:
     if not _wanted():
         yield
         return
+    import threading
+
     ended = threading.Event()
 
     def draw() -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -231,5 +230,7 @@ def _plain(value: Any) -> Any:
 
 def print_json(value: Any) -> int:
     """Prints, and gives the exit code 0."""
+    import json
+
     print(json.dumps(_plain(value), indent=1))
     return 0

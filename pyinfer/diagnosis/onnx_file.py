@@ -23,6 +23,7 @@ TYPES = {
     **{25: ("uint2", 2), 26: ("int2", 2), 27: ("float6_e2m3fn", 6), 28: ("float6_e3m2fn", 6)},
 }
 TRACE = "pkg.torch.onnx.stack_trace"
+LIBRARIES = ("site-packages/", "dist-packages/", "/torch/")  # in the paths of their frames
 MOST_DEPTH = 64  # of graphs within graphs
 
 
@@ -154,15 +155,21 @@ def _opset(data: Any, span: Any) -> tuple[str, int]:
 
 
 def _source(trace: str) -> str:
-    """'net.py:7, in forward: y = fc(x)' from the last frame of a stack trace."""
-    lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    for i in range(len(lines) - 1, -1, -1):
-        parts = lines[i].split('"')
-        if lines[i].startswith('File "') and len(parts) == 3:
-            where = parts[2].removeprefix(", line ").replace(", ", ", ", 1)
-            code = f": {lines[i + 1]}" if i + 1 < len(lines) else ""
-            return f"{parts[1].rsplit('/', 1)[-1]}:{where}{code}"
-    return ""
+    """ "net.py:7, in forward: y = fc(x)" from the last frame of a stack trace that is not within a
+    library, as the engine tells it."""
+    lines = [line.strip() for line in trace.splitlines()]
+    frames = []
+    for i, line in enumerate(lines):
+        parts = line.split('"')
+        if line.startswith('File "') and len(parts) >= 3:
+            code = lines[i + 1] if i + 1 < len(lines) else ""
+            frames.append((parts[1], parts[2].removeprefix(", line "), code))
+    own = [frame for frame in frames if not any(part in frame[0] for part in LIBRARIES)]
+    if not frames:
+        return ""
+    path, where, code = (own or frames)[-1]
+    said = "" if not code or code.startswith('File "') else f": {code}"
+    return f"{path.rsplit('/', 1)[-1]}:{where}{said}"
 
 
 class _Reader:

@@ -146,6 +146,22 @@ def test_of_models_that_others_made() -> None:
             assert tensor.dtype == helper.tensor_dtype_to_np_dtype(want.data_type).name
 
 
+@pytest.mark.parametrize(
+    "trace",
+    [
+        TRACE,
+        TRACE + '\nFile "/y/site-packages/torch/nn.py", line 9, in forward\n    return F.foo(x)',
+        'File "/y/torch/nn.py", line 9, in forward\n    return F.foo(x)',
+        'File "<stdin>", line 5, in forward\nFile "<stdin>", line 6, in forward',
+        'File "a.py", line 1, in f', "nonsense", "",
+    ],
+)  # fmt: skip
+def test_lines_of_pytorch_are_those_that_the_engine_tells(trace: str) -> None:
+    proto = model([node("Relu", ["x"], "y", trace)])
+    (told,) = [row[3] for row in pyinfer.load(proto).inner_rows()]
+    assert onnx_file.read(proto.SerializeToString()).nodes[0].source == (told or "")
+
+
 def test_in_subgraphs_too() -> None:
     branch = helper.make_graph([node("Nope", ["x"], "inner")], "then",
                                [], [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)])  # fmt: skip
