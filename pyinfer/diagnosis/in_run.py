@@ -78,7 +78,7 @@ def _dynamic(report: Report, model: Model, feeds: dict[str, Any]) -> None:
         "note",
         f"{counted(len(open_dims), 'input has', 'inputs have')} dimensions that "
         "the file leaves open: each new combination is planned once, at its first run",
-        f"what follows is for {shapes}; for others use --size or --input",
+        f"what follows is for {shapes}; for others --size and --input, in Python size and inputs",
         tuple(open_dims),
     )
 
