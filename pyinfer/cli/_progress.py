@@ -57,6 +57,8 @@ class _Rich:
             auto_refresh=False,
         )
         self.task = self.progress.add_task(text, total=total or None)
+        task = self.progress.tasks[0]
+        task.start_time = (task.start_time or 0) - DELAY  # that much has passed
         self.progress.start()
 
     def update(self, done: int) -> None:
