@@ -323,7 +323,8 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
                                     (size_t)channels, ahead.at, ahead.lines);
             }
-            if (s->late.kind != PI_ACT_NONE) finish(s->late, m, pi_min_i64(to * nr, s->out) - from * nr, channels, out + r * channels + from * nr);
+            if (s->late.kind != PI_ACT_NONE)
+                finish(s->late, m, pi_min_i64(to * nr, s->out) - from * nr, channels, out + r * channels + from * nr);
         }
     }
 }

@@ -45,6 +45,18 @@ static bool prepare_choice(pi_prep *prep, const pi_plan_options *options, const 
     return !choice->prepare || choice->prepare(prep, &err) == PI_E_OK;
 }
 
+/* With the option strict: the plain reference, where others could not, for much work. `why` they could not. */
+static pi_status refuse_slow(const pi_prep *prep, const char *why, pi_error *err)
+{
+    enum { MUCH = 1 << 20 };
+    double work = prep->flops;
+    for (uint32_t i = 0; i < prep->node->n_in; i++) work += prep->in[i] ? (double)pi_tensor_n(prep->in[i]) : 0;
+    if (work < MUCH) return PI_E_OK;
+    return pi_fail(err, PI_E_UNSUPPORTED,
+                   "only the slow reference kernel can do this, which the option strict refuses (%s); "
+                   "load without strict=1, or change the types or attributes", why);
+}
+
 pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const pi_impl *choice, const pi_impl **impl,
                           char *refused, size_t size, pi_error *err)
 {
@@ -52,6 +64,7 @@ pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const p
     const uint64_t drop = prep->services->drop;
     pi_error late;
     size_t n = 0;
+    bool able = true; /* no candidate so far that could not */
     refused[0] = '\0';
     *impl = choice;
     if (choice && prepare_choice(prep, options, choice, refused, size)) return PI_E_OK;
@@ -65,7 +78,7 @@ pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const p
             pi_status st = i->prepare ? i->prepare(prep, last ? err : &late) : PI_E_OK;
             if (st == PI_E_OK) {
                 *impl = i;
-                return PI_E_OK;
+                return options->strict && !options->force && last && !able ? refuse_slow(prep, refused, err) : PI_E_OK;
             }
             if (last || st != PI_E_UNSUPPORTED) {
                 if (!last && err) *err = late;
@@ -75,6 +88,7 @@ pi_status pi_plan_prepare(pi_prep *prep, const pi_plan_options *options, const p
             *prep = before;
             prep->services->drop = drop;
         }
+        able &= pi_plan_only_slower(why);
         n = add_reason(refused, n, size, i, why);
     }
     /* a row whose last candidate refuses: only for types that nothing here computes */

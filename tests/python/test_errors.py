@@ -55,6 +55,23 @@ CASES: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
 ]
 
 
+def test_strict_refuses_slow_steps() -> None:
+    """A large convolution of float64 has the plain kernel only; a small one, and float32, are no matter."""
+
+    def conv(size: int, dtype: type) -> bytes:
+        node = helper.make_node("Conv", ["x", "w"], ["y"], name="slow one")
+        w = np.ones((8, 3, 3, 3), dtype)
+        return tiny.model([node], [("x", dtype, [1, 3, size, size])], [("y", dtype, [1, 8, "h", "w"])], {"w": w})
+
+    def run(data: bytes, dtype: type, size: int) -> None:
+        pyinfer.load(data, strict=True)(np.zeros((1, 3, size, size), dtype))
+
+    run(conv(8, np.float64), np.float64, 8)
+    run(conv(128, np.float32), np.float32, 128)
+    with pytest.raises(pyinfer.UnsupportedError, match="slow one.*the option strict refuses"):
+        run(conv(128, np.float64), np.float64, 128)
+
+
 @pytest.mark.parametrize(("act", "error", "said"), CASES, ids=[case[2] for case in CASES])
 def test_message(act: Callable[[Any, Any], Any], error: type[Exception], said: str) -> None:
     model, two = pyinfer.load(LINEAR), pyinfer.load(TWO)
