@@ -27,6 +27,7 @@ extern "C" {
 #define PYINFER_API
 #endif
 
+/* Dimensions that a tensor may have. */
 enum { PYINFER_MAX_RANK = 12 };
 
 /* The same numbers as ONNX's TensorProto.DataType; elements of 6, 4 and 2 bits take one byte each. */
@@ -39,6 +40,7 @@ typedef enum {
     PYINFER_F6E2M3 = 27, PYINFER_F6E3M2 = 28
 } pyinfer_dtype;
 
+/* What a function that can fail returns. */
 typedef enum {
     PYINFER_OK = 0,
     PYINFER_E_MODEL,       /* the model is malformed or breaks the ONNX standard */
@@ -52,6 +54,7 @@ typedef enum {
     PYINFER_E_INTERNAL
 } pyinfer_status;
 
+/* Of the caller; `text` says in one line what is wrong. */
 typedef struct {
     pyinfer_status code;
     char text[2040];
@@ -61,6 +64,7 @@ typedef struct {
 PYINFER_API const char *pyinfer_status_exception(pyinfer_status code);
 PYINFER_API const char *pyinfer_status_meaning(pyinfer_status code);
 
+/* Of the library: "0.1.0". */
 PYINFER_API const char *pyinfer_version(void);
 /* What was found on this machine: version, CPU features, oneDNN and OpenMP copies, threads and why; "key: value" lines.
  * Writes at most `size` bytes with the closing NUL. */
@@ -68,12 +72,14 @@ PYINFER_API void pyinfer_describe(char *text, size_t size);
 
 /* ---- elements ---- */
 
+/* Bytes of an element in memory; 0 for what is no type. */
 PYINFER_API size_t pyinfer_dtype_size(pyinfer_dtype dtype);
 PYINFER_API const char *pyinfer_dtype_name(pyinfer_dtype dtype);       /* "f32" */
 PYINFER_API const char *pyinfer_dtype_numpy_name(pyinfer_dtype dtype); /* "float32" */
 
 /* ---- options ---- */
 
+/* See pyinfer_option_at for what each means; set them all with pyinfer_options_init first. */
 typedef struct {
     int threads;
     int level;
@@ -100,6 +106,7 @@ PYINFER_API pyinfer_status pyinfer_option_set(pyinfer_options *options, const ch
 
 /* ---- models ---- */
 
+/* A loaded model: counted, see pyinfer_ref; any number of threads may use it at a time. */
 typedef struct pyinfer_model pyinfer_model;
 
 /* options may be NULL. External data is read from beneath the model's folder only. */
@@ -130,12 +137,14 @@ PYINFER_API pyinfer_status pyinfer_cache(pyinfer_model *model, const char *path,
 /* NONE: no plan. USED: packed weights are taken from one. STALE: a saved plan that was made on another CPU or by another version.
  * NEW: a cache was set, and had nothing that can be used. */
 enum { PYINFER_PLAN_NONE = 0, PYINFER_PLAN_USED = 1, PYINFER_PLAN_STALE = 2, PYINFER_PLAN_NEW = 3 };
+/* One of PYINFER_PLAN_*. */
 PYINFER_API int pyinfer_plan_state(const pyinfer_model *model);
 
 /* What a value is. Of a pyinfer_value: TENSOR, SEQUENCE, OPTIONAL (a tensor or nothing), or OPTIONAL | SEQUENCE (a sequence or
  * nothing). Of a pyinfer_tensor: TENSOR, SEQUENCE or ABSENT; an optional that is there simply is what is in it. */
 enum { PYINFER_TENSOR = 0, PYINFER_SEQUENCE = 1, PYINFER_OPTIONAL = 2, PYINFER_ABSENT = 4 };
 
+/* An input or output of a model. */
 typedef struct {
     const char *name;
     int dtype;                            /* pyinfer_dtype; 0: unknown before the run. Of a sequence: of its tensors */
@@ -145,11 +154,13 @@ typedef struct {
     int kind;                             /* TENSOR, SEQUENCE, OPTIONAL, OPTIONAL | SEQUENCE */
 } pyinfer_value;
 
+/* How many there are, in the order in which pyinfer_run takes and gives them. */
 PYINFER_API int pyinfer_input_count(const pyinfer_model *model);
 PYINFER_API int pyinfer_output_count(const pyinfer_model *model);
 /* NULL if i is out of range. */
 PYINFER_API const pyinfer_value *pyinfer_input(const pyinfer_model *model, int i);
 PYINFER_API const pyinfer_value *pyinfer_output(const pyinfer_model *model, int i);
+/* Threads of one run. */
 PYINFER_API int pyinfer_threads(const pyinfer_model *model);
 /* Metadata: "ir_version", "opset", "opset.<domain>", "producer_name", "producer_version", "domain", "doc",
  * "model_version", and the model's own metadata_props behind "meta."; entry i, 0 at the end of the list. */
@@ -160,6 +171,7 @@ PYINFER_API size_t pyinfer_memory_peak(const pyinfer_model *model);
 
 /* ---- running ---- */
 
+/* An array: of the caller as an input, and as an output of pyinfer_run. */
 typedef struct {
     void *data; /* elements; for PYINFER_STRING an array of pyinfer_string */
     int dtype;
@@ -175,7 +187,7 @@ typedef struct {
  * and an absent optional is {.kind = PYINFER_ABSENT}. As an output it is read in the same form from pyinfer_output_type after
  * execute; pyinfer_run has no place for it. */
 
-
+/* An element of type PYINFER_STRING; not terminated. */
 typedef struct {
     const char *bytes;
     size_t n;
@@ -191,6 +203,7 @@ PYINFER_API pyinfer_status pyinfer_run(pyinfer_model *model, const pyinfer_tenso
  * A request belongs to one thread at a time; its inputs must stay valid until end. */
 typedef struct pyinfer_request pyinfer_request;
 
+/* First step: the request is the caller's until pyinfer_end. */
 PYINFER_API pyinfer_status pyinfer_begin(pyinfer_model *model, const pyinfer_tensor *input, int n_inputs,
                                          pyinfer_request **request, pyinfer_error *error);
 /* dtype and shape of output i; rank is -1 as long as it depends on the data, and for sequences and optionals. After execute,
@@ -202,9 +215,11 @@ PYINFER_API void pyinfer_set_output(pyinfer_request *request, int i, void *data)
 /* After execute: the memory of an output of numbers whose shape depended on the data becomes the caller's, who ends it with
  * pyinfer_free_output. NULL where it is shared or not of this kind: copy it. Outlives request and model. */
 PYINFER_API void *pyinfer_take_output(pyinfer_request *request, int i);
+/* NULL is fine. */
 PYINFER_API void pyinfer_free_output(void *data);
 /* Runs. cancel: an int that another thread may set to stop the run (CANCELLED), or NULL. */
 PYINFER_API pyinfer_status pyinfer_execute(pyinfer_request *request, const int *cancel, pyinfer_error *error);
+/* Gives the request's memory back to the model; NULL is fine. */
 PYINFER_API void pyinfer_end(pyinfer_request *request);
 /* Before exit() in a process in which another thread may still be in a run: ends all runs of the process, now and from now on,
  * with CANCELLED, and waits for them, ten seconds at most. Exit destroys what they use. */
@@ -243,6 +258,7 @@ typedef struct {
     double bytes;        /* read and written at least once */
 } pyinfer_step;
 
+/* Steps of the request's plan; views make none. */
 PYINFER_API int pyinfer_step_count(const pyinfer_request *request);
 /* 0 if i is out of range. */
 PYINFER_API int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *step);
@@ -269,6 +285,7 @@ PYINFER_API int pyinfer_op_at(int i, const char **domain, const char **name, int
 
 /* The nth allocation from now on fails, and each later one; 0: off. */
 PYINFER_API void pyinfer_test_fail_alloc(long nth);
+/* Blocks of memory that the engine holds in this process. */
 PYINFER_API long pyinfer_test_alive_blocks(void);
 /* Implementations of this name are taken wherever a row has one ("ref"); NULL: off. For comparing implementations. */
 PYINFER_API void pyinfer_test_force_impl(const char *name);

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The code in the pages runs, and prints what the pages say.
+
+Blocks of a page that are called `python` run one after the other, as if pasted; `# text` behind a print is what it prints.
+Of blocks called `sh` the lines run that begin with `pyinfer `, beside a model.onnx. Blocks that are called otherwise (`py`,
+`console`) need what a test has not: a network of the reader's, a new environment."""
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyinfer
+from docs.pages import PAGES, ROOT, blocks, name, unprinted
+from lint import binary
+from pyinfer import example
+
+PYTHON = [page for page in PAGES if any(b.language == "python" for b in blocks(page.read_text()))]
+SHELL = [page for page in PAGES if any(b.language == "sh" for b in blocks(page.read_text()))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a block runs: model.onnx is there, and the environment is as before afterwards."""
+    shutil.copy(example.model_path(), tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def stand_in(model: Any = None, *, labels: Any = None, threads: int = 0, module: Any = None, language: str = "en") -> None:
+    """pyinfer.demo.show without a window: all that it does before one."""
+    from pyinfer.demo.session import Session
+
+    print(f"{len(Session(model, labels, threads).labels or ())} labels")
+    assert module is None or callable(module)
+
+
+@pytest.mark.parametrize("page", PYTHON, ids=name)
+def test_python(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyinfer.demo
+
+    monkeypatch.setattr(pyinfer.demo, "show", stand_in)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language != "python":
+            continue
+        printed = io.StringIO()
+        code = compile("\n" * block.line + block.text, str(page), "exec")
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        missing = unprinted(block.text, printed.getvalue())
+        assert not missing, f"{name(page)}:{block.line} does not print {missing}, but\n{printed.getvalue()}"
+
+
+@pytest.mark.parametrize("page", SHELL, ids=name)
+def test_shell(page: Path, folder: Path) -> None:
+    ran = 0
+    for block in blocks(page.read_text(encoding="utf-8")):
+        for line in block.text.splitlines():
+            if block.language == "sh" and line.startswith("pyinfer "):
+                command = [sys.executable, "-m", "pyinfer", *shlex.split(line, comments=True)[1:]]
+                done = subprocess.run(command, capture_output=True, text=True, env=os.environ | path_of_package())
+                assert done.returncode == 0, f"{name(page)}: {line}\n{done.stderr}"
+                assert done.stdout
+                ran += 1
+    assert ran, f"{name(page)} has sh blocks, but no line that begins with pyinfer"
+
+
+def path_of_package() -> dict[str, str]:
+    """PYTHONPATH of the pyinfer under test."""
+    return {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])}
+
+
+def test_c(folder: Path) -> None:
+    """The program of the page on C compiles without a warning and runs."""
+    page = ROOT / "docs" / "howto" / "c_program.md"
+    (code,) = [b.text for b in blocks(page.read_text()) if b.language == "c"]
+    Path("main.c").write_text(code)
+    package = binary.package()
+    flags = [f"-I{package}/include", f"-L{package}/lib", "-lpyinfer", f"-Wl,-rpath,{package}/lib"]
+    subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "main.c", *flags, "-o", "main"], check=True)
+    done = subprocess.run(["./main", "model.onnx"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("2 dimensions, first value "), done
+    done = subprocess.run(["./main", "none.onnx"], capture_output=True, text=True)
+    assert done.returncode == 1 and "none.onnx" in done.stderr
+
+
+def test_the_checker_finds() -> None:
+    code = "print(1)  # 1\nif x:\n    print(f(2))  # a...c\n"
+    assert unprinted(code, "1\nabc\n") == []
+    assert unprinted(code, "1\nabd\n") == ["a...c"]
+    assert unprinted(code, "abc\n1\n") == ["a...c"]
