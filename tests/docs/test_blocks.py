@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,7 @@ from docs.pages import PAGES, ROOT, blocks, name, unprinted
 from lint import binary
 from pyinfer import example
 
-PYTHON = [page for page in PAGES if any(b.language == "python" for b in blocks(page.read_text()))]
-SHELL = [page for page in PAGES if any(b.language == "sh" for b in blocks(page.read_text()))]
+RUN = [page for page in PAGES if any(b.language in ("python", "sh") for b in blocks(page.read_text()))]
 
 
 @pytest.fixture
@@ -44,40 +44,35 @@ def stand_in(model: Any = None, *, labels: Any = None, threads: int = 0, module:
     assert module is None or callable(module)
 
 
-@pytest.mark.parametrize("page", PYTHON, ids=name)
-def test_python(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_lines(text: str) -> None:
+    """The lines that begin with `pyinfer `, of which there is one at least, with the pyinfer under test."""
+    environment = os.environ | {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])}
+    lines = [line for line in text.splitlines() if line.startswith("pyinfer ")]
+    assert lines, text
+    for line in lines:
+        command = [sys.executable, "-m", "pyinfer", *shlex.split(line, comments=True)[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0 and done.stdout, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", RUN, ids=name)
+def test_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyinfer.demo
 
     monkeypatch.setattr(pyinfer.demo, "show", stand_in)
-    names: dict[str, Any] = {"__name__": "page"}
+    module = types.ModuleType("page")  # torch.export looks for the module of a class
+    monkeypatch.setitem(sys.modules, "page", module)
     for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language == "sh":
+            run_lines(block.text)
         if block.language != "python":
             continue
         printed = io.StringIO()
         code = compile("\n" * block.line + block.text, str(page), "exec")
         with contextlib.redirect_stdout(printed):
-            exec(code, names)
+            exec(code, module.__dict__)
         missing = unprinted(block.text, printed.getvalue())
         assert not missing, f"{name(page)}:{block.line} does not print {missing}, but\n{printed.getvalue()}"
-
-
-@pytest.mark.parametrize("page", SHELL, ids=name)
-def test_shell(page: Path, folder: Path) -> None:
-    ran = 0
-    for block in blocks(page.read_text(encoding="utf-8")):
-        for line in block.text.splitlines():
-            if block.language == "sh" and line.startswith("pyinfer "):
-                command = [sys.executable, "-m", "pyinfer", *shlex.split(line, comments=True)[1:]]
-                done = subprocess.run(command, capture_output=True, text=True, env=os.environ | path_of_package())
-                assert done.returncode == 0, f"{name(page)}: {line}\n{done.stderr}"
-                assert done.stdout
-                ran += 1
-    assert ran, f"{name(page)} has sh blocks, but no line that begins with pyinfer"
-
-
-def path_of_package() -> dict[str, str]:
-    """PYTHONPATH of the pyinfer under test."""
-    return {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])}
 
 
 def test_c(folder: Path) -> None:
