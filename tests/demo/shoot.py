@@ -76,6 +76,7 @@ def main() -> None:
     window.front(network)
     until(window, lambda: network.blocks and window.worker.idle)
     network.graph.choose(6)
+    save(window, "network")
     window.speak("zh")
     save(window, "network-zh")
     window.close()
