@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages of pyinfer: sphinx-build -W --keep-going -b html docs build/docs
 
-Works offline, with `pip install ".[docs]"`. pyinfer must be importable: the reference is made of it."""
+Works offline, with `pip install ".[docs]"`. pyinfer must be importable: the
+reference is made of it.
+"""
 
 import re
 import sys

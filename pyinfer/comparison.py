@@ -56,6 +56,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
+        """Whether all outputs agree, within what is allowed."""
         return all(row.ok for row in self.outputs)
 
     def __bool__(self) -> bool:
@@ -63,14 +64,17 @@ class Comparison:
 
     @property
     def first(self) -> Difference | None:
+        """The first row in the order of the graph that differs by more than is allowed, or None."""
         return next((row for row in self.rows if not row.ok), None)
 
     @property
     def nan(self) -> Difference | None:
+        """The first row in which the model has a NaN, or None."""
         return next((row for row in self.rows if row.nan is not None), None)
 
     @property
     def largest(self) -> Difference:
+        """The row with the largest error as a share of its scale."""
         return max(self.rows, key=lambda row: row.relative)
 
     def verdict(self) -> list[str]:

@@ -54,7 +54,9 @@ class Model(_core.Model):
     """A loaded model, made by :func:`load`.
 
     Call it with arrays in the order of its inputs, or by name. One output comes back as an array,
-    several as a named tuple. It may be called from many threads at once.
+    several as a named tuple. It may be called from many threads at once, be pickled, and used in a
+    with statement. A call raises InputError for arrays that do not fit, LimitError, NumberError
+    (with check_numbers), MemoryError; KeyboardInterrupt ends it between two steps.
 
     >>> from pyinfer import example
     >>> m = load(example.model_path(), threads=1)
@@ -81,12 +83,13 @@ class Model(_core.Model):
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says about itself: opset, producer, and "meta.KEY" for its own entries."""
+        """What the file says about itself, as text: "opset", "producer_name", "ir_version" and so
+        on, and "meta.KEY" for its own entries."""
         return self.read_metadata()
 
     @property
     def memory(self) -> Memory:
-        """Bytes in use, and the most so far."""
+        """Bytes in use by weights, plans and activations, and the most so far."""
         return Memory(*self.memory_bytes())
 
     def run(
@@ -100,11 +103,12 @@ class Model(_core.Model):
         sequence is a list of arrays, an optional that is absent is None.
 
         feeds: a mapping; or a tuple with an array for each input; or the array of the only input.
-        outputs: names of those that are wanted. out: arrays to write into, by output name.
+        outputs: names of those that are wanted. out: arrays to write into, by output name; of the
+        type and shape of the output, and C-contiguous.
 
         fetch: intermediate values that are wanted as well, behind the outputs: names in the file,
-        names of nodes (for their first output), or patterns of such ("*attention*", cases are
-        alike). Operators are not fused across them, so rounding may differ from that of a plain
+        names of nodes (for their first output), or patterns of such (``"*attention*"``, cases
+        are alike). Operators are not fused across them, so rounding may differ from that of a plain
         call, and they come in the axes of the file. The first run with new names loads and packs
         the model again; the last four variants are kept. Values within If, Loop and Scan cannot be
         fetched, nor weights and inputs. Raises InputError, with names that are near, for what the
@@ -194,9 +198,10 @@ class Model(_core.Model):
             )
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
-        """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
-        given and each symbolic dimension may be 1). The first profile on so many threads also
-        measures, in some 5 ms, what the machine can do."""
+        """Measures each step: medians of `repeat` runs, in milliseconds, on these arrays in the
+        order of the inputs (or on zeros, if none are given and each symbolic dimension may be 1).
+        The first profile on so many threads also measures, in some 5 ms, what the machine can
+        do."""
         from .profile import Profile
 
         steps, arena, packed = self.steps(arrays or self._zeros(), max(repeat, 1))
@@ -204,7 +209,8 @@ class Model(_core.Model):
 
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
-        why earlier candidates were refused, and what was measured (the option tune)."""
+        why earlier candidates were refused, and what was measured (the option tune). Nothing is
+        run; arrays as for :meth:`profile`."""
         from .profile import full_name
 
         lists, arena, packed = self.steps(arrays or self._zeros(), 0)
@@ -230,7 +236,8 @@ class Model(_core.Model):
         arrays: inputs of shapes to be ready for, besides those that ran already; not needed where
         the model fixes its shapes. On another CPU, or with another version, load(path) warns, and
         packs the model inside anew. The file takes its place when all of it is written; never
-        overwrite in place or cut off a plan that is in use.
+        overwrite in place or cut off a plan that is in use. Raises FileError if it cannot be
+        written, InputError for arrays that do not fit.
 
         >>> import os, tempfile
         >>> from pyinfer import example
@@ -314,7 +321,8 @@ class CacheWarning(UserWarning):
 
 
 class PlanWarning(UserWarning):
-    """A saved plan was made on another machine: its packed weights are of no use here."""
+    """A saved plan was made on another CPU or by another version: its packed weights are of no use
+    here, the model in it is packed anew."""
 
 
 def _use_cache(model: Model, source: Any) -> None:
@@ -415,7 +423,8 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     C-contiguous. A float never becomes an integer. With strict=True nothing is cast or copied.
 
     Raises ModelError, UnsupportedError (it lists all operators that are not supported at once),
-    FileError, LimitError.
+    FileError, LimitError; InputError for an option out of range, TypeError for an unknown one or a
+    source that is none.
     """
     checked = _check_options(options)
     data, folder = _read_source(source)

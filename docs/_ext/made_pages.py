@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of pages that are made when they are built, so that they say what the code says.
 
-A line `<!-- made: NAME -->` of a page is replaced by what PARTS[NAME] gives: MyST text. The functions need no Sphinx."""
+A line `<!-- made: NAME -->` of a page is replaced by what PARTS[NAME] gives: MyST text. The
+functions need no Sphinx.
+"""
 
 from __future__ import annotations
 
@@ -131,12 +133,12 @@ def members(body: str, kind: str) -> Iterator[str]:
             yield f".. c:{kind}:: {one_line(match['what'])}\n\n{indented(rst(words))}".rstrip()
 
 
-def declare(item: Item, number: int) -> str:
+def declare(item: Item) -> str:
     """A group of declarations in the C domain."""
     text = rst(item.comment)
     parts = []
     calls = [d for d in item.declarations if "PYINFER_API" in d]
-    for i, declaration in enumerate(item.declarations):
+    for declaration in item.declarations:
         if declaration in calls:
             continue
         if opaque := re.fullmatch(r"typedef struct (\w+) \1;", declaration):
@@ -153,8 +155,11 @@ def declare(item: Item, number: int) -> str:
             raise ValueError(f"what is this declaration? {declaration!r}")
         kind, body, name = shape.groups()
         inner = members(body, "member" if kind == "struct" else "enumerator")
-        head = f".. c:{kind}:: {name or f'@of_{number}_{i}'}"
-        parts.append("\n\n".join([head, indented(text), *map(indented, inner)]))
+        if name:
+            head = f".. c:{kind}:: {name}"
+            parts.append("\n\n".join([head, indented(text), *map(indented, inner)]))
+        else:
+            parts.append("\n\n".join([text, *inner]))
         text = ""
     if calls:
         lines = [one_line(d).removeprefix("PYINFER_API ").rstrip(";") for d in calls]
@@ -168,11 +173,11 @@ def c_api(text: str | None = None) -> str:
     head, items = read_header(HEADER.read_text(encoding="utf-8") if text is None else text)
     rest = head.partition("\n")[2]  # behind "pyinfer: run ONNX models on a CPU. ..."
     out = [f"```{{eval-rst}}\n{rst(rest)}\n```"]
-    for number, item in enumerate(items):
+    for item in items:
         if item.title:
             out.append(f"## {item.title[0].upper()}{item.title[1:]}")
         elif item.declarations:
-            out.append(f"```{{eval-rst}}\n{declare(item, number)}\n```")
+            out.append(f"```{{eval-rst}}\n{declare(item)}\n```")
         else:
             out.append(f"```{{eval-rst}}\n{rst(item.comment)}\n```")
     return "\n\n".join(out)
@@ -186,7 +191,7 @@ def helped(*arguments: str) -> str:
 
     printed = io.StringIO()
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "92"
     try:
         with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
             main([*arguments, "--help"])
@@ -249,11 +254,29 @@ def errors() -> str:
     return table(("Python", "also a", "C", "meaning"), rows)
 
 
+def passes() -> str:
+    text = (ROOT / "csrc" / "passes" / "pipeline.inc").read_text(encoding="utf-8")
+    rows = re.findall(r'^X\((\w+), (\d), (\w+), "(.*)"\)', text, re.MULTILINE)
+    return table(
+        ("pass", "level", "stage", "purpose"), [(f"`{a}`", b, c, d) for a, b, c, d in rows]
+    )
+
+
+def limits() -> str:
+    text = (ROOT / "csrc" / "base" / "limits.h").read_text(encoding="utf-8")
+    rows = re.findall(r"^ +(PI_\w+) = (.*?), +/\* (.*) \*/", text, re.MULTILINE)
+    return table(
+        ("limit", "value", "of"), [(f"`{name}`", f"`{n}`", what) for name, n, what in rows]
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "c-api": c_api,
     "commands": commands,
     "options": options,
     "errors": errors,
+    "limits": limits,
+    "passes": passes,
 }
 
 

@@ -40,7 +40,7 @@ def test_a_part_without_tests_fails(closing: str, ran: bool, tmp_path: Path) -> 
 def test_each_run_of_tests_is_checked(tmp_path: Path) -> None:
     text = SCRIPT.read_text()
     subprocess.run(["bash", "-n", SCRIPT], check=True)
-    assert len(re.findall(r"^[^#\n]*\btests (?:pytest|ctest)\b", text, re.MULTILINE)) == 4
+    assert len(re.findall(r"^[^#\n]*\btests (?:pytest|ctest)\b", text, re.MULTILINE)) == 5
     assert len(re.findall(r"^    at_once ", text, re.MULTILINE)) == 2
     head = text[: text.index("c_tests()")].replace('cd "$(dirname', 'true "$(dirname')
     script = tmp_path / "script"
