@@ -89,8 +89,9 @@ def __dir__() -> list[str]:
 
 
 def config() -> dict[str, str]:
-    """What was found on this machine: version, CPU features, oneDNN, OpenMP copies, threads and
-    why.
+    """What was found on this machine, as text: "version" of pyinfer; "cpu": its instruction sets
+    that count; "onednn": version, file and instruction set, or why there is none; "openmp": the
+    copies in the process, one if all is well; "threads": how many by default, and why.
 
     >>> sorted(config())
     ['cpu', 'onednn', 'openmp', 'threads', 'version']

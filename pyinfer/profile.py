@@ -61,8 +61,11 @@ def full_name(row: dict[str, Any]) -> str:
 
 
 class Profile:
-    """A row a step, in the order of the run; made by ``Model.profile``. ``peak_gflops`` is what
-    this machine's registers can do in f32 on as many ``threads``; shares are of that."""
+    """What a run costs; made by ``Model.profile``. ``print`` it; notebooks show a table.
+
+    steps: a :class:`Step` each, in the order of the run. peak_gflops: what this machine's registers
+    can do in f32 on as many threads; shares are of that. arena_bytes, packed_bytes: of activations
+    and of packed weights. threads: of the run."""
 
     def __init__(
         self, runs: list[list[dict[str, Any]]], arena: int, packed: int, threads: int
@@ -96,7 +99,7 @@ class Profile:
 
     @property
     def ms(self) -> float:
-        """Sum of all steps."""
+        """Milliseconds of all steps together."""
         return sum(step.ms for step in self.steps)
 
     def table(self, most: int | None = None) -> str:
@@ -135,7 +138,8 @@ class Profile:
         return f"<table><tr>{head}</tr>{body}</table>"
 
     def chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Writes the last run as a trace for chrome://tracing or ui.perfetto.dev."""
+        """Writes the last run as a trace (JSON, microseconds) for chrome://tracing or
+        ui.perfetto.dev. Raises OSError."""
         events = [
             {
                 "name": row["op"],

@@ -56,8 +56,8 @@ def show(
 
     model: what `pyinfer.load` takes, or a loaded model; None: the digits that come with pyinfer.
     labels: names of the classes, or a file of them (a name a line, or JSON); else those in the
-    model's metadata. module: the torch module that the model was exported from, for Compare.
-    language: "en" or "zh".
+    model's metadata. threads: of a run; 0: as many as the process may use. module: the torch
+    module that the model was exported from, for Compare. language: "en" or "zh".
 
     >>> import pyinfer.demo
     >>> pyinfer.demo.show("model.onnx", labels="names.txt")  # doctest: +SKIP

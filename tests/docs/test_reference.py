@@ -120,6 +120,13 @@ def test_environment() -> None:
     assert said <= read | options | outside, said - read - options
 
 
+def test_citation() -> None:
+    text = (ROOT / "CITATION.cff").read_text()
+    keys = dict(re.findall(r"^([\w-]+): *(.*)$", text, re.MULTILINE))
+    assert keys["cff-version"] == "1.2.0" and keys["version"] == pyinfer.__version__ and keys["type"] == "software"
+    assert {"message", "title", "authors", "license"} <= set(keys)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_options_that_pages_name_exist(page: Path) -> None:
     known = {row[0] for row in pyinfer._core.options()} | {"cache"}
