@@ -18,7 +18,7 @@ version = release = re.search(
 )[1]
 copyright = "the authors of pyinfer, Apache-2.0"  # noqa: A001
 extensions = ["myst_parser", "sphinx.ext.autodoc", "made_pages"]
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_static"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -29,6 +29,8 @@ python_display_short_literal_types = True
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = f"pyinfer {version}"
 html_copy_source = False
 html_show_sphinx = False

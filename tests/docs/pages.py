@@ -47,6 +47,13 @@ def said(code: str) -> list[str]:
     return re.findall(r"^\s*print\(.*\) +# (.*)$", code, re.MULTILINE)
 
 
+def like(said: str, line: str) -> bool:
+    """Is the line what was said, with other numbers and implementations (`[own]`)? `...` stands for anything."""
+    pattern = re.escape(said).replace(re.escape("..."), ".*")
+    pattern = re.sub(r"\\\[[a-z]\w*\\\]", r"\\[\\w+\\]", pattern)
+    return re.fullmatch(re.sub(r"\d+(?:\\\.\d+)?", r"[\\d.e+-]+", pattern), line) is not None
+
+
 def unprinted(code: str, printed: str) -> list[str]:
     """What the block says that it prints, but did not, in this order."""
     missing, at = [], 0

@@ -2,7 +2,7 @@
 """The code in the pages runs, and prints what the pages say.
 
 Blocks of a page that are called `python` run one after the other, as if pasted; `# text` behind a print is what it prints.
-Of blocks called `sh` the lines run that begin with `pyinfer `, beside a model.onnx. Blocks that are called otherwise (`py`,
+A block called `text` behind them is an example of what was printed: its first line is looked for. Of blocks called `sh` the lines run that begin with `pyinfer `, beside a model.onnx. Blocks that are called otherwise (`py`,
 `console`) need what a test has not: a network of the reader's, a new environment."""
 
 import contextlib
@@ -13,14 +13,16 @@ import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import pyinfer
-from docs.pages import PAGES, ROOT, blocks, name, unprinted
+from docs.pages import PAGES, ROOT, blocks, like, name, unprinted
 from lint import binary
 from pyinfer import example
 
@@ -28,13 +30,12 @@ RUN = [page for page in PAGES if any(b.language in ("python", "sh") for b in blo
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a block runs: model.onnx is there, and the environment is as before afterwards."""
     shutil.copy(example.model_path(), tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    return tmp_path
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(tmp_path / "home")):
+        yield tmp_path
 
 
 def stand_in(model: Any = None, *, labels: Any = None, threads: int = 0, module: Any = None, language: str = "en") -> None:
@@ -65,9 +66,14 @@ def test_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(pyinfer.demo, "show", stand_in)
     module = types.ModuleType("page")  # torch.export looks for the module of a class
     monkeypatch.setitem(sys.modules, "page", module)
+    printed = None
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language == "sh":
             run_lines(block.text)
+        if block.language == "text" and printed:
+            said, *lines = block.text.splitlines()[0], *printed.getvalue().splitlines()
+            assert any(like(said, line) for line in lines), f"{name(page)}:{block.line}, but\n{printed.getvalue()}"
+        printed = None
         if block.language != "python":
             continue
         printed = io.StringIO()
@@ -97,3 +103,4 @@ def test_the_checker_finds() -> None:
     assert unprinted(code, "1\nabc\n") == []
     assert unprinted(code, "1\nabd\n") == ["a...c"]
     assert unprinted(code, "abc\n1\n") == ["a...c"]
+    assert like("1 Conv [own] 2.5 ms: ...", "12 Conv [onednn] 0.3 ms: x") and not like("1 Conv", "1 Gemm")
