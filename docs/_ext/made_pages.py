@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import importlib
 import io
 import os
+import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,84 @@ def commands() -> str:
     return "\n\n".join(out)
 
 
+# ---- Python: what autodoc is to document ----
+
+INSIDE = set(  # of Model, for the modules of pyinfer
+    "input_rows inner_rows memory_bytes output_rows plan_rows read_metadata run_tuple save_plan "
+    "set_cache steps take_copies".split()
+)
+
+
+def own_members(kind: type) -> list[str]:
+    """Public methods and properties with a docstring, in the order of the source."""
+    fields = getattr(kind, "_fields", ())
+    return [n for n, v in vars(kind).items() if n[0] != "_" and n not in fields and v.__doc__]
+
+
+def auto(what: str, members: Iterable[str] = ()) -> str:
+    return "\n".join([f".. auto{what}", *(f"   :members: {', '.join(m)}" for m in [members] if m)])
+
+
+def eval_rst(directives: Iterable[str]) -> str:
+    return "\n".join(["```{eval-rst}", ".. currentmodule:: pyinfer", *directives, "```"])
+
+
+def model() -> str:
+    """The class Model, with what it has from the extension module."""
+    import pyinfer
+
+    inherited = {n for n in dir(pyinfer.Model) if n[0] != "_"} - set(vars(pyinfer.Model)) - INSIDE
+    members = [n for n in own_members(pyinfer.Model) if n not in INSIDE]
+    return eval_rst([auto("class:: Model()", [*members, *sorted(inherited)])])
+
+
+def returned(name: str, value: Any) -> set[str]:
+    """Names of classes in what a method or property of Model gives."""
+    function = value.fget if isinstance(value, property) else value
+    annotation = str(getattr(function, "__annotations__", {}).get("return", ""))
+    return set() if name[0] == "_" else set(re.findall(r"\b[A-Z]\w+", annotation))
+
+
+def results() -> str:
+    """Classes that methods of Model give, and those beside them in their modules."""
+    import pyinfer
+
+    wanted = set().union(*(returned(n, v) for n, v in vars(pyinfer.Model).items()))
+    skip = re.compile(r"pyinfer\.(_|backend|cli|compat|demo|example|torch|comparison|__main__)")
+    found = []
+    for info in pkgutil.walk_packages(pyinfer.__path__, "pyinfer."):
+        if skip.match(info.name) or "._" in info.name:
+            continue
+        module = importlib.import_module(info.name)
+        classes = [
+            (n, v) for n, v in vars(module).items()
+            if n[0] != "_" and isinstance(v, type) and v.__module__ == info.name
+        ]  # fmt: skip
+        if wanted & {n for n, _ in classes} - {"Model"}:
+            found += [
+                auto(f"class:: {info.name}.{n}()", own_members(v))
+                for n, v in classes
+                if n not in pyinfer.__all__ and v.__doc__
+            ]
+    return eval_rst(found)
+
+
+def others() -> str:
+    """Public names of pyinfer that no page of the reference names."""
+    import pyinfer
+
+    pages = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs/reference").glob("*.md"))
+    named = {n.rsplit(".", 1)[-1] for n in re.findall(r"^\.\. \w+:: ([\w.]+)", pages, re.MULTILINE)}
+    found = []
+    for name in sorted(set(pyinfer.__all__) - named - {"Model"}):
+        value = getattr(pyinfer, name)
+        is_class = isinstance(value, type)
+        kind = "exception" if is_class and issubclass(value, Exception) else "class"
+        members = own_members(value) if is_class else ()
+        found.append(auto(f"{kind if is_class else 'function'}:: {name}", members))
+    return eval_rst(found) if found else ""
+
+
 # ---- tables ----
 
 
@@ -273,6 +353,9 @@ def limits() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "c-api": c_api,
     "commands": commands,
+    "model": model,
+    "others": others,
+    "results": results,
     "options": options,
     "errors": errors,
     "limits": limits,

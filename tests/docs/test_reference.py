@@ -23,7 +23,7 @@ def documented() -> set[str]:
     """What the pages of the reference give to autodoc, by its last name."""
     found = set()
     for page in REFERENCE.glob("*.md"):
-        for block in blocks(page.read_text()):
+        for block in blocks(made_pages.fill(page.read_text())):
             if block.language == "{eval-rst}":
                 found |= set(re.findall(r"^\.\. (?:auto\w+|data):: ([\w.]+)", block.text, re.MULTILINE))
                 found |= {n for names in re.findall(r":members: (.*)", block.text) for n in names.split(", ")}
@@ -34,7 +34,16 @@ def test_python() -> None:
     names = documented()
     assert set(pyinfer.__all__) <= names, set(pyinfer.__all__) - names
     own = {n for n in vars(pyinfer.Model) if n[0] != "_"}
-    assert own <= names, own - names
+    assert own | {"threads", "closed", "graph_text"} <= names, own - names
+    assert {"Profile", "Step", "Memory", "Difference"} <= names
+
+
+def test_what_no_page_names_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made_pages.others() == ""
+    monkeypatch.setattr(pyinfer, "__all__", [*pyinfer.__all__, "new", "NewError"])
+    monkeypatch.setattr(pyinfer, "new", print, raising=False)
+    monkeypatch.setattr(pyinfer, "NewError", KeyError, raising=False)
+    assert ".. autofunction:: new\n" in made_pages.others() and ".. autoexception:: NewError" in made_pages.others()
 
 
 def test_compat() -> None:
