@@ -89,7 +89,7 @@ class Model(_core.Model):
 
     @property
     def memory(self) -> Memory:
-        """Bytes in use by weights, plans and activations, and the most so far."""
+        """Bytes in use, and the most so far."""
         return Memory(*self.memory_bytes())
 
     def run(
@@ -198,10 +198,9 @@ class Model(_core.Model):
             )
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
-        """Measures each step: medians of `repeat` runs, in milliseconds, on these arrays in the
-        order of the inputs (or on zeros, if none are given and each symbolic dimension may be 1).
-        The first profile on so many threads also measures, in some 5 ms, what the machine can
-        do."""
+        """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
+        given and each symbolic dimension may be 1). The first profile on so many threads also
+        measures, in some 5 ms, what the machine can do."""
         from .profile import Profile
 
         steps, arena, packed = self.steps(arrays or self._zeros(), max(repeat, 1))
@@ -209,8 +208,7 @@ class Model(_core.Model):
 
     def explain(self, *arrays: Any) -> str:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
-        why earlier candidates were refused, and what was measured (the option tune). Nothing is
-        run; arrays as for :meth:`profile`."""
+        why earlier candidates were refused, and what was measured (the option tune)."""
         from .profile import full_name
 
         lists, arena, packed = self.steps(arrays or self._zeros(), 0)

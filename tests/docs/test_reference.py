@@ -10,6 +10,7 @@ import pytest
 
 import pyinfer
 from docs.pages import DOCS, PAGES, ROOT, blocks, name
+from pyinfer import _core
 
 sys.path.insert(0, str(DOCS / "_ext"))
 
@@ -99,8 +100,6 @@ def test_commands() -> None:
 
 
 def test_tables() -> None:
-    from pyinfer import _core
-
     assert all(f"| `{row[0]}` |" in made_pages.options() for row in _core.options())
     errors = {n for n in pyinfer.__all__ if n.endswith("Error") or n == "Cancelled"}
     assert all(f"| `{n}` |" in made_pages.errors() for n in errors)
@@ -123,7 +122,7 @@ def test_environment() -> None:
         read |= set(re.findall(r'os\.environ(?:\.get\(|\.pop\(|\[)"(\w+)"', text))
     assert len(read) > 8
     said = set(re.findall(r"`((?:PYINFER|GOMP|OMP|ONEDNN|CMAKE)_\w+|DISPLAY|XDG_CACHE_HOME)`", page))
-    options = {f"PYINFER_{row[0].upper()}" for row in pyinfer._core.options()}
+    options = {f"PYINFER_{row[0].upper()}" for row in _core.options()}
     outside = {"OMP_THREAD_LIMIT", "OMP_WAIT_POLICY"}  # read by libgomp, or named in a condition
     assert read - {"CI"} <= said, read - said
     assert said <= read | options | outside, said - read - options
@@ -138,6 +137,6 @@ def test_citation() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_options_that_pages_name_exist(page: Path) -> None:
-    known = {row[0] for row in pyinfer._core.options()} | {"cache"}
+    known = {row[0] for row in _core.options()} | {"cache"}
     for call in re.findall(r"pyinfer\.load\([^()\n]*(?:\(\))?[^()\n]*\)", page.read_text()):
         assert set(re.findall(r"\b(\w+)=", call)) <= known, call
