@@ -40,7 +40,6 @@ def test_python() -> None:
 
 
 def test_what_no_page_names_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert made_pages.others() == ""
     monkeypatch.setattr(pyinfer, "__all__", [*pyinfer.__all__, "new", "NewError"])
     monkeypatch.setattr(pyinfer, "new", print, raising=False)
     monkeypatch.setattr(pyinfer, "NewError", KeyError, raising=False)
