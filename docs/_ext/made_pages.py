@@ -132,7 +132,11 @@ def members(body: str, kind: str) -> Iterator[str]:
         elif match["what"].strip():
             words = comment_text(match["behind"]) if match["behind"] else pending
             pending = ""
-            yield f".. c:{kind}:: {one_line(match['what'])}\n\n{indented(rst(words))}".rstrip()
+            first, *more = one_line(match["what"]).split(", ")  # "int a, *b"
+            base = re.match(r"[\w ]+?(?=[\s*]*\w+[\w\[\]]*$)", first)
+            lines = [first, *(f"{base[0] if base else ''} {name}" for name in more)]
+            head = ("\n" + " " * (len(kind) + 8)).join(lines)
+            yield f".. c:{kind}:: {head}\n\n{indented(rst(words))}".rstrip()
 
 
 def declare(item: Item) -> str:
@@ -217,7 +221,7 @@ def commands() -> str:
 # ---- Python: what autodoc is to document ----
 
 INSIDE = set(  # of Model, for the modules of pyinfer
-    "input_rows inner_rows memory_bytes output_rows plan_rows read_metadata run_tuple save_plan "
+    "input_rows inner_edges inner_rows memory_bytes output_rows plan_rows read_metadata run_tuple save_plan "
     "set_cache steps take_copies".split()
 )
 
