@@ -221,8 +221,8 @@ def commands() -> str:
 # ---- Python: what autodoc is to document ----
 
 INSIDE = set(  # of Model, for the modules of pyinfer
-    "input_rows inner_edges inner_rows memory_bytes output_rows plan_rows read_metadata run_tuple save_plan "
-    "set_cache steps take_copies".split()
+    "input_rows inner_edges inner_rows memory_bytes output_rows plan_rows read_metadata run_tuple "
+    "save_plan set_cache steps take_copies".split()
 )
 
 
