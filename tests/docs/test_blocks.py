@@ -2,8 +2,9 @@
 """The code in the pages runs, and prints what the pages say.
 
 Blocks of a page that are called `python` run one after the other, as if pasted; `# text` behind a print is what it prints.
-A block called `text` behind them is an example of what was printed: its first line is looked for. Of blocks called `sh` the lines run that begin with `pyinfer `, beside a model.onnx. Blocks that are called otherwise (`py`,
-`console`) need what a test has not: a network of the reader's, a new environment."""
+A block called `text` behind them is an example of what was printed: its first line is looked for. Of blocks called `sh` the
+lines run that begin with `pyinfer `, beside a model.onnx. Blocks that are called otherwise (`py`, `console`) need what a test
+has not: a network of the reader's, a new environment."""
 
 import contextlib
 import io

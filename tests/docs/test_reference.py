@@ -76,7 +76,8 @@ def test_the_header_is_read_right() -> None:
     head, items = made_pages.read_header(
         "/* SPDX */\n/*\n * x: first\n * second\n */\n#include <a.h>\n\n/* ---- part ---- */\n\n"
         "/* Both. */\nPYINFER_API int pyinfer_a(void);\nPYINFER_API int pyinfer_b(int i);\n\n"
-        'PYINFER_API int pyinfer_c(void); /* "c" */\n\n/* Alone. */\n\ntypedef struct {\n    int x; /* is x */\n    const char *y, *z;\n} pyinfer_d;\n'
+        'PYINFER_API int pyinfer_c(void); /* "c" */\n\n/* Alone. */\n\n'
+        "typedef struct {\n    int x; /* is x */\n    const char *y, *z;\n} pyinfer_d;\n"
     )
     assert head == "x: first\nsecond"
     assert [(i.title, i.comment, len(i.declarations)) for i in items] == [
