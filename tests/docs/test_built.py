@@ -15,8 +15,6 @@ import pyinfer
 from docs.pages import DOCS, PAGES, ROOT
 
 pytestmark = pytest.mark.full
-pytest.importorskip("furo", reason='the pages are built with pip install ".[docs]"')
-pytest.importorskip("myst_parser", reason='the pages are built with pip install ".[docs]"')
 
 NETWORKLESS = """
 import socket, sys
@@ -29,6 +27,8 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for needed in ("furo", "myst_parser", "sphinx"):
+        pytest.importorskip(needed, reason='the pages are built with pip install ".[docs]"')
     to = tmp_path_factory.mktemp("docs")
     arguments = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(to / "trees"), str(DOCS), str(to / "html")]
     done = subprocess.run(
