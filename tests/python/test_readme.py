@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import pyinfer
-from lint import binary
-from pyinfer import _core, cli, example
+from pyinfer import _core, cli
 from pyinfer.cli._shared import FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,22 +47,6 @@ def test_python_examples() -> None:
     text = printed.getvalue()
     assert "[0 2 3 5 7 8]" in text and "(1, 10)" in text and "Conv" in text
     assert len([line for line in code.splitlines() if line]) <= 10
-
-
-def test_c_example(tmp_path: Path) -> None:
-    (code,) = blocks("c")
-    (tmp_path / "main.c").write_text(code)
-    package = binary.package()
-    flags = [f"-I{package}/include", f"-L{package}/lib", "-lpyinfer", f"-Wl,-rpath,{package}/lib"]
-    build = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "main.c", *flags, "-o", "main"]
-    subprocess.run(build, cwd=tmp_path, check=True)
-    done = subprocess.run(
-        ["./main", example.model_path()], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 dimensions, first value ")
-    done = subprocess.run(["./main", "none.onnx"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1 and "none.onnx" in done.stderr
 
 
 def test_set_up_is_two_commands() -> None:
