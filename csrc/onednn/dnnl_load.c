@@ -39,11 +39,11 @@ static void *open_beside(void)
 static void *open_any(void)
 {
     const char *named = secure_getenv("PYINFER_ONEDNN");
-    if (named && !strcmp(named, "off")) {
+    if (named && (!strcmp(named, "off") || !strcmp(named, "0"))) {
         refuse("oneDNN is switched off by PYINFER_ONEDNN", NULL);
         return NULL;
     }
-    if (named && *named) {
+    if (named && *named && strcmp(named, "1") != 0) { /* 1 is the option's default */
         void *handle = dlopen(named, RTLD_NOW | RTLD_LOCAL);
         if (!handle) refuse("oneDNN named by PYINFER_ONEDNN: ", dlerror());
         return handle;

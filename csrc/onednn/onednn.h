@@ -24,8 +24,9 @@
 
 enum { PI_DNNL_MAX_RANK = 8 };
 
-/* Opens the library at the first call, in this order: what PYINFER_ONEDNN names ("off": none), libdnnl.so.3 beside this
- * library, libdnnl.so.3 of the system. `why` (may be NULL) then has a static text, or NULL if it is there. */
+/* Opens the library at the first call, in this order: what PYINFER_ONEDNN names ("off" or "0": none; "1": as if it were not
+ * set), libdnnl.so.3 beside this library, libdnnl.so.3 of the system. `why` (may be NULL) then has a static text, or NULL if
+ * it is there. */
 bool pi_dnnl_available(const char **why);
 /* Opens it and makes a first primitive, which costs it 16 ms: to be done while something else goes on. */
 void pi_dnnl_warm(void);

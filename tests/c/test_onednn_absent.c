@@ -42,8 +42,8 @@ static int refuses(const char *named)
 
 int main(void)
 {
-    /* nothing there, switched off, no library, a library of another kind */
-    const char *const names[] = {"/nonexistent/libdnnl.so", "off", "/etc/passwd", "libm.so.6"};
+    /* nothing there, switched off twice, no library, a library of another kind */
+    const char *const names[] = {"/nonexistent/libdnnl.so", "off", "0", "/etc/passwd", "libm.so.6"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         fflush(stdout);
         pid_t child = fork();
