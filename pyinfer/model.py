@@ -8,7 +8,7 @@ import os
 import warnings
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import _core
 
@@ -124,10 +124,7 @@ class Model(_core.Model):
         if not isinstance(feeds, Mapping):
             given_arrays = feeds if isinstance(feeds, tuple) else (feeds,)
             if len(given_arrays) != len(self.input_names):
-                have = "; ".join(map(str, self.inputs))
-                raise _core.InputError(
-                    f"{len(given_arrays)} arrays are given, the inputs are {have}"
-                )
+                self._refuse_arguments(given_arrays, None, feeds)
             feeds = dict(zip(self.input_names, given_arrays, strict=True))
         if fetch:
             return self._run_fetch(feeds, outputs, out, fetch)
@@ -173,26 +170,38 @@ class Model(_core.Model):
         out: Mapping[str, np.ndarray] | None,
         names: list[str],
     ) -> None:
-        missing = [n for n in self.input_names if n not in feeds]
-        unknown = [n for n in feeds if n not in self.input_names]
-        if missing or unknown:
-            parts = [f"missing: {', '.join(missing)}"] if missing else []
-            parts += [f"unknown: {', '.join(map(str, unknown))}"] if unknown else []
-            have = "; ".join(map(str, self.inputs))
-            raise _core.InputError(f"{'; '.join(parts)}. The inputs are {have}")
+        if len(feeds) != len(self.input_names) or any(n not in feeds for n in self.input_names):
+            from . import _mistakes
+
+            raise _mistakes.input_names(self, feeds)
+        if isinstance(outputs, str):
+            raise TypeError(f"outputs is a list of names: give [{outputs!r}]")
+        if out is not None and not isinstance(out, Mapping):
+            raise TypeError(
+                f"out is a dictionary of arrays by output name: give {{{names[0]!r}: x}}, "
+                f"not a {type(out).__name__}"
+            )
         odd = [n for n in [*(outputs or ()), *(out or ())] if n not in names]
         if odd:
-            raise _core.InputError(
-                f"there is no output {odd[0]!r}; the outputs are {', '.join(names)}"
-            )
+            from . import _mistakes
+
+            raise _mistakes.output_name(odd[0], names)
+
+    def _refuse_arguments(
+        self, args: tuple[Any, ...], names: tuple[str, ...] | None, feeds: Any = None
+    ) -> NoReturn:
+        from . import _mistakes
+
+        raise _mistakes.arguments(self, args, names, isinstance(feeds, list))
 
     def _warn_copies(self, level: int = 2) -> None:
-        if self.take_copies() and not self._warned:
+        copied = self.take_copies()
+        if copied and not self._warned:
             self._warned = True
-            have = "; ".join(map(str, self.inputs))
+            name, given, dtype = copied
             warnings.warn(
-                "an input was cast or copied to fit; to avoid that, give C-contiguous arrays of "
-                f"{have}",
+                f"input {name!r} was given as {given} and copied to fit; to avoid that, give a "
+                f"C-contiguous array of {dtype}",
                 InputWarning,
                 stacklevel=level,
             )
@@ -367,10 +376,13 @@ def _check_options(options: Mapping[str, Any]) -> dict[str, int]:
     known = {row[0] for row in rows}
     for name in options:
         if name not in known:
-            listed = "; ".join(f"{row[0]} ({row[3]})" for row in rows)
-            raise TypeError(f"load() has no option {name!r}. The options are {listed}")
+            from . import _mistakes
+
+            raise _mistakes.option_name(name, [row[0] for row in rows])
         if options[name] is not None and not hasattr(options[name], "__index__"):
             raise TypeError(f"option {name} is {options[name]!r}, expected an integer or a bool")
+        if abs(options[name] or 0) >= 1 << 63:
+            raise _core.InputError(f"option {name} is {options[name]}: give a number below 2**63")
     return {name: int(value) for name, value in options.items() if value is not None}
 
 
@@ -378,19 +390,25 @@ def _read_source(source: Any) -> tuple[Any, str | None]:
     """The source as a path or bytes, and the folder of its external data if that is known."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
+        if (b"\0" if isinstance(path, bytes) else "\0") in path:  # type: ignore[operator]
+            raise _core.InputError(
+                "the path has a NUL character: give the bytes of a model as bytes, not as str"
+            )
         return (path.decode() if isinstance(path, bytes) else os.path.abspath(path)), None
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), None
     if isinstance(source, io.IOBase) or hasattr(source, "read"):
-        return source.read(), None
+        data = source.read()
+        if isinstance(data, str):
+            raise TypeError("the file object gives text: open it as bytes, with open(path, 'rb')")
+        return data, None
     if hasattr(source, "model_proto"):  # torch.onnx.ONNXProgram
         return source.model_proto.SerializeToString(), None
     if hasattr(source, "SerializeToString"):  # onnx.ModelProto
         return source.SerializeToString(), None
-    raise TypeError(
-        "load() takes a path, bytes, a file object, an onnx.ModelProto or a "
-        f"torch.onnx.ONNXProgram, not {type(source).__name__}"
-    )
+    from . import _mistakes
+
+    raise _mistakes.source_type(source)
 
 
 def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> Model:
@@ -426,4 +444,12 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     """
     checked = _check_options(options)
     data, folder = _read_source(source)
-    return _load(data, checked, folder, cache)
+    try:
+        return _load(data, checked, folder, cache)
+    except _core.FileError as error:
+        if not isinstance(data, str) or os.path.isfile(data):
+            raise
+        from . import _mistakes
+
+        hint = _mistakes.path_hint(data, os.fsdecode(source))
+        raise _core.FileError(f"{error}{hint}") from None

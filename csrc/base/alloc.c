@@ -63,7 +63,8 @@ static bool charge(pi_heap *heap, size_t total, pi_error *err)
     size_t before = __atomic_load_n(&heap->used, __ATOMIC_RELAXED), used;
     do {
         if (!pi_add(before, total, &used) || (heap->limit && used > heap->limit)) {
-            (void)pi_fail(err, PI_E_LIMIT, "%zu bytes more than the %zu in use would exceed the memory limit of %zu bytes",
+            (void)pi_fail(err, PI_E_LIMIT, "%zu bytes more than the %zu in use would exceed the memory limit of %zu bytes: "
+                          "raise memory_limit, or give smaller inputs",
                           total, before, heap->limit ? heap->limit : SIZE_MAX);
             return false;
         }

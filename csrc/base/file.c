@@ -201,7 +201,7 @@ static const char *open_reason(int error)
     case ELOOP:
     case EXDEV: return "a symbolic link is not allowed: put the file itself beside the model";
     case ENOTDIR: return "a part of the path is no folder, or a symbolic link, which is not allowed";
-    case ENOENT: return "no such file; it must lie beside the model, where its location says: keep the files together";
+    case ENOENT: return "there is no such file beside the model: put it there, or fetch it too";
     default: return strerror(error);
     }
 }

@@ -242,7 +242,13 @@ static pyinfer_status load_source(pi_model_source *source, const pyinfer_options
     if (m->options.threads > PI_MAX_THREADS) m->options.threads = PI_MAX_THREADS;
     pi_arena_init(&m->arena, heap);
     (void)pthread_mutex_init(&m->cache.lock, NULL);
-    st = load(m, source, &err);
+    st = pi_capi_check_environment(&err);
+    if (st == PI_E_OK)
+        st = load(m, source, &err);
+    else if (source->release)
+        source->release(source->owner);
+    if (st != PI_E_OK && source->path && strncmp(err.text, source->path, strlen(source->path)) != 0)
+        pi_error_prefix(&err, "%.500s: ", source->path);
     if (st != PI_E_OK)
         pyinfer_free(m);
     else

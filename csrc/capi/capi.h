@@ -59,6 +59,8 @@ pyinfer_status pi_capi_status(pi_status st, const pi_error *err, pyinfer_error *
 const char *pi_capi_forced(void);
 /* plans.c: opens source->path, for the reader, or, if it is a saved plan, the model in it. */
 pi_status pi_capi_open_path(pyinfer_model *m, pi_model_source *source, pi_error *err);
+/* options.c: PYINFER_THREADS and its like are numbers that an option may have. */
+pi_status pi_capi_check_environment(pi_error *err) PI_MUST_USE;
 /* Grows with all that is worth keeping in a file: bytes packed, steps tuned. */
 size_t pi_capi_made(const pyinfer_model *m);
 /* What was packed or tuned since the cache was last written goes into it. */

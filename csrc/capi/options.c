@@ -36,19 +36,29 @@ static pi_status set(pyinfer_options *options, int i, long long value, pi_error 
     return PI_E_OK;
 }
 
-/* A number in PYINFER_<NAME>; anything else there is ignored. */
-static void from_environment(pyinfer_options *options, int i)
+/* A number in PYINFER_<NAME>. PYINFER_ONEDNN may also be a path, or "off". */
+static pi_status from_environment(pyinfer_options *options, int i, pi_error *err)
 {
     char name[64], *end;
     int n = snprintf(name, sizeof name, "PYINFER_%s", rows[i].name);
-    if (n < 0 || (size_t)n >= sizeof name) return;
+    if (n < 0 || (size_t)n >= sizeof name) return PI_E_OK;
     for (char *c = name; *c; c++)
         if (*c >= 'a' && *c <= 'z') *c = (char)(*c - 'a' + 'A');
     const char *text = getenv(name);
-    if (!text || !*text) return;
+    if (!text || !*text) return PI_E_OK;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno == 0 && *end == '\0') (void)set(options, i, value, NULL);
+    if (errno == 0 && *end == '\0' && set(options, i, value, NULL) == PI_E_OK) return PI_E_OK;
+    if (offsetof(pyinfer_options, onednn) == rows[i].offset) return PI_E_OK;
+    return pi_fail(err, PI_E_INPUT, "the environment has %s=%.60s, expected a number from 0 to %lld (%s)", name, text, rows[i].most,
+                   rows[i].doc);
+}
+
+pi_status pi_capi_check_environment(pi_error *err)
+{
+    pyinfer_options unused;
+    for (int i = 0; i < N_OPTIONS; i++) PI_TRY(from_environment(&unused, i, err));
+    return PI_E_OK;
 }
 
 void pyinfer_options_init(pyinfer_options *options)
@@ -56,7 +66,7 @@ void pyinfer_options_init(pyinfer_options *options)
     memset(options, 0, sizeof *options);
     for (int i = 0; i < N_OPTIONS; i++) {
         (void)set(options, i, rows[i].standard, NULL);
-        from_environment(options, i);
+        (void)from_environment(options, i, NULL);
     }
 }
 

@@ -41,7 +41,7 @@ pi_status pi_capi_check_symbols(const pyinfer_model *m, const pi_tensor *input, 
         if (a->dim[w->first_dim] == b->dim[w->other_dim]) continue;
         return pi_fail(err, PI_E_INPUT,
                        "'%.60s' is %lld in dimension %d of input '%.100s', but %lld in dimension %d of input '%.100s': "
-                       "one symbol of the model stands for one size",
+                       "the model gives both one name, so they must be equal; pad or cut one, or export it with two names",
                        m->input[w->first].symbol[w->first_dim], (long long)a->dim[w->first_dim], w->first_dim,
                        m->input[w->first].name, (long long)b->dim[w->other_dim], w->other_dim, m->input[w->other].name);
     }

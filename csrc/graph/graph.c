@@ -258,7 +258,7 @@ pi_status pi_graph_sort(pi_graph *g, pi_error *err)
                 if (!v || !v->producer) continue;
                 at = place[v->id];
                 if (state[at] == 1) {
-                    char text[300];
+                    char text[400];
                     st = pi_fail(err, PI_E_MODEL, "%s depends on its own output: the graph has a cycle",
                                  pi_node_text(v->producer, text, sizeof text));
                     goto done;

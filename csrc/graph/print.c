@@ -7,16 +7,18 @@
 char *pi_node_text(const pi_node *node, char *text, size_t size)
 {
     const char *op = node->op ? node->op->name : "(removed)";
+    const pi_attr *fused = node->op && node->op->domain ? pi_attr_find(node, "parts") : NULL;
+    const char *open = fused ? "(" : "", *parts = fused ? fused->s.bytes : "", *close = fused ? ")" : "";
     if (node->name[0])
-        (void)snprintf(text, size, "%s '%.200s' (#%u)", op, node->name, node->number);
+        (void)snprintf(text, size, "%s%s%.100s%s '%.200s' (#%u)", op, open, parts, close, node->name, node->number);
     else
-        (void)snprintf(text, size, "%s (#%u)", op, node->number);
+        (void)snprintf(text, size, "%s%s%.100s%s (#%u)", op, open, parts, close, node->number);
     return text;
 }
 
 void pi_node_error(const pi_node *node, pi_error *err)
 {
-    char text[300];
+    char text[400];
     (void)pi_node_text(node, text, sizeof text);
     if (node->source)
         pi_error_prefix(err, "%s, from %.180s: ", text, node->source);

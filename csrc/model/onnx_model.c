@@ -200,8 +200,11 @@ pi_status pi_model_read(const pi_model_source *source, pi_heap *heap, pi_model *
     *out = m;
     m = NULL;
 done:
-    if (st == PI_E_MODEL && err && strncmp(err->text, "byte ", 5) == 0)
+    if (st == PI_E_MODEL && err && strncmp(err->text, "byte ", 5) == 0) {
+        const char *hint = read_hint_name(source->path);
         pi_error_prefix(err, "the file is damaged, or no ONNX model: ");
+        if (hint) pi_error_append(err, "; %s", hint);
+    }
     pi_model_free(m);
     read_close(r);
     pi_map_deinit(&r->function_key);

@@ -274,7 +274,7 @@ static pi_status find_op(pi_reader *r, const pi_scope *scope, const read_node_he
 {
     *version = read_opset_version(scope->opsets, node->domain);
     if (*version == 0) {
-        if (!node->domain.n) return pi_fail(err, PI_E_MODEL, "the model does not say which opset of ONNX it uses");
+        if (!node->domain.n) return pi_fail(err, PI_E_MODEL, "the model does not say which opset of ONNX it uses: set its opset_import");
         *version = 1;
     }
     copy_name(r->op, sizeof r->op, node->op);

@@ -183,18 +183,24 @@ static pi_status find_bytes(pi_reader *r, const read_tensor_head *h, size_t want
     if (!h->location.n) return pi_fail(err, PI_E_MODEL, "its external data has no location");
     if (!r->external_allowed)
         return pi_fail(err, PI_E_FILE,
-                       "its data is in the file '%s', which a model given as bytes cannot open: load the model by its path, or "
-                       "say which folder",
+                       "its data is in the file '%s', which a model given as bytes cannot open: load the model by its path",
                        read_text(r, h->location));
     if (h->has_length && h->length != want)
         return pi_fail(err, PI_E_MODEL, "%s needs %zu bytes, but its external data has the length %llu",
                        pi_tensor_text(&h->t, type, sizeof type), want, (unsigned long long)h->length);
     PI_TRY(open_external(r, h->location, at, err));
     uint64_t size = pi_file_size(at->file);
-    if (h->offset > size || want > size - h->offset)
-        return pi_fail(err, PI_E_MODEL, "%s needs %zu bytes at %llu, but the file '%s' has %llu bytes",
-                       pi_tensor_text(&h->t, type, sizeof type), want, (unsigned long long)h->offset, read_text(r, h->location),
-                       (unsigned long long)size);
+    if (h->offset > size || want > size - h->offset) {
+        pi_status st = pi_fail(err, PI_E_MODEL, "%s needs %zu bytes at %llu, but the file '%s' has %llu bytes: ",
+                               pi_tensor_text(&h->t, type, sizeof type), want, (unsigned long long)h->offset,
+                               read_text(r, h->location), (unsigned long long)size);
+        uint8_t first[32];
+        bool lfs = size >= sizeof first && pi_file_read(at->file, 0, first, sizeof first, NULL) == PI_E_OK &&
+                   memcmp(first, "version https://git-lfs", 23) == 0;
+        pi_error_append(err, "%s", lfs ? "it is a Git LFS pointer: fetch the file itself with 'git lfs pull'"
+                                       : "it is cut off, or of another model: fetch it again");
+        return st;
+    }
     at->offset = h->offset;
     at->p = NULL;
     at->n = want;

@@ -55,12 +55,70 @@ static void tell_places(const read_unsupported *u, uint32_t n_operators, pi_erro
     if (told && u->count > told) pi_error_append(err, "; and %u more", u->count - told);
 }
 
-/* What to do about operators of maps from keys to values, which are no tensors. */
-static const char *hint(const read_unsupported *u, const char *op)
+/* At most two letters are wrong, missing, too many, or exchanged with their neighbour, and not a third of the word. */
+static bool near(const char *a, const char *b)
 {
-    if (u->domain.n != 10 || memcmp(u->domain.p, "ai.onnx.ml", 10) != 0) return "";
-    if (strcmp(op, "ZipMap") == 0) return ", maps are not supported: export with options={'zipmap': False}";
-    return strcmp(op, "DictVectorizer") == 0 || strcmp(op, "CastMap") == 0 ? ", maps are not supported" : "";
+    enum { LONGEST = 40 };
+    uint8_t cost[3][LONGEST + 1];
+    size_t n = strlen(a), m = strlen(b);
+    if (n > LONGEST || m > LONGEST || n < 4) return false;
+    for (size_t j = 0; j <= m; j++) cost[0][j] = (uint8_t)j;
+    for (size_t i = 1; i <= n; i++) {
+        uint8_t *now = cost[i % 3], *last = cost[(i + 2) % 3], *before = cost[(i + 1) % 3];
+        now[0] = (uint8_t)i;
+        for (size_t j = 1; j <= m; j++) {
+            int least = last[j - 1] + ((a[i - 1] | 32) != (b[j - 1] | 32));
+            if (last[j] + 1 < least) least = last[j] + 1;
+            if (now[j - 1] + 1 < least) least = now[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < least) least = before[j - 2] + 1;
+            now[j] = (uint8_t)least;
+        }
+    }
+    return cost[n % 3][m] <= 2 && cost[n % 3][m] * 3u < n;
+}
+
+/* The same name in another domain, else one that is near; NULL if there is none. */
+static const pi_op *alike(const char *name)
+{
+    const pi_op *found = NULL, *op;
+    for (size_t i = 0; (op = pi_op_at(i)); i++) {
+        if (op->domain && strcmp(op->domain, "pyinfer") == 0) continue;
+        if (strcmp(op->name, name) == 0) return op;
+        if (!found && near(name, op->name)) found = op;
+    }
+    return found;
+}
+
+/* The first opset of ONNX that has it, if the model's is too old for it; else 0. */
+static int first_opset(const char *name)
+{
+    const pi_op *op;
+    int first = 0;
+    for (size_t i = 0; (op = pi_op_at(i)); i++)
+        if (!op->domain && strcmp(op->name, name) == 0 && (!first || op->since < first)) first = op->since;
+    return first;
+}
+
+static bool domain_is(const read_unsupported *u, const char *domain)
+{
+    return u->domain.n == strlen(domain) && memcmp(u->domain.p, domain, u->domain.n) == 0;
+}
+
+/* ", what to do", as far as the name tells it. */
+static void tell_hint(const read_unsupported *u, const char *op, pi_error *err)
+{
+    int first = u->domain.n ? 0 : first_opset(op);
+    const pi_op *other = first ? NULL : alike(op);
+    if (domain_is(u, "ai.onnx.ml") && strcmp(op, "ZipMap") == 0)
+        pi_error_append(err, ", maps are not supported: export with options={'zipmap': False}");
+    else if (domain_is(u, "ai.onnx.ml") && (strcmp(op, "DictVectorizer") == 0 || strcmp(op, "CastMap") == 0))
+        pi_error_append(err, ", maps are not supported");
+    else if (domain_is(u, "aten") || domain_is(u, "org.pytorch.aten") || domain_is(u, "prim"))
+        pi_error_append(err, ", which the exporter left in PyTorch's form: export with dynamo=True");
+    else if (first)
+        pi_error_append(err, ", too old: export the model with opset_version=%d or newer", first);
+    else if (other)
+        pi_error_append(err, ", did you mean %s%s%s?", other->domain ? other->domain : "", other->domain ? "." : "", other->name);
 }
 
 pi_status read_unsupported_error(pi_reader *r, pi_error *err)
@@ -73,10 +131,10 @@ pi_status read_unsupported_error(pi_reader *r, pi_error *err)
         const read_unsupported *u = &r->unsupported[i];
         char op[128];
         (void)snprintf(op, sizeof op, "%.*s", (int)(u->op.n < 100 ? u->op.n : 100), (const char *)u->op.p);
-        const pi_op *newer = u->domain.n ? NULL : pi_op_find(NULL, op, INT64_MAX);
-        pi_error_append(err, "%s%s%s%s (opset %lld%s%s, %u node%s", i ? "; " : "", u->domain.n ? read_text(r, u->domain) : "",
-                        u->domain.n ? "." : "", read_text(r, u->op), (long long)u->version,
-                        newer ? ", too old: convert the model to a newer opset" : "", hint(u, op), u->count, u->count > 1 ? "s" : "");
+        pi_error_append(err, "%s%s%s%s (opset %lld", i ? "; " : "", u->domain.n ? read_text(r, u->domain) : "",
+                        u->domain.n ? "." : "", read_text(r, u->op), (long long)u->version);
+        tell_hint(u, op, err);
+        pi_error_append(err, ", %u node%s", u->count, u->count > 1 ? "s" : "");
         tell_places(u, r->n_unsupported, err);
         pi_error_append(err, ")");
     }

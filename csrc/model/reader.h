@@ -99,6 +99,8 @@ pi_status read_open(pi_reader *r, const pi_model_source *source, pi_error *err) 
 void read_close(pi_reader *r);
 /* MODEL if the bytes are obviously those of another format: says of which, and what to do. */
 pi_status read_hint(const uint8_t *bytes, size_t n, uint64_t size, pi_error *err) PI_MUST_USE;
+/* What a file with such a name is, when its bytes do not tell; or NULL. */
+const char *read_hint_name(const char *path);
 
 /* ---- tensors (onnx_tensor.c, onnx_sparse.c) ---- */
 

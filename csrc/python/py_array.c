@@ -80,8 +80,8 @@ static int strings_in(PyArrayObject *a, pyinfer_tensor *t, PyObject **keep, cons
         PyObject *bytes = PyUnicode_Check(item) ? PyUnicode_AsUTF8String(item) : PyBytes_Check(item) ? Py_NewRef(item) : NULL;
         if (!bytes) {
             if (!PyErr_Occurred())
-                PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s' has strings, element %zd is %s", name, (Py_ssize_t)i,
-                             Py_TYPE(item)->tp_name);
+                PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected text (str), but element %zd is %s; convert it first, "
+                             "e.g. x.astype(str)", name, (Py_ssize_t)i, Py_TYPE(item)->tp_name);
             ok = 0;
             break;
         }
@@ -100,9 +100,47 @@ static int strings_in(PyArrayObject *a, pyinfer_tensor *t, PyObject **keep, cons
     return ok ? 0 : -1;
 }
 
+/* An exception of NumPy or PyTorch, with the input's name. */
+static void explain_failure(PyObject *object, const char *name)
+{
+    PyObject *type, *value, *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError)) return;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyErr_GivenExceptionMatches(type, PyExc_ValueError) && (PyList_Check(object) || PyTuple_Check(object)))
+        PyErr_Format(py_exception(PYINFER_E_INPUT),
+                     "input '%s': the rows of the list differ in length: pad them to one length first, e.g. tokenizer(..., padding=True)",
+                     name);
+    else
+        PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': a %s does not become an array: %S", name, Py_TYPE(object)->tp_name,
+                     value ? value : type);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+/* Numbers are wanted: `a`, made from the object, has something else. */
+static void refuse_type(PyObject *object, PyArrayObject *a, const pyinfer_value *want)
+{
+    const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype), *name = want->name;
+    PyObject *error = py_exception(PYINFER_E_INPUT);
+    int kind = PyArray_DESCR(a)->kind;
+    if (PyMapping_Check(object) && PyObject_HasAttrString(object, "keys"))
+        PyErr_Format(error, "input '%s': expected an array of %s, got a %s; give a dictionary to run(), or as keywords: m(**x)", name,
+                     dtype, Py_TYPE(object)->tp_name);
+    else if (kind == 'U' || kind == 'S')
+        PyErr_Format(error, "input '%s': expected %s, got text; turn it into numbers first, as the model was trained (a tokenizer, a label list)",
+                     name, dtype);
+    else if (kind == 'O' && !PyArray_Check(object))
+        PyErr_Format(error, "input '%s': expected an array of %s, got a %s", name, dtype, Py_TYPE(object)->tp_name);
+    else
+        PyErr_Format(error, "input '%s': expected %s, got %S, and a cast might lose something; convert it first, e.g. x.astype(np.%s)",
+                     name, dtype, PyArray_DESCR(a), dtype);
+}
+
 static PyArrayObject *as_array(PyObject *object, const char *name)
 {
     if (PyArray_Check(object)) return (PyArrayObject *)Py_NewRef(object);
+    PyObject *given = object;
     PyObject *numpy = PyImport_ImportModule("numpy"), *array = NULL, *plain = NULL;
     if (PyObject_HasAttrString(object, "detach")) { /* a tensor that may be part of a graph for gradients */
         if (!(object = plain = PyObject_CallMethod(object, "detach", NULL))) Py_CLEAR(numpy);
@@ -114,6 +152,7 @@ static PyArrayObject *as_array(PyObject *object, const char *name)
     else if (numpy)
         array = PyObject_CallMethod(numpy, "asarray", "O", object);
     Py_XDECREF(numpy);
+    if (!array) explain_failure(given, name);
     if (array && !PyArray_Check(array)) {
         Py_CLEAR(array);
         PyErr_Format(PyExc_TypeError, "input '%s' is %s, expected an array", name, Py_TYPE(object)->tp_name);
@@ -134,7 +173,7 @@ int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *ten
         }
     }
     if (object == Py_None) {
-        PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected %s, got None", want->name,
+        PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected %s, got None; give an array", want->name,
                      pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype));
         return -1;
     }
@@ -153,9 +192,7 @@ int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *ten
     if (!PyArray_EquivTypes(PyArray_DESCR(a), descr)) {
         *copied = 1;
         if (!PyArray_CanCastTypeTo(PyArray_DESCR(a), descr, NPY_SAME_KIND_CASTING)) {
-            PyErr_Format(py_exception(PYINFER_E_INPUT), "input '%s': expected %s, got %S; convert it first, e.g. x.astype(np.%s)",
-                         want->name, pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype), PyArray_DESCR(a),
-                         pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype));
+            refuse_type(object, a, want);
             Py_DECREF(descr);
             Py_DECREF(a);
             return -1;
@@ -174,19 +211,26 @@ int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *ten
     return 0;
 }
 
+static PyObject *shape_list(int rank, const npy_intp *shape)
+{
+    PyObject *dims = PyList_New(rank);
+    for (int i = 0; dims && i < rank; i++) {
+        PyObject *dim = PyLong_FromSsize_t(shape[i]);
+        if (!dim) Py_CLEAR(dims);
+        else PyList_SET_ITEM(dims, i, dim);
+    }
+    return dims;
+}
+
 PyObject *py_array_text(PyObject *object)
 {
     if (!PyArray_Check(object)) return PyUnicode_FromFormat("a %s", Py_TYPE(object)->tp_name);
     PyArrayObject *a = (PyArrayObject *)object;
-    PyObject *dims = PyList_New(PyArray_NDIM(a)), *text = NULL;
-    for (int i = 0; dims && i < PyArray_NDIM(a); i++) {
-        PyObject *dim = PyLong_FromSsize_t(PyArray_DIM(a, i));
-        if (!dim) Py_CLEAR(dims);
-        else PyList_SET_ITEM(dims, i, dim);
-    }
+    PyObject *dims = shape_list(PyArray_NDIM(a), PyArray_DIMS(a)), *text = NULL;
     const char *layout = !PyArray_IS_C_CONTIGUOUS(a) ? ", not C-contiguous"
                          : !PyArray_ISNOTSWAPPED(a)  ? ", of the other byte order"
                          : !PyArray_ISALIGNED(a)     ? ", not aligned"
+                         : !PyArray_ISWRITEABLE(a)   ? ", read-only"
                                                      : "";
     if (dims) text = PyUnicode_FromFormat("%S%S%s", PyArray_DESCR(a), dims, layout);
     Py_XDECREF(dims);
@@ -252,9 +296,14 @@ void *py_array_out(PyObject *object, const pyinfer_tensor *type, const char *nam
     int fits = a && PyArray_EquivTypes(PyArray_DESCR(a), descr) && is_plain(a) && PyArray_ISWRITEABLE(a) &&
                PyArray_NDIM(a) == type->rank;
     for (int i = 0; fits && i < type->rank; i++) fits = PyArray_DIM(a, i) == (npy_intp)type->shape[i];
-    if (!fits)
-        PyErr_Format(py_exception(PYINFER_E_INPUT),
-                     "out for '%s' must be a writable, C-contiguous array of %S with the shape of the output", name, descr);
+    if (!fits) {
+        PyObject *want = type->rank >= 0 ? shape_list(type->rank, (const npy_intp *)type->shape) : NULL, *got = py_array_text(object);
+        if (want && got)
+            PyErr_Format(py_exception(PYINFER_E_INPUT), "out for '%s': expected a writable, C-contiguous array %S%S, got %U", name, descr,
+                         want, got);
+        Py_XDECREF(want);
+        Py_XDECREF(got);
+    }
     Py_DECREF(descr);
     return fits ? PyArray_DATA(a) : NULL;
 }

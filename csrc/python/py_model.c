@@ -15,6 +15,7 @@ typedef struct {
     PyObject *names;       /* tuple of input names, interned */
     PyObject *dict, *weakrefs;
     int copies; /* an input had to be cast or copied since the flag was last cleared */
+    PyObject *copied; /* (name, what was given, type) of the first such input, or NULL */
     int strict; /* no input may be cast or copied */
     size_t short_bytes; /* inputs of at most this size were seen to run in a few ms */
     vectorcallfunc vectorcall;
@@ -202,6 +203,7 @@ static void model_dealloc(PyObject *self)
     Py_CLEAR(m->inputs);
     Py_CLEAR(m->outputs);
     Py_CLEAR(m->names);
+    Py_CLEAR(m->copied);
     Py_CLEAR(m->dict);
     type->tp_free(self);
     Py_DECREF(type);
@@ -209,7 +211,7 @@ static void model_dealloc(PyObject *self)
 
 static pyinfer_model *opened(model_object *m)
 {
-    if (!m->handle) PyErr_SetString(py_exception(PYINFER_E_INPUT), "the model is closed");
+    if (!m->handle) PyErr_SetString(py_exception(PYINFER_E_INPUT), "the model is closed: load it again");
     return m->handle;
 }
 
@@ -261,6 +263,10 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
             return -1;
         }
         m->copies |= copied;
+        if (copied && !m->copied) {
+            const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype);
+            if (!(m->copied = Py_BuildValue("(sNs)", want->name, py_array_text(arrays[i]), dtype))) return -1;
+        }
     }
     return 0;
 }
@@ -384,10 +390,16 @@ done:
     return result;
 }
 
-static PyObject *wrong_arguments(model_object *m, Py_ssize_t given)
+/* Arguments that do not fit the inputs: said in Python. Always NULL. */
+static PyObject *wrong_arguments(model_object *m, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
-    return PyErr_Format(py_exception(PYINFER_E_INPUT), "%zd arrays are given, the model has %zd inputs: %R", given,
-                        PyTuple_GET_SIZE(m->names), m->names);
+    PyObject *given = PyTuple_New(n_args), *none = NULL;
+    for (Py_ssize_t i = 0; given && i < n_args; i++) PyTuple_SET_ITEM(given, i, Py_NewRef(args[i]));
+    if (given) none = PyObject_CallMethod((PyObject *)m, "_refuse_arguments", "OO", given, names ? names : Py_None);
+    if (none) PyErr_SetString(py_exception(PYINFER_E_INPUT), "the arguments do not fit the inputs");
+    Py_XDECREF(none);
+    Py_XDECREF(given);
+    return NULL;
 }
 
 /* m(x, ..., name=y): arrays in the order of the inputs, or by name. One output: the array itself; else a tuple. */
@@ -397,7 +409,7 @@ static PyObject *model_vectorcall(PyObject *self, PyObject *const *args, size_t 
     Py_ssize_t n_args = PyVectorcall_NARGS(nargsf), n_names = names ? PyTuple_GET_SIZE(names) : 0;
     Py_ssize_t n = PyTuple_GET_SIZE(m->names);
     PyObject *few[FEW], **arrays = few, *result = NULL;
-    if (n_args + n_names != n) return wrong_arguments(m, n_args + n_names);
+    if (n_args + n_names != n) return wrong_arguments(m, args, n_args, names);
     if (n_names) {
         if (n > FEW && !(arrays = PyMem_Calloc((size_t)n, sizeof *arrays))) return PyErr_NoMemory();
         for (Py_ssize_t i = 0; i < n; i++) arrays[i] = i < n_args ? args[i] : NULL;
@@ -406,7 +418,7 @@ static PyObject *model_vectorcall(PyObject *self, PyObject *const *args, size_t 
             Py_ssize_t i = PySequence_Index(m->names, name);
             if (i < 0 || arrays[i]) {
                 PyErr_Clear();
-                PyErr_Format(py_exception(PYINFER_E_INPUT), "there is no input %R left: the inputs are %R", name, m->names);
+                (void)wrong_arguments(m, args, n_args, names);
                 goto done;
             }
             arrays[i] = args[n_args + k];
@@ -429,7 +441,7 @@ static PyObject *model_run(PyObject *self, PyObject *args)
     model_object *m = (model_object *)self;
     PyObject *arrays, *out = Py_None;
     if (!PyArg_ParseTuple(args, "O!|O", &PyTuple_Type, &arrays, &out)) return NULL;
-    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, PyTuple_GET_SIZE(arrays));
+    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, ((PyTupleObject *)arrays)->ob_item, PyTuple_GET_SIZE(arrays), NULL);
     if (out != Py_None && (!PyTuple_Check(out) || PyTuple_GET_SIZE(out) != PyTuple_GET_SIZE(m->outputs)))
         return PyErr_Format(py_exception(PYINFER_E_INPUT), "out must have an array or None for each of the %zd outputs",
                             PyTuple_GET_SIZE(m->outputs));
@@ -470,7 +482,7 @@ static PyObject *model_steps(PyObject *self, PyObject *args)
     feed f;
     int runs;
     if (!PyArg_ParseTuple(args, "O!i", &PyTuple_Type, &arrays, &runs)) return NULL;
-    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, PyTuple_GET_SIZE(arrays));
+    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, ((PyTupleObject *)arrays)->ob_item, PyTuple_GET_SIZE(arrays), NULL);
     pyinfer_model *handle = opened(m);
     if (!handle || feed_init(&f, pyinfer_input_count(handle)) < 0) return NULL;
     (void)pyinfer_ref(handle);
@@ -564,7 +576,7 @@ static PyObject *model_take_copies(PyObject *self, PyObject *unused)
     (void)unused;
     int copies = m->copies;
     m->copies = 0;
-    return PyBool_FromLong(copies);
+    return Py_NewRef(copies && m->copied ? m->copied : Py_None);
 }
 
 static PyObject *model_close(PyObject *self, PyObject *unused)
@@ -600,7 +612,7 @@ static PyObject *model_closed(PyObject *self, void *unused)
 static pyinfer_model *hold(const model_object *m)
 {
     if (m->handle) return pyinfer_ref(m->handle);
-    PyErr_SetString(py_exception(PYINFER_E_INPUT), "the model is closed");
+    PyErr_SetString(py_exception(PYINFER_E_INPUT), "the model is closed: load it again");
     return NULL;
 }
 
@@ -653,7 +665,7 @@ static PyMethodDef methods[] = {
     {"inner_rows", model_inner, METH_NOARGS, "[(value, node, operator, source)] of the graph as the file has it."},
     {"read_metadata", model_metadata, METH_NOARGS, "The model's metadata as a dict of texts."},
     {"memory_bytes", model_memory, METH_NOARGS, "(bytes in use, most bytes so far) of weights, plans and contexts."},
-    {"take_copies", model_take_copies, METH_NOARGS, "Was an input cast or copied since this was last asked?"},
+    {"take_copies", model_take_copies, METH_NOARGS, "(name, given, type) of an input if one was cast or copied since this was last asked, or None."},
     {"save_plan", model_save, METH_VARARGS, "save_plan(path): the model and its packed weights in one file."},
     {"set_cache", model_cache, METH_VARARGS, "set_cache(path, most): a file to find and keep packed weights in."},
     {"close", model_close, METH_NOARGS, "Frees the model; a run that is going on finishes first."},

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words for usual mistakes; imported when one is made."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+def near(name: object, names: Iterable[str]) -> str:
+    """": did you mean 'x'?" if one of the names is like it, else nothing.
+
+    >>> near("imgae", ["image", "mask"])
+    ": did you mean 'image'?"
+    """
+    found = difflib.get_close_matches(str(name), list(names), 1, 0.6)
+    return f": did you mean {found[0]!r}?" if found else ""
+
+
+def _inputs(model: Model) -> str:
+    return f"the model has {len(model.inputs)} input{'s' * (len(model.inputs) != 1)}: " + "; ".join(
+        map(str, model.inputs)
+    )
+
+
+def input_names(model: Model, given: Iterable[Any]) -> _core.InputError:
+    """For names that are not those of the inputs."""
+    given = list(given)
+    unknown = [n for n in given if n not in model.input_names]
+    missing = [n for n in model.input_names if n not in given]
+    if unknown:
+        hint = near(unknown[0], missing) or ("" if missing else ": leave it out")
+        said = f"there is no input {unknown[0]!r}{hint}"
+    else:
+        listed = ", ".join(map(repr, missing))
+        said = f"input {listed} is missing: give it too"
+        if len(missing) > 1:
+            said = f"inputs {listed} are missing: give them too"
+    return _core.InputError(f"{said}{'' if said.endswith('?') else ';'} {_inputs(model)}")
+
+
+def arguments(
+    model: Model, args: Sequence[Any], names: Sequence[str] | None, a_list: bool = False
+) -> _core.InputError:
+    """For arguments that do not fit: positional ones, and names of the others. a_list: the only
+    one is a list."""
+    if len(args) == 1 and isinstance(args[0], Mapping) and not names:
+        kind = type(args[0]).__name__
+        return _core.InputError(
+            f"a {kind} is given as one array: call m(**x) or m.run(x); {_inputs(model)}"
+        )
+    taken = model.input_names[: len(args)]
+    twice = [n for n in names or () if n in taken]
+    if twice:
+        return _core.InputError(f"input {twice[0]!r} is given twice, by place and by name")
+    if names and len(args) <= len(model.input_names):
+        return input_names(model, [*taken, *names])
+    count = f"{len(args)} array{'s are' if len(args) != 1 else ' is'} given"
+    if a_list:
+        return _core.InputError(
+            f"a list counts as one array, but {_inputs(model)}; give a tuple of arrays, or a "
+            "dictionary by name"
+        )
+    return _core.InputError(f"{count}, but {_inputs(model)}; give each of them one, in this order")
+
+
+def output_name(name: object, names: Sequence[str]) -> _core.InputError:
+    """For an output that the model does not have."""
+    hint = near(name, names)
+    return _core.InputError(
+        f"there is no output {name!r}{hint or ';'} the outputs are {', '.join(names)}"
+    )
+
+
+ELSEWHERE = {
+    "providers": "there is one provider, the CPU: leave it out",
+    "sess_options": "options are keywords, such as threads=4",
+    "session_options": "options are keywords, such as threads=4",
+    "provider_options": "there is one provider, the CPU: leave it out",
+    "device": "models run on the CPU: leave it out",
+    "num_threads": "did you mean 'threads'?",
+    "n_threads": "did you mean 'threads'?",
+    "intra_op_num_threads": "did you mean 'threads'?",
+}
+
+
+def option_name(name: str, names: Sequence[str]) -> TypeError:
+    """For an option that load() does not have."""
+    hint = f": {ELSEWHERE[name]}" if name in ELSEWHERE else near(name, names)
+    return TypeError(
+        f"load() has no option {name!r}{hint}{'' if hint.endswith('?') else ';'} the options are "
+        f"{', '.join(names)} (pyinfer config tells what they mean)"
+    )
+
+
+def _models(folder: str) -> str:
+    """"a.onnx, b.onnx", the first few of a folder."""
+    try:
+        found = sorted(n for n in os.listdir(folder) if n.lower().endswith((".onnx", ".plan")))
+    except OSError:
+        return ""
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+
+
+def path_hint(path: str, given: str) -> str:
+    """"; what to do" about a path that is no file: `given` as the caller wrote it."""
+    folder, name = os.path.split(path)
+    if os.path.isdir(path):
+        models = _models(path)
+        if os.path.exists(os.path.join(path, "saved_model.pb")):
+            return (
+                "; it is a TensorFlow SavedModel: convert it with tf2onnx: python -m "
+                f"tf2onnx.convert --saved-model {path} --output model.onnx"
+            )
+        return f"; give a file in it: {models}" if models else "; there is no .onnx file in it"
+    if os.path.exists(path):
+        return ""
+    if "://" in given:
+        return "; it is an address: download the file first, and give its path"
+    if given.startswith("~"):
+        return "; '~' is not looked up: give os.path.expanduser(path)"
+    if not os.path.isdir(folder):
+        return f"; there is no folder {folder}"
+    alike = difflib.get_close_matches(name, os.listdir(folder), 1, 0.6)
+    if alike:
+        return f"; did you mean {alike[0]}?"
+    models = _models(folder)
+    return f"; the models there are {models}" if models else "; there is no .onnx file there"
+
+
+def source_type(source: Any) -> TypeError:
+    """For what load() cannot load."""
+    module = hasattr(source, "state_dict") or hasattr(source, "graph_module")
+    return TypeError(
+        "load() takes a path, bytes, a file object, an onnx.ModelProto or a "
+        f"torch.onnx.ONNXProgram, not {type(source).__name__}"
+        + ("; for a PyTorch module use pyinfer.from_torch(module, example_inputs)" * module)
+    )
