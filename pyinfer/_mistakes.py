@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 
 
 def near(name: object, names: Iterable[str]) -> str:
-    """": did you mean 'x'?" if one of the names is like it, else nothing.
+    """ ", did you mean 'x'?" if one of the names is like it, else nothing.
 
     >>> near("imgae", ["image", "mask"])
-    ": did you mean 'image'?"
+    ", did you mean 'image'?"
     """
     found = difflib.get_close_matches(str(name), list(names), 1, 0.6)
-    return f": did you mean {found[0]!r}?" if found else ""
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+def _sentences(first: str, second: str) -> str:
+    return f"{first}{'' if first.endswith('?') else '.'} {second}"
 
 
 def _inputs(model: Model) -> str:
-    return f"the model has {len(model.inputs)} input{'s' * (len(model.inputs) != 1)}: " + "; ".join(
-        map(str, model.inputs)
-    )
+    what = "inputs are" if len(model.inputs) != 1 else "input is"
+    return f"The {what} {'; '.join(map(str, model.inputs))}"
 
 
 def input_names(model: Model, given: Iterable[Any]) -> _core.InputError:
@@ -43,7 +46,7 @@ def input_names(model: Model, given: Iterable[Any]) -> _core.InputError:
         said = f"input {listed} is missing: give it too"
         if len(missing) > 1:
             said = f"inputs {listed} are missing: give them too"
-    return _core.InputError(f"{said}{'' if said.endswith('?') else ';'} {_inputs(model)}")
+    return _core.InputError(_sentences(said, _inputs(model)))
 
 
 def arguments(
@@ -52,56 +55,55 @@ def arguments(
     """For arguments that do not fit: positional ones, and names of the others. a_list: the only
     one is a list."""
     if len(args) == 1 and isinstance(args[0], Mapping) and not names:
-        kind = type(args[0]).__name__
-        return _core.InputError(
-            f"a {kind} is given as one array: call m(**x) or m.run(x); {_inputs(model)}"
-        )
+        said = f"a {type(args[0]).__name__} is given as one array: call m(**x) or m.run(x)"
+        return _core.InputError(_sentences(said, _inputs(model)))
+    if a_list:
+        said = "a list counts as one array: give a tuple of arrays, or a dictionary by name"
+        return _core.InputError(_sentences(said, _inputs(model)))
     taken = model.input_names[: len(args)]
     twice = [n for n in names or () if n in taken]
     if twice:
-        return _core.InputError(f"input {twice[0]!r} is given twice, by place and by name")
+        return _core.InputError(f"input {twice[0]!r} is given twice: by its place, and by name")
     if names and len(args) <= len(model.input_names):
         return input_names(model, [*taken, *names])
-    count = f"{len(args)} array{'s are' if len(args) != 1 else ' is'} given"
-    if a_list:
-        return _core.InputError(
-            f"a list counts as one array, but {_inputs(model)}; give a tuple of arrays, or a "
-            "dictionary by name"
-        )
-    return _core.InputError(f"{count}, but {_inputs(model)}; give each of them one, in this order")
+    count, needed = len(args), len(model.inputs)
+    return _core.InputError(
+        f"{count} array{' is' if count == 1 else 's are'} given, but {needed} "
+        f"{'is' if needed == 1 else 'are'} needed: {'; '.join(map(str, model.inputs))}"
+    )
 
 
 def output_name(name: object, names: Sequence[str]) -> _core.InputError:
     """For an output that the model does not have."""
-    hint = near(name, names)
-    return _core.InputError(
-        f"there is no output {name!r}{hint or ';'} the outputs are {', '.join(names)}"
-    )
+    said = f"there is no output {name!r}{near(name, names)}"
+    what = "outputs are" if len(names) != 1 else "only output is"
+    return _core.InputError(_sentences(said, f"The {what} {', '.join(names)}"))
 
 
-ELSEWHERE = {
-    "providers": "there is one provider, the CPU: leave it out",
-    "sess_options": "options are keywords, such as threads=4",
-    "session_options": "options are keywords, such as threads=4",
-    "provider_options": "there is one provider, the CPU: leave it out",
-    "device": "models run on the CPU: leave it out",
-    "num_threads": "did you mean 'threads'?",
-    "n_threads": "did you mean 'threads'?",
-    "intra_op_num_threads": "did you mean 'threads'?",
+_CPU = ": models run on the CPU, leave it out"
+_KEYWORDS = ": options are keywords, such as threads=4"
+_THREADS = ", did you mean 'threads'?"
+ELSEWHERE = {  # what others call options
+    "device": _CPU,
+    "providers": _CPU,
+    "provider_options": _CPU,
+    "sess_options": _KEYWORDS,
+    "session_options": _KEYWORDS,
+    "num_threads": _THREADS,
+    "n_threads": _THREADS,
+    "intra_op_num_threads": _THREADS,
 }
 
 
 def option_name(name: str, names: Sequence[str]) -> TypeError:
     """For an option that load() does not have."""
-    hint = f": {ELSEWHERE[name]}" if name in ELSEWHERE else near(name, names)
-    return TypeError(
-        f"load() has no option {name!r}{hint}{'' if hint.endswith('?') else ';'} the options are "
-        f"{', '.join(names)} (pyinfer config tells what they mean)"
-    )
+    hint = ELSEWHERE.get(name) or near(name, names)
+    options = f"The options are {', '.join(names)} ('pyinfer config' explains them)"
+    return TypeError(_sentences(f"load() has no option {name!r}{hint}", options))
 
 
 def _models(folder: str) -> str:
-    """"a.onnx, b.onnx", the first few of a folder."""
+    """ "a.onnx, b.onnx", the first few of a folder."""
     try:
         found = sorted(n for n in os.listdir(folder) if n.lower().endswith((".onnx", ".plan")))
     except OSError:
@@ -110,7 +112,7 @@ def _models(folder: str) -> str:
 
 
 def path_hint(path: str, given: str) -> str:
-    """"; what to do" about a path that is no file: `given` as the caller wrote it."""
+    """ "; what to do" about a path that is no file: `given` as the caller wrote it."""
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         models = _models(path)

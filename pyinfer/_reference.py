@@ -276,6 +276,11 @@ def reference(model: Model, other: Any, inputs: Any, feeds: dict[str, Any]) -> R
     if hasattr(other, "named_modules"):
         return TorchModule(model, other, inputs, feeds)
     if isinstance(other, str | os.PathLike):
+        if isinstance(other, str) and os.sep not in other and not os.path.exists(other):
+            raise _core.InputError(
+                f"compare() knows no engine {other!r}, and there is no such file: give a "
+                "torch.nn.Module, a Model, a path or 'onnxruntime'"
+            )
         return ModelReference(load(other), feeds, os.fspath(other))
     raise TypeError(
         "compare() takes a torch.nn.Module, a Model, a path, 'onnxruntime', 'openvino' or "

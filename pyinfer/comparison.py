@@ -271,7 +271,10 @@ def compare(
     feeds = arrays_of(model, inputs)
     ref = reference(model, other, inputs, feeds)
     got = model.run(feeds)
-    want = ref.outputs(list(got), notes)
+    try:
+        want = ref.outputs(list(got), notes)
+    except _core.InputError as error:
+        raise _core.InputError(f"{ref.name}: {error}") from error
     if len(want) != len(got):
         raise _core.InputError(
             f"the model has {len(got)} outputs ({', '.join(got)}), {ref.name} has {len(want)}"

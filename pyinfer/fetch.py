@@ -79,10 +79,11 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
         by_node = {first[n] for n in first if fnmatchcase(n.lower(), low)}
         matches = [n for n in known if n in by_node or fnmatchcase(n.lower(), low)]
         if not matches:
-            what = "an input" if pattern in model.input_names else "no value or node of the model"
+            if pattern in model.input_names:
+                raise _core.InputError(f"fetch: {pattern!r} is an input: you have it already")
             names = list(dict.fromkeys([*known, *first]))
             raise _core.InputError(
-                f"fetch: {pattern!r} is {what}; {_near(pattern, names)}"
+                f"fetch: {pattern!r} is no value or node of the model; {_near(pattern, names)}"
                 ". Weights, inputs, and values within If, Loop and Scan cannot be fetched"
             )
         found.update(zip(matches, matches, strict=True))

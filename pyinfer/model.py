@@ -179,7 +179,7 @@ class Model(_core.Model):
         if out is not None and not isinstance(out, Mapping):
             raise TypeError(
                 f"out is a dictionary of arrays by output name: give {{{names[0]!r}: x}}, "
-                f"not a {type(out).__name__}"
+                f"not {type(out).__name__}"
             )
         odd = [n for n in [*(outputs or ()), *(out or ())] if n not in names]
         if odd:
@@ -259,7 +259,13 @@ class Model(_core.Model):
         )
         if arrays or fixed:
             self.steps(arrays or self._zeros(), 0)
-        self.save_plan(os.fspath(path))
+        try:
+            self.save_plan(os.fspath(path))
+        except _core.FileError as error:
+            folder = os.path.dirname(os.path.abspath(os.fsdecode(path)))
+            if os.path.isdir(folder):
+                raise
+            raise _core.FileError(f"{error}; there is no folder {folder}") from None
 
     def _zeros(self) -> tuple[np.ndarray | None, ...]:
         import numpy as np

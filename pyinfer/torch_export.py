@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import logging
 import os
 import re
@@ -221,6 +222,21 @@ def weight_bytes(module: Any) -> int:
     return sum(t.numel() * t.element_size() for t in tensors if hasattr(t, "numel"))
 
 
+def _check_arguments(module: Any, args: tuple[Any, ...]) -> None:
+    try:
+        signature = inspect.signature(module.forward)
+    except (AttributeError, TypeError, ValueError):
+        return  # an exported program, or something that will be refused
+    try:
+        signature.bind(*args)
+    except TypeError as error:
+        name, takes = type(module).__name__, ", ".join(signature.parameters)
+        raise _core.InputError(
+            f"example_inputs has {len(args)} value{'s' * (len(args) != 1)} for "
+            f"{name}.forward({takes}): {error}; give a tuple of its arguments"
+        ) from None
+
+
 def from_torch(
     module: Any,
     example_inputs: Any,
@@ -237,7 +253,8 @@ def from_torch(
 
     The model is called as the module is. It lives in a temporary file that goes with it.
 
-    Raises ImportError without torch and onnxscript, TypeError for what is no module,
+    Raises ImportError without torch and onnxscript, TypeError for what is no module, InputError for
+    example inputs that its forward() does not take,
     UnsupportedError, with the line of the module, for what cannot be exported or run.
 
     >>> import torch
@@ -247,6 +264,7 @@ def from_torch(
     torch.Size([7, 2])
     """
     args = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    _check_arguments(module, args)
     program = export(module, args, dynamic_shapes)
     from torch.utils._pytree import tree_leaves
 

@@ -42,7 +42,7 @@ static pi_status adopt(int fd, const char *name, pi_file **out, pi_error *err)
     if (fstat(fd, &s) != 0)
         st = pi_fail(err, PI_E_FILE, "%.500s: %s", name, strerror(errno));
     else if (!S_ISREG(s.st_mode))
-        st = pi_fail(err, PI_E_FILE, "%.500s is %s, expected a regular file", name,
+        st = pi_fail(err, PI_E_FILE, "%.500s is %s, expected a file", name,
                      S_ISDIR(s.st_mode) ? "a folder" : "a device or a pipe");
     if (st != PI_E_OK) {
         pi_file_unref(f);

@@ -77,6 +77,10 @@ static void advise(const pyinfer_value *want, const pyinfer_tensor *got, pi_erro
                         (long long)want->shape[3], remedies[k].advice);
         return;
     }
+    if (got->rank == want->rank + 1 && dims_fit(want, got->shape + 1))
+        pi_error_append(err, "; it has a dimension too many: give %s", got->shape[0] == 1 ? "x[0]" : "x[0], then x[1] ...");
+    else if (want->rank != got->rank)
+        pi_error_append(err, "; it must have %d dimensions, not %d", want->rank, got->rank);
     if (want->rank != got->rank) return;
     int misfits = count_misfits(want, got->shape, &at);
     if (misfits == 1 && at == 0 && want->rank > 1)

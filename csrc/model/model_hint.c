@@ -11,6 +11,7 @@ typedef struct {
 } signature;
 
 #define EXPORT "; load it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)"
+#define GIVE ": give the model's .onnx file"
 #define PICKLE "a Python pickle (perhaps an old .pt or .pth file of PyTorch)"
 #define LFS "a Git LFS pointer, not the file itself: fetch that with 'git lfs pull'"
 #define TF "; convert it with tf2onnx: python -m tf2onnx.convert "
@@ -32,11 +33,11 @@ static const signature signatures[] = {
     {0, "\x80\x05", 2, PICKLE EXPORT},
     {257, "ustar", 5, "a tar archive: unpack it first"},
     {0, "\x93NUMPY", 6, "a NumPy array: load it with numpy.load and give it to the model"},
-    {0, "\x7f" "ELF", 4, "a program or shared library, not a model"},
+    {0, "\x7f" "ELF", 4, "a program or shared library" GIVE},
     {0, "7767517\n", 8, "a model of ncnn: use the ONNX file that it was made from"},
-    {0, "%PDF", 4, "a PDF document, not a model"},
-    {0, "\x89PNG", 4, "a PNG picture, not a model"},
-    {0, "\xff\xd8\xff", 3, "a JPEG picture, not a model"},
+    {0, "%PDF", 4, "a PDF document" GIVE},
+    {0, "\x89PNG", 4, "a PNG picture" GIVE},
+    {0, "\xff\xd8\xff", 3, "a JPEG picture" GIVE},
 };
 
 static bool starts(const uint8_t *p, size_t n, const char *text)
@@ -65,7 +66,7 @@ static const char *text_format(const uint8_t *p, size_t n)
         return "ONNX written as text; load it with onnx.load(..., format='textproto') and save it with onnx.save";
     for (size_t i = 0; i < n; i++) /* an ONNX file has such bytes from its first one on */
         if (p[i] < 32 && p[i] != '\n' && p[i] != '\r' && p[i] != '\t') return NULL;
-    return n > 3 ? "a text: give the .onnx file" : NULL;
+    return n > 3 ? "a text" GIVE : NULL;
 }
 
 /* What the name of the first file in a zip archive ends with. */
@@ -78,14 +79,13 @@ static const char *zip_content(const uint8_t *p, size_t n)
         {"metadata.json", "a Keras model; load it there and call model.export('model.onnx', format='onnx')"},
         {"config.json", "a Keras model; load it there and call model.export('model.onnx', format='onnx')"},
         {".onnx", "a zip archive with an ONNX file in it: unpack it first"},
-        {"data.pkl", "a PyTorch file (weights or TorchScript)" EXPORT},
-        {"version", "a PyTorch file (TorchScript)" EXPORT},
-        {"archive_format", "a program of torch.export; load it with torch.export.load and give it to torch.onnx.export(..., dynamo=True)"},
         {"", "a zip archive: unpack it first, or export the model to ONNX"},
     };
     if (n < 30 || memcmp(p, "PK\3\4", 4) != 0) return NULL;
     size_t len = p[26] | (size_t)p[27] << 8, i = 0, k;
     if (len > n - 30) len = 0;
+    if (n >= 32 + len && memcmp(p + 30 + len, "FB", 2) == 0) /* as PyTorch aligns its data */
+        return "a PyTorch file (weights, TorchScript or a program of torch.export)" EXPORT;
     for (; (k = strlen(ends[i].end)) > len || memcmp(p + 30 + len - k, ends[i].end, k) != 0; i++) continue;
     return ends[i].what;
 }

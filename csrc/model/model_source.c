@@ -95,7 +95,7 @@ static pi_status skim(picture *p, pi_error *err)
             continue;
         }
         if (value > top->end - start)
-            return pi_fail(err, PI_E_MODEL, "byte %llu: field %u has %llu bytes, but only %llu are left: is the file cut off?",
+            return pi_fail(err, PI_E_MODEL, "byte %llu: field %u has %llu bytes, but only %llu are left: it seems to be cut off",
                            (unsigned long long)at, (unsigned)(tag >> 3), (unsigned long long)value,
                            (unsigned long long)(top->end - start));
         message_kind kind = tag >> 3 < 100 ? inside(top->kind, (uint32_t)(tag >> 3)) : NONE;

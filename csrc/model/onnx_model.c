@@ -203,7 +203,7 @@ done:
     if (st == PI_E_MODEL && err && strncmp(err->text, "byte ", 5) == 0) {
         const char *hint = read_hint_name(source->path);
         pi_error_prefix(err, "the file is damaged, or no ONNX model: ");
-        if (hint) pi_error_append(err, "; %s", hint);
+        pi_error_append(err, "; %s", hint ? hint : "fetch it again, or export it again");
     }
     pi_model_free(m);
     read_close(r);

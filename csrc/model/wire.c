@@ -61,7 +61,7 @@ pi_status pi_wire_next(pi_wire *wire, pi_field *field, bool *more, pi_error *err
         if (!pi_varint(&wire->at, wire->end, &n)) return bad(field, "a length has no end", err);
         left = (size_t)(wire->end - wire->at);
         if (n > left)
-            return pi_fail(err, PI_E_MODEL, "byte %llu: field %u has %llu bytes, but only %llu are left: is the file cut off?",
+            return pi_fail(err, PI_E_MODEL, "byte %llu: field %u has %llu bytes, but only %llu are left: it seems to be cut off",
                            (unsigned long long)field->at, field->number, (unsigned long long)n, (unsigned long long)left);
         field->bytes = (pi_span){wire->at, (size_t)n};
         wire->at += n;

@@ -125,13 +125,13 @@ static void refuse_type(PyObject *object, PyArrayObject *a, const pyinfer_value 
     PyObject *error = py_exception(PYINFER_E_INPUT);
     int kind = PyArray_DESCR(a)->kind;
     if (PyMapping_Check(object) && PyObject_HasAttrString(object, "keys"))
-        PyErr_Format(error, "input '%s': expected an array of %s, got a %s; give a dictionary to run(), or as keywords: m(**x)", name,
-                     dtype, Py_TYPE(object)->tp_name);
+        PyErr_Format(error, "input '%s': expected an array of %s, got a %s: call m(**x) or m.run(x)", name, dtype,
+                     Py_TYPE(object)->tp_name);
     else if (kind == 'U' || kind == 'S')
-        PyErr_Format(error, "input '%s': expected %s, got text; turn it into numbers first, as the model was trained (a tokenizer, a label list)",
-                     name, dtype);
+        PyErr_Format(error, "input '%s': expected %s, got text; turn it into numbers first, e.g. with the model's tokenizer", name, dtype);
     else if (kind == 'O' && !PyArray_Check(object))
-        PyErr_Format(error, "input '%s': expected an array of %s, got a %s", name, dtype, Py_TYPE(object)->tp_name);
+        PyErr_Format(error, "input '%s': expected an array of %s, got something of the type %s; give a NumPy array", name, dtype,
+                     Py_TYPE(object)->tp_name);
     else
         PyErr_Format(error, "input '%s': expected %s, got %S, and a cast might lose something; convert it first, e.g. x.astype(np.%s)",
                      name, dtype, PyArray_DESCR(a), dtype);

@@ -265,7 +265,8 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
         m->copies |= copied;
         if (copied && !m->copied) {
             const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype);
-            if (!(m->copied = Py_BuildValue("(sNs)", want->name, py_array_text(arrays[i]), dtype))) return -1;
+            m->copied = Py_BuildValue("(sNs)", want->name, py_array_text(arrays[i]), dtype);
+            if (!m->copied) return -1;
         }
     }
     return 0;
@@ -384,6 +385,10 @@ static PyObject *run(model_object *m, PyObject *const *arrays, PyObject *out)
         if (!PyErr_Occurred()) (void)py_raise(&error);
     }
 done:
+    if (!result) { /* what failed needs no warning */
+        m->copies = 0;
+        Py_CLEAR(m->copied);
+    }
     pyinfer_end(request);
     feed_clear(&f);
     pyinfer_free(handle);

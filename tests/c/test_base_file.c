@@ -130,7 +130,7 @@ static const struct {
     {TEXT("data.bin\0/../../secret"), NULL, PI_E_MODEL, "NUL"},
     {TEXT("\0"), NULL, PI_E_MODEL, "NUL"},
     /* by what is there */
-    {TEXT("missing"), NULL, PI_E_FILE, "'missing': no such file; it must lie beside the model"},
+    {TEXT("missing"), NULL, PI_E_FILE, "'missing': there is no such file beside the model"},
     {TEXT("sub/missing"), NULL, PI_E_FILE, "beside the model"},
     {TEXT("no/such/folder"), NULL, PI_E_FILE, "beside the model"},
     {TEXT("C:\\data.bin"), NULL, PI_E_FILE, "beside the model"},

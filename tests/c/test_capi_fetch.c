@@ -78,6 +78,7 @@ static void check_numbers(void)
     CHECK(pyinfer_run(model, &in, 1, &out, 1, &error) == PYINFER_OK);
     x[1] = -1e30f;
     CHECK(pyinfer_run(model, &in, 1, &out, 1, &error) == PYINFER_E_NUMBER && strstr(error.text, "an infinity at [1]"));
+    CHECK(strncmp(error.text, "Eltwise(Neg, Relu, Mul)", 23) == 0);
     CHECK(strcmp(pyinfer_status_exception(PYINFER_E_NUMBER), "NumberError") == 0);
     pyinfer_free(model);
 }

@@ -117,7 +117,7 @@ static void check_mistakes(pyinfer_model *model)
     check_refused(model, in, "element 1 of sequence 's': it is no tensor");
     two[1] = items[1];
     two[1].dtype = PYINFER_I32;
-    check_refused(model, in, "element 1 of sequence 's': input 's': expected f32[...], got i32[3]");
+    check_refused(model, in, "element 1 of sequence 's': input 's': expected float32[...], got int32[3]");
     two[1] = items[1];
     two[1].data = NULL;
     check_refused(model, in, "has no data");

@@ -405,13 +405,13 @@ def test_wrong_kinds(value: Any, text: str) -> None:
 def test_shapes_of_elements_are_checked() -> None:
     m = model([Node("Identity", ["s"], ["y"])], [sequence("s", F, [2, "n"])], [sequence("y")])
     with pytest.raises(
-        pyinfer.InputError, match=r"element 1 of sequence 's': .*expected f32\[2, n\]"
+        pyinfer.InputError, match=r"element 1 of sequence 's': .*expected float32\[2, n\]"
     ):
         m([np.ones((2, 1)), np.ones((3, 1))])
     m = model([Node("Identity", ["s"], ["y"])], [tensor("s", F, [2])], [tensor("y")])
     with pytest.raises(pyinfer.InputError, match="expected float32, got None"):
         m(None)
-    with pytest.raises(pyinfer.InputError, match="expected f32"):
+    with pytest.raises(pyinfer.InputError, match="expected float32"):
         m([A, A])
 
 

@@ -129,7 +129,7 @@ def test_a_call_warns_once_of_casts() -> None:
             np.testing.assert_allclose(model(X.astype(np.float64)), Y)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert "x: float32[n, 3]" in str(caught[0].message)
+    assert "'x' was given as float64[2, 3]" in str(caught[0].message)
 
 
 def test_closing_inside_a_conversion() -> None:

@@ -70,9 +70,9 @@ def test_several_outputs() -> None:
 
 
 def test_names(model: pyinfer.Model) -> None:
-    with pytest.raises(pyinfer.InputError, match="missing: x"):
+    with pytest.raises(pyinfer.InputError, match="input 'x' is missing"):
         model.run({})
-    with pytest.raises(pyinfer.InputError, match="unknown: z"):
+    with pytest.raises(pyinfer.InputError, match="no input 'z'"):
         model.run({"x": X, "z": X})
     with pytest.raises(pyinfer.InputError, match="no output 'q'"):
         model.run({"x": X}, outputs=["q"])
