@@ -396,7 +396,7 @@ def _read_source(source: Any) -> tuple[Any, str | None]:
     """The source as a path or bytes, and the folder of its external data if that is known."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        if (b"\0" if isinstance(path, bytes) else "\0") in path:  # type: ignore[operator]
+        if (b"\0" if isinstance(path, bytes) else "\0") in path:
             raise _core.InputError(
                 "the path has a NUL character: give the bytes of a model as bytes, not as str"
             )

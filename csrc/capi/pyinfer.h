@@ -96,7 +96,8 @@ typedef struct {
     int n_fetch;
 } pyinfer_options;
 
-/* Defaults of options.inc, and PYINFER_<NAME> from the environment where it is set. */
+/* Defaults of options.inc, and PYINFER_<NAME> from the environment where it is set; what is no number there, or out of range, is
+ * an error when a model is loaded. */
 PYINFER_API void pyinfer_options_init(pyinfer_options *options);
 /* Row i of the options: name, type ("int", "size_t"), default, documentation; 0 at the end of the list. */
 PYINFER_API int pyinfer_option_at(int i, const char **name, const char **type, long long *default_value, const char **doc);

@@ -12,7 +12,8 @@ typedef struct {
 
 #define EXPORT "; load it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)"
 #define GIVE ": give the model's .onnx file"
-#define PICKLE "a Python pickle (perhaps an old .pt or .pth file of PyTorch)"
+#define TORCH "a PyTorch file (weights, TorchScript or a program of torch.export)" EXPORT
+#define PICKLE "a Python pickle (perhaps an old .pt or .pth file), which may run code when it is opened"
 #define LFS "a Git LFS pointer, not the file itself: fetch that with 'git lfs pull'"
 #define TF "; convert it with tf2onnx: python -m tf2onnx.convert "
 static const signature signatures[] = {
@@ -78,14 +79,15 @@ static const char *zip_content(const uint8_t *p, size_t n)
         {".npy", "an archive of NumPy arrays: load it with numpy.load and give them to the model"},
         {"metadata.json", "a Keras model; load it there and call model.export('model.onnx', format='onnx')"},
         {"config.json", "a Keras model; load it there and call model.export('model.onnx', format='onnx')"},
+        {"data.pkl", TORCH},
         {".onnx", "a zip archive with an ONNX file in it: unpack it first"},
         {"", "a zip archive: unpack it first, or export the model to ONNX"},
     };
-    if (n < 30 || memcmp(p, "PK\3\4", 4) != 0) return NULL;
-    size_t len = p[26] | (size_t)p[27] << 8, i = 0, k;
-    if (len > n - 30) len = 0;
+    if (n < 4 || memcmp(p, "PK\3\4", 4) != 0) return NULL;
+    size_t len = n < 30 ? 0 : p[26] | (size_t)p[27] << 8, i = 0, k;
+    if (len && len > n - 30) len = 0;
     if (n >= 32 + len && memcmp(p + 30 + len, "FB", 2) == 0) /* as PyTorch aligns its data */
-        return "a PyTorch file (weights, TorchScript or a program of torch.export)" EXPORT;
+        return TORCH;
     for (; (k = strlen(ends[i].end)) > len || memcmp(p + 30 + len - k, ends[i].end, k) != 0; i++) continue;
     return ends[i].what;
 }
@@ -131,6 +133,7 @@ static bool is_saved_model(const uint8_t *p, size_t n)
 pi_status read_hint(const uint8_t *bytes, size_t n, uint64_t size, pi_error *err)
 {
     const char *what = NULL;
+    if (n > 1024) n = 1024;
     if (size == 0) return pi_fail(err, PI_E_MODEL, "not an ONNX model: the file is empty; fetch it again");
     for (size_t i = 0; i < PI_COUNT(signatures) && !what; i++) {
         const signature *s = &signatures[i];

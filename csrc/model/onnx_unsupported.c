@@ -104,6 +104,14 @@ static bool domain_is(const read_unsupported *u, const char *domain)
     return u->domain.n == strlen(domain) && memcmp(u->domain.p, domain, u->domain.n) == 0;
 }
 
+static bool domain_known(const read_unsupported *u)
+{
+    const pi_op *op;
+    for (size_t i = 0; (op = pi_op_at(i)); i++)
+        if (op->domain && domain_is(u, op->domain)) return true;
+    return !u->domain.n;
+}
+
 /* ", what to do", as far as the name tells it. */
 static void tell_hint(const read_unsupported *u, const char *op, pi_error *err)
 {
@@ -137,6 +145,11 @@ pi_status read_unsupported_error(pi_reader *r, pi_error *err)
         pi_error_append(err, ", %u node%s", u->count, u->count > 1 ? "s" : "");
         tell_places(u, r->n_unsupported, err);
         pi_error_append(err, ")");
+    }
+    for (uint32_t i = 0; i < r->n_unsupported; i++) {
+        if (domain_known(&r->unsupported[i])) continue;
+        pi_error_append(err, ". Operators of other domains run if the model has functions for them");
+        break;
     }
     return st;
 }

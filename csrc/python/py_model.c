@@ -265,8 +265,9 @@ static int feed_fill(feed *f, model_object *m, const pyinfer_model *handle, PyOb
         m->copies |= copied;
         if (copied && !m->copied) {
             const char *dtype = pyinfer_dtype_numpy_name((pyinfer_dtype)want->dtype);
-            m->copied = Py_BuildValue("(sNs)", want->name, py_array_text(arrays[i]), dtype);
-            if (!m->copied) return -1;
+            PyObject *note = Py_BuildValue("(sNs)", want->name, py_array_text(arrays[i]), dtype);
+            if (!note) return -1;
+            Py_XSETREF(m->copied, note); /* another thread may have been here meanwhile */
         }
     }
     return 0;

@@ -259,14 +259,17 @@ static void test_hints(void)
     } files[] = {
         {"", 0, "empty"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, "Git LFS"},
-        {"PK\3\4\x14\0\0\0", 8, "torch.onnx.export"},
+        {"PK\3\4\x14\0\0\0", 8, "zip archive"},
         {"\n\n <!DOCTYPE HTML><html>", 24, "web page"},
         {"\x10\0\0\0\0\0\0\0{\"a\":[1, 2, 3]} ", 24, "safetensors"},
         {"\x80\2}q", 4, "pickle"},
         {"\x1f\x8b\x08\0", 4, "gzip"},
         {"    TFL3", 8, "TensorFlow Lite"},
         {"ir_version: 8\n", 14, "textproto"},
-        {"hello world, how are you", 24, "damaged, or no ONNX model: byte 2: "},
+        {"hello world, how are you", 24, "a text: give the model's .onnx file"},
+        {"hello\1world, how are you", 24, "damaged, or no ONNX model: byte 2: "},
+        {"\x0a\x01x\x12\x05" "Const", 10, "tf2onnx"},
+        {"\x08\x03\x10\x01\x22\x00", 6, "onnx.load_tensor"},
         {"\x08\x08", 2, "no graph"},
     };
     for (size_t i = 0; i < PI_COUNT(files); i++) {

@@ -165,8 +165,8 @@ def test_a_torch_checkpoint() -> None:
 
 @says(
     pyinfer.ModelError,
-    "FOLDER/net.pth: not an ONNX model: this is a Python pickle (perhaps an old .pt or .pth file of PyTorch); load "
-    "it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)",
+    "FOLDER/net.pth: not an ONNX model: this is a Python pickle (perhaps an old .pt or .pth file), which may run "
+    "code when it is opened; load it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)",
 )
 def test_an_old_torch_checkpoint() -> None:
     torch.save(torch.nn.Linear(3, 2).state_dict(), "net.pth", _use_new_zipfile_serialization=False)
@@ -185,8 +185,8 @@ def test_an_exported_program() -> None:
 
 @says(
     pyinfer.ModelError,
-    "FOLDER/net.pkl: not an ONNX model: this is a Python pickle (perhaps an old .pt or .pth file of PyTorch); load "
-    "it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)",
+    "FOLDER/net.pkl: not an ONNX model: this is a Python pickle (perhaps an old .pt or .pth file), which may run "
+    "code when it is opened; load it in PyTorch and export the model with torch.onnx.export(..., dynamo=True)",
 )
 def test_a_pickle() -> None:
     load("net.pkl", pickle.dumps([1, 2, 3]))
@@ -519,7 +519,7 @@ def test_a_misspelt_operator() -> None:
 @says(
     pyinfer.UnsupportedError,
     "1 operator of this model is not supported: my.lib.Twist (opset 1, 1 node: 'twist' from net.py:7, in forward: y "
-    "= twist(x))",
+    "= twist(x)). Operators of other domains run if the model has functions for them",
 )
 def test_an_operator_of_a_domain_of_ones_own() -> None:
     made = node("Twist", "x", "y", "twist", "y = twist(x)", domain="my.lib")
@@ -537,7 +537,8 @@ def test_an_operator_without_its_domain() -> None:
 @says(
     pyinfer.UnsupportedError,
     "1 operator of this model is not supported: aten.cdist (opset 1, which the exporter left in PyTorch's form: "
-    "export with dynamo=True, 1 node: from net.py:7, in forward: y = torch.cdist(x, x))",
+    "export with dynamo=True, 1 node: from net.py:7, in forward: y = torch.cdist(x, x)). Operators of other domains "
+    "run if the model has functions for them",
 )
 def test_an_operator_of_pytorch_that_was_not_translated() -> None:
     pyinfer.load(model(node("cdist", "x x", "y", "", "y = torch.cdist(x, x)", domain="aten"), domain="aten"))
@@ -568,7 +569,7 @@ def test_an_opset_that_is_not_told() -> None:
 @says(
     pyinfer.ModelError,
     "Add 'sum' (#0), from net.py:7, in forward: y = x + hidden: 'hiden' is not an input, an initializer or an output "
-    "of any node here",
+    "of any node here: is it misspelt?",
 )
 def test_a_value_that_no_node_makes() -> None:
     pyinfer.load(model(node("Add", "x hiden", "y", "sum", "y = x + hidden")))
@@ -579,7 +580,10 @@ def test_nodes_in_a_circle() -> None:
     pyinfer.load(model(node("Add", "x b", "a", "first"), node("Neg", "a", "b", "second")))
 
 
-@says(pyinfer.ModelError, "output 'logits': 'logits' is not an input, an initializer or an output of any node here")
+@says(
+    pyinfer.ModelError,
+    "output 'logits': 'logits' is not an input, an initializer or an output of any node here: is it misspelt?",
+)
 def test_an_output_that_no_node_makes() -> None:
     made = onnx.load_from_string(model(node("Relu", "x", "y")))
     made.graph.output[0].name = "logits"
