@@ -68,8 +68,10 @@ void pi_capi_write_cache(pyinfer_model *m);
 /* fetch.c: lists the values of the graph as it was read; makes those of options->fetch outputs, behind the model's own. */
 pi_status pi_capi_list_inner(pyinfer_model *m, pi_error *err);
 pi_status pi_capi_fetch(pyinfer_model *m, const pyinfer_options *options, pi_error *err);
-/* request.c: checks an input against what the model declares. */
+/* input_check.c: an input against what the model declares. */
 pi_status pi_capi_check_input(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err);
+/* Adds which shapes it was that a node could not take: they come from the caller. */
+void pi_capi_tell_inputs(const pyinfer_request *r, pi_error *err);
 /* values.c: input i, checked, into r->input[i] (and r->seq[i]). */
 pi_status pi_capi_take(pyinfer_request *r, int i, const pyinfer_tensor *in, pi_error *err);
 /* Output i after a run, where it needs another form, into r->made[i]. */

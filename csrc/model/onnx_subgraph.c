@@ -57,7 +57,8 @@ pi_status read_lookup(pi_reader *r, pi_scope *scope, pi_span name, pi_value **v,
         if (id != UINT32_MAX) break;
     }
     if (id == UINT32_MAX)
-        return pi_fail(err, PI_E_MODEL, "'%s' is not an input, an initializer or an output of any node here: is it misspelt?", read_text(r, name));
+        return pi_fail(err, PI_E_MODEL, "'%s' is not an input, an initializer or an output of any node here: is it misspelt?",
+                       read_text(r, name));
     if (id == READ_ABSENT) return PI_E_OK;
     *v = chain[n - 1]->g->value[id & READ_ABSENT];
     while (--n > 0) PI_TRY(read_capture(r, chain[n - 1], name, *v, v, err));

@@ -396,14 +396,20 @@ done:
     return result;
 }
 
-/* Arguments that do not fit the inputs: said in Python. Always NULL. */
-static PyObject *wrong_arguments(model_object *m, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
+/* A tuple of arguments, and names of others or NULL, that do not fit the inputs: said in Python. Always NULL. */
+static PyObject *refuse(model_object *m, PyObject *given, PyObject *names)
 {
-    PyObject *given = PyTuple_New(n_args), *none = NULL;
-    for (Py_ssize_t i = 0; given && i < n_args; i++) PyTuple_SET_ITEM(given, i, Py_NewRef(args[i]));
-    if (given) none = PyObject_CallMethod((PyObject *)m, "_refuse_arguments", "OO", given, names ? names : Py_None);
+    PyObject *none = PyObject_CallMethod((PyObject *)m, "_refuse_arguments", "OO", given, names ? names : Py_None);
     if (none) PyErr_SetString(py_exception(PYINFER_E_INPUT), "the arguments do not fit the inputs");
     Py_XDECREF(none);
+    return NULL;
+}
+
+static PyObject *wrong_arguments(model_object *m, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
+{
+    PyObject *given = PyTuple_New(n_args);
+    for (Py_ssize_t i = 0; given && i < n_args; i++) PyTuple_SET_ITEM(given, i, Py_NewRef(args[i]));
+    if (given) (void)refuse(m, given, names);
     Py_XDECREF(given);
     return NULL;
 }
@@ -447,7 +453,7 @@ static PyObject *model_run(PyObject *self, PyObject *args)
     model_object *m = (model_object *)self;
     PyObject *arrays, *out = Py_None;
     if (!PyArg_ParseTuple(args, "O!|O", &PyTuple_Type, &arrays, &out)) return NULL;
-    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, ((PyTupleObject *)arrays)->ob_item, PyTuple_GET_SIZE(arrays), NULL);
+    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return refuse(m, arrays, NULL);
     if (out != Py_None && (!PyTuple_Check(out) || PyTuple_GET_SIZE(out) != PyTuple_GET_SIZE(m->outputs)))
         return PyErr_Format(py_exception(PYINFER_E_INPUT), "out must have an array or None for each of the %zd outputs",
                             PyTuple_GET_SIZE(m->outputs));
@@ -488,7 +494,7 @@ static PyObject *model_steps(PyObject *self, PyObject *args)
     feed f;
     int runs;
     if (!PyArg_ParseTuple(args, "O!i", &PyTuple_Type, &arrays, &runs)) return NULL;
-    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return wrong_arguments(m, ((PyTupleObject *)arrays)->ob_item, PyTuple_GET_SIZE(arrays), NULL);
+    if (PyTuple_GET_SIZE(arrays) != PyTuple_GET_SIZE(m->names)) return refuse(m, arrays, NULL);
     pyinfer_model *handle = opened(m);
     if (!handle || feed_init(&f, pyinfer_input_count(handle)) < 0) return NULL;
     (void)pyinfer_ref(handle);
@@ -671,7 +677,7 @@ static PyMethodDef methods[] = {
     {"inner_rows", model_inner, METH_NOARGS, "[(value, node, operator, source)] of the graph as the file has it."},
     {"read_metadata", model_metadata, METH_NOARGS, "The model's metadata as a dict of texts."},
     {"memory_bytes", model_memory, METH_NOARGS, "(bytes in use, most bytes so far) of weights, plans and contexts."},
-    {"take_copies", model_take_copies, METH_NOARGS, "(name, given, type) of an input if one was cast or copied since this was last asked, or None."},
+    {"take_copies", model_take_copies, METH_NOARGS, "(name, given, type) of an input that was cast or copied lately, or None."},
     {"save_plan", model_save, METH_VARARGS, "save_plan(path): the model and its packed weights in one file."},
     {"set_cache", model_cache, METH_VARARGS, "set_cache(path, most): a file to find and keep packed weights in."},
     {"close", model_close, METH_NOARGS, "Frees the model; a run that is going on finishes first."},
