@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def near(name: object, names: Iterable[str]) -> str:
-    """ ", did you mean 'x'?" if one of the names is like it, else nothing.
+    """A question if one of the names is like it, else nothing.
 
     >>> near("imgae", ["image", "mask"])
     ", did you mean 'image'?"
@@ -103,7 +103,7 @@ def option_name(name: str, names: Sequence[str]) -> TypeError:
 
 
 def _models(folder: str) -> str:
-    """ "a.onnx, b.onnx", the first few of a folder."""
+    """The first few in a folder: "a.onnx, b.onnx"."""
     try:
         found = sorted(n for n in os.listdir(folder) if n.lower().endswith((".onnx", ".plan")))
     except OSError:
@@ -112,7 +112,7 @@ def _models(folder: str) -> str:
 
 
 def path_hint(path: str, given: str) -> str:
-    """ "; what to do" about a path that is no file: `given` as the caller wrote it."""
+    """What to do about a path that is no file, from a semicolon on; given: as the caller wrote it."""
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         models = _models(path)
@@ -130,7 +130,10 @@ def path_hint(path: str, given: str) -> str:
         return "; '~' is not looked up: give os.path.expanduser(path)"
     if not os.path.isdir(folder):
         return f"; there is no folder {folder}"
-    alike = difflib.get_close_matches(name, os.listdir(folder), 1, 0.6)
+    try:
+        alike = difflib.get_close_matches(name, os.listdir(folder), 1, 0.6)
+    except OSError:
+        return ""
     if alike:
         return f"; did you mean {alike[0]}?"
     models = _models(folder)

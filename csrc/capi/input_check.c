@@ -53,6 +53,8 @@ static int count_misfits(const pyinfer_value *want, const int64_t *dim, int *at)
     return n;
 }
 
+static bool is_picture(const pyinfer_value *v) { return v->rank == 4 && (v->shape[1] == 1 || v->shape[1] == 3 || v->shape[1] == 4); }
+
 /* "; what the caller probably has to do", or nothing. */
 static void advise(const pyinfer_value *want, const pyinfer_tensor *got, pi_error *err)
 {
@@ -65,7 +67,7 @@ static void advise(const pyinfer_value *want, const pyinfer_tensor *got, pi_erro
         pi_error_append(err, "; %s", remedies[k].advice);
         return;
     }
-    bool size = want->rank == 4 && want->shape[1] >= 0 && want->shape[2] >= 0 && want->shape[3] >= 0;
+    bool size = is_picture(want) && want->shape[2] >= 0 && want->shape[3] >= 0;
     for (size_t k = 0; k < PI_COUNT(remedies) && size && !(got->rank == 4 && got->shape[1] == want->shape[1]); k++) {
         if (remedies[k].want != 4 || remedies[k].got != got->rank || remedies[k].from[1] == NEW) continue;
         if (got->shape[remedies[k].from[1]] != want->shape[1]) continue;
@@ -82,10 +84,10 @@ static void advise(const pyinfer_value *want, const pyinfer_tensor *got, pi_erro
     if (misfits == 1 && at == 0 && want->rank > 1)
         pi_error_append(err, "; the batch is fixed at %lld in this model: %s, or export it with dynamic_shapes (dynamic_axes if "
                         "dynamo=False)", (long long)want->shape[0], want->shape[0] == 1 ? "call it for one at a time" : "give so many");
-    else if (want->rank == 4 && misfits == 1 && at == 1 && want->shape[1] == 3 && (got->shape[1] == 1 || got->shape[1] == 4))
+    else if (is_picture(want) && misfits == 1 && at == 1 && want->shape[1] == 3 && (got->shape[1] == 1 || got->shape[1] == 4))
         pi_error_append(err, "; %s", got->shape[1] == 1 ? "it is grey: give x.repeat(3, axis=1)"
                                                         : "it has a fourth channel, perhaps of transparency: give x[:, :3]");
-    else if (want->rank == 4 && at > 1)
+    else if (is_picture(want) && at > 1)
         pi_error_append(err, "; the size of pictures is fixed in this model: resize yours, or export it with dynamic_shapes");
     else
         pi_error_append(err, "; dimension %d must be %lld, not %lld", at, (long long)want->shape[at], (long long)got->shape[at]);
