@@ -112,7 +112,7 @@ def _models(folder: str) -> str:
 
 
 def path_hint(path: str, given: str) -> str:
-    """What to do about a path that is no file, from a semicolon on; given: as the caller wrote it."""
+    """What to do about a path that is no file, from a semicolon on; given: as it was written."""
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         models = _models(path)
