@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from . import _core, _mistakes
 from ._tensors import to_array, to_tensor
 from .fetch import values
 from .model import Model, _load, load
@@ -56,8 +56,7 @@ def arrays_of(model: Model, inputs: Any) -> dict[str, Any]:
     else:
         leaves = _leaves(inputs)
         if len(leaves) != len(model.input_names):
-            have = "; ".join(map(str, model.inputs))
-            raise _core.InputError(f"{len(leaves)} arrays are given, the inputs are {have}")
+            raise _mistakes.arguments(model, leaves, None)
         given = dict(zip(model.input_names, leaves, strict=True))
     for port in model.inputs:
         value = given.get(port.name)

@@ -108,7 +108,7 @@ def test_what_cannot_be_compared() -> None:
     m = pyinfer.load(tiny.two())
     a = np.int64([1, 2])
     assert pyinfer.compare(m, "onnxruntime", (a, a)).ok
-    with pytest.raises(pyinfer.InputError, match="1 arrays are given"):
+    with pytest.raises(pyinfer.InputError, match="1 array is given, but 2 are needed"):
         pyinfer.compare(m, m, a)
     with pytest.raises(TypeError, match="not int"):
         pyinfer.compare(m, 3, (a, a))
