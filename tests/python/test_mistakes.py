@@ -616,18 +616,21 @@ def test_a_closed_model() -> None:
     model(np.zeros((1, 3, 8, 8), F32))
 
 
-@says(TypeError, "compare() takes a torch.nn.Module, a Model, a path or 'onnxruntime', not int")
+@says(
+    TypeError,
+    "compare() takes a torch.nn.Module, a Model, a path, 'onnxruntime', 'openvino' or 'reference', not int",
+)
 def test_compare_with_something_else(image: Any) -> None:
     pyinfer.compare(image, 3, np.zeros((1, 3, 8, 8), F32))
 
 
 @says(
     pyinfer.InputError,
-    "compare() knows no engine 'openvino', and there is no such file: give a torch.nn.Module, a Model, a path or "
-    "'onnxruntime'",
+    "compare() knows no engine 'tensorrt', and there is no such file: give a path, a Model, a torch.nn.Module, "
+    "'onnxruntime', 'openvino' or 'reference'",
 )
 def test_compare_with_an_unknown_engine(image: Any) -> None:
-    pyinfer.compare(image, "openvino", np.zeros((1, 3, 8, 8), F32))
+    pyinfer.compare(image, "tensorrt", np.zeros((1, 3, 8, 8), F32))
 
 
 @says(

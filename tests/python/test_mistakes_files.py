@@ -546,6 +546,16 @@ def test_an_operator_of_pytorch_that_was_not_translated() -> None:
 
 @says(
     pyinfer.UnsupportedError,
+    "1 operator of this model is not supported: com.microsoft.FusedMatMul (opset 1, made by ONNX Runtime's "
+    "optimiser: use the model as it was exported, 1 node). Operators of other domains run if the model has functions "
+    "for them",
+)
+def test_an_operator_that_an_optimiser_made() -> None:
+    pyinfer.load(model(node("FusedMatMul", "x x", "y", domain="com.microsoft"), domain="com.microsoft"))
+
+
+@says(
+    pyinfer.UnsupportedError,
     "1 operator of this model is not supported: Gelu (opset 17, too old: export the model with opset_version=20 or "
     "newer, 1 node)",
 )
