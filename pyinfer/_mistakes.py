@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,8 @@ def _models(folder: str) -> str:
     return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
 
 
-def path_hint(path: str, given: str) -> str:
-    """What to do about a path that is no file, from a semicolon on; given: as it was written."""
+def path_hint(path: str) -> str:
+    """What to do about an absolute path that is no file, from a semicolon on."""
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         models = _models(path)
@@ -124,9 +125,9 @@ def path_hint(path: str, given: str) -> str:
         return f"; give a file in it: {models}" if models else "; there is no .onnx file in it"
     if os.path.exists(path):
         return ""
-    if "://" in given:
+    if re.search(r"/[a-z0-9]+:/", path):  # of //, os.path.abspath leaves one
         return "; it is an address: download the file first, and give its path"
-    if given.startswith("~"):
+    if "/~" in path:
         return "; '~' is not looked up: give os.path.expanduser(path)"
     if not os.path.isdir(folder):
         return f"; there is no folder {folder}"

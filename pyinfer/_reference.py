@@ -277,8 +277,8 @@ def reference(model: Model, other: Any, inputs: Any, feeds: dict[str, Any]) -> R
     if isinstance(other, str | os.PathLike):
         if isinstance(other, str) and os.sep not in other and not os.path.exists(other):
             raise _core.InputError(
-                f"compare() knows no engine {other!r}, and there is no such file: give a path, a Model, "
-                "a torch.nn.Module, 'onnxruntime', 'openvino' or 'reference'"
+                f"compare() knows no engine {other!r}, and there is no such file: give a path, a "
+                "Model, a torch.nn.Module, 'onnxruntime', 'openvino' or 'reference'"
             )
         return ModelReference(load(other), feeds, os.fspath(other))
     raise TypeError(

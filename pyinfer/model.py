@@ -358,7 +358,14 @@ def _load(
     cache: bool = False,
     fetch: tuple[str, ...] = (),
 ) -> Model:
-    model: Model = Model(source, options, folder, fetch)
+    try:
+        model: Model = Model(source, options, folder, fetch)
+    except _core.FileError as error:
+        if not isinstance(source, str) or os.path.isfile(source):
+            raise
+        from . import _mistakes
+
+        raise _core.FileError(f"{error}{_mistakes.path_hint(source)}") from None
     if len(model.output_rows) != 1:
         model.__class__ = _ManyOutputs
     model._recipe = (source, options, folder, cache)
@@ -450,12 +457,4 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     """
     checked = _check_options(options)
     data, folder = _read_source(source)
-    try:
-        return _load(data, checked, folder, cache)
-    except _core.FileError as error:
-        if not isinstance(data, str) or os.path.isfile(data):
-            raise
-        from . import _mistakes
-
-        hint = _mistakes.path_hint(data, os.fsdecode(source))
-        raise _core.FileError(f"{error}{hint}") from None
+    return _load(data, checked, folder, cache)

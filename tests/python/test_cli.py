@@ -185,7 +185,7 @@ def test_options_of_load(path: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_warnings_are_one_line(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", np.ones((1, 3)))
     _, err = command(capsys, "run", path, "--input", f"x={tmp_path / 'x.npy'}")
-    assert err.startswith("pyinfer: an input was cast") and len(err.splitlines()) == 1
+    assert err.startswith("pyinfer: input 'x' was given as float64[1, 3]") and len(err.splitlines()) == 1
 
 
 def test_as_a_module(path: str) -> None:
