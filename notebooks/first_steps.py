@@ -167,15 +167,15 @@ def message(kind, function):
 
 # %%
 text = message(pyinfer.InputError, lambda: model(pictures[0]))
-assert "use x[None]" in text
+assert "give x[None]" in text
 assert model(pictures[0][None]).shape == (1, 10)
 
 # %% [markdown]
 # Pictures of another size, a name that is none, numbers of a kind that does not fit.
 
 # %%
-assert "got f32[6, 1, 8, 7]" in message(pyinfer.InputError, lambda: model(pictures[..., :7]))
-assert "missing: x" in message(pyinfer.InputError, lambda: model.run({"picture": pictures}))
+assert "got float32[6, 1, 8, 7]" in message(pyinfer.InputError, lambda: model(pictures[..., :7]))
+assert "no input 'picture'" in message(pyinfer.InputError, lambda: model.run({"picture": pictures}))
 assert "convert it first" in message(pyinfer.InputError, lambda: model(pictures + 1j))
 
 # %% [markdown]
