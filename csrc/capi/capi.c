@@ -56,6 +56,7 @@ void pyinfer_describe(char *text, size_t size)
 }
 
 double pyinfer_peak_gflops(int threads) { return pi_machine_gflops(threads); }
+double pyinfer_peak_gbytes(int threads) { return pi_machine_gbytes(threads); }
 
 /* ---- loading ---- */
 

@@ -50,7 +50,7 @@ struct pyinfer_request {
     pi_arena strings;          /* string elements of the inputs, and of outputs for the caller */
     pi_seq **seq;              /* by input: what a sequence or optional became, or NULL */
     pyinfer_tensor **made;     /* by output: strings, a sequence or an optional in the caller's form; NULL: as it is */
-    char *shapes;              /* text for pyinfer_step_at */
+    char *text;                /* for pyinfer_step_at, pyinfer_place_at */
 };
 
 /* Copies the text where the caller wants it. */

@@ -10,16 +10,23 @@ static bool listed(const pi_value *v) { return v && v->name[0]; }
 pi_status pi_capi_list_inner(pyinfer_model *m, pi_error *err)
 {
     const pi_graph *g = m->graph;
-    size_t n = 0;
-    for (uint32_t k = 0; k < g->n_nodes; k++)
+    size_t n = 0, n_in = 0;
+    for (uint32_t k = 0; k < g->n_nodes; k++) {
         for (uint32_t i = 0; i < g->node[k]->n_out; i++) n += listed(g->node[k]->out[i]);
+        n_in += g->node[k]->n_in;
+    }
+    const char **in = pi_arena_calloc(&m->arena, n_in + 1, sizeof *in, err);
+    if (!in) return pi_alloc_status(err);
     if (!(m->inner = pi_arena_calloc(&m->arena, n + 1, sizeof *m->inner, err))) return pi_alloc_status(err);
     for (uint32_t k = 0; k < g->n_nodes; k++) {
         const pi_node *node = g->node[k];
+        for (uint32_t i = 0; i < node->n_in; i++) in[i] = node->in[i] ? node->in[i]->name : "";
         for (uint32_t i = 0; i < node->n_out; i++)
             if (listed(node->out[i]))
                 m->inner[m->n_inner++] = (pyinfer_inner){.name = node->out[i]->name, .node = node->name, .op = node->op->name,
-                                                         .domain = node->op->domain ? node->op->domain : "", .source = node->source};
+                                                         .domain = node->op->domain ? node->op->domain : "", .source = node->source,
+                                                         .index = (int)k, .n_in = (int)node->n_in, .in = in};
+        in += node->n_in;
     }
     return PI_E_OK;
 }

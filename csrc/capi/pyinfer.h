@@ -235,6 +235,9 @@ typedef struct {
     const char *op;     /* "Conv" */
     const char *domain; /* "" is ONNX's */
     const char *source; /* the PyTorch line it came from, or NULL */
+    int index;          /* of that node: values with the same one come out of one node */
+    int n_in;
+    const char *const *in; /* names of what the node reads: values of this list, inputs, weights; "" for one that is left out */
 } pyinfer_inner;
 
 /* Value i, in topological order; 0 if i is out of range. Valid while the model is. */
@@ -249,14 +252,19 @@ typedef struct {
     const char *source;  /* the PyTorch line it came from, or NULL */
     const char *value;   /* of the file that it makes (its first one), perhaps with other axes in front; "": one of the engine's own */
     const char *impl;    /* implementation chosen */
+    const char *isa;     /* the widest instructions that it may use here: "avx2", "avx512"; oneDNN's own name of its kernel; "": not
+                          * known, as of the plain reference */
+    const char *layout;  /* "channels-last", "channels-first"; "": of an operator that knows none */
     const char *refused; /* why the earlier candidates were not taken: "onednn: ...; simd: ...", or "" */
     const char *tuned;   /* times of the candidates that were measured, "own 0.121 ms, onednn 0.160 ms", the name alone if that was
                           * in another process, or "" */
     const char *shapes;  /* "f32[1, 3, 224, 224], f32[64, 3, 7, 7] -> f32[1, 64, 112, 112]" */
     uint64_t ns;         /* of the last profiled run, or 0 */
     uint64_t start_ns;   /* since the start of that run */
-    double flops;        /* 0: not known */
+    double flops;        /* 0: not known; of a profiled run, without the padding that was left out */
     double bytes;        /* read and written at least once */
+    double computed;     /* share of its rows that the last profiled run computed: the option skip_padding leaves out others */
+    size_t scratch;      /* bytes of the arena's scratch that it uses */
 } pyinfer_step;
 
 /* Steps of the request's plan; views make none. */
@@ -269,7 +277,47 @@ PYINFER_API void pyinfer_profile(pyinfer_request *request, int on);
  * what a step's flops / ns can reach, unless it needs fewer multiplications than its direct sums (Winograd) or works on
  * narrower types. Measured at each call, in some 5 ms. */
 PYINFER_API double pyinfer_peak_gflops(int threads);
-/* Bytes of the arena of this request's plan, and of the model's packed weights. */
+/* GB/s that so many threads read from memory, from more than the caches hold (64 to 256 MB for the while). Measured at each
+ * call, in some 50 ms; 0 if there is no memory for it. */
+PYINFER_API double pyinfer_peak_gbytes(int threads);
+
+/* Node i of the plan's graph, in the order of the run. Those that are no view are the steps, in this order. */
+typedef struct {
+    const char *name;   /* as of a pyinfer_step */
+    const char *op;
+    const char *domain;
+    const char *parts;
+    const char *source;
+    int view;           /* 1: gives its input another shape, in the same memory; no step is made for it */
+    int n_in, n_out;
+} pyinfer_node;
+
+/* 0 if i is out of range. */
+PYINFER_API int pyinfer_node_at(const pyinfer_request *request, int i, pyinfer_node *node);
+/* Number (of pyinfer_place_at) of what node i reads as input k, or, from k = n_in on, writes as output k - n_in; -1: that is
+ * left out, or out of range. */
+PYINFER_API int pyinfer_node_value(const pyinfer_request *request, int i, int k);
+
+/* Where a value lies. NONE: nowhere, no step reads it. ARENA: at `offset`. INPUT, OUTPUT: in the caller's memory. CONSTANT: a
+ * weight that steps read as it is. HEAP: made while running, of a size that the data say. PACKED: a weight that only has its
+ * packed form, or that nothing reads any more. */
+enum {
+    PYINFER_PLACE_NONE, PYINFER_PLACE_ARENA, PYINFER_PLACE_INPUT, PYINFER_PLACE_OUTPUT, PYINFER_PLACE_CONSTANT,
+    PYINFER_PLACE_HEAP, PYINFER_PLACE_PACKED
+};
+typedef struct {
+    const char *name; /* in the file, "": one of the engine's own */
+    const char *type; /* "f32[1, 64, 56, 56]"; valid until the next call for this request */
+    int kind;
+    int storage;      /* values with the same one share memory: views, and results that take the place of what they read; or -1 */
+    int first, last;  /* steps that write the storage first and read it last; the number of steps: it is read after the run */
+    size_t bytes;     /* of the value; 0: not known before the run */
+    size_t offset;    /* ARENA: bytes from its start */
+} pyinfer_place;
+
+/* Value i of the plan's graph; 0 if i is out of range. */
+PYINFER_API int pyinfer_place_at(const pyinfer_request *request, int i, pyinfer_place *place);
+/* Bytes of the arena of this request's plan (values, then the scratch of the step that runs), and of the model's packed weights. */
 PYINFER_API size_t pyinfer_arena_bytes(const pyinfer_request *request);
 PYINFER_API size_t pyinfer_packed_bytes(const pyinfer_request *request);
 /* The optimised graph as text, a line a node. write gets NUL-terminated pieces. */

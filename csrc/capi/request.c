@@ -111,7 +111,7 @@ void pyinfer_end(pyinfer_request *r)
     if (r->context) pi_context_give(r->context);
     for (int i = 0; i < pyinfer_input_count(m); i++) pi_seq_unref(r->seq[i]);
     pi_arena_deinit(&r->strings);
-    pi_free(r->shapes);
+    pi_free(r->text);
     pi_free(r);
     pyinfer_free(m);
 }
@@ -156,78 +156,4 @@ pyinfer_status pyinfer_run(pyinfer_model *m, const pyinfer_tensor *input, int n_
         status = pi_capi_status(deliver(r, i, &output[i], &err), &err, error);
     pyinfer_end(r);
     return status;
-}
-
-/* ---- looking inside ---- */
-
-int pyinfer_step_count(const pyinfer_request *r) { return (int)pi_context_plan(r->context)->n_steps; }
-size_t pyinfer_arena_bytes(const pyinfer_request *r) { return pi_context_plan(r->context)->arena_bytes; }
-size_t pyinfer_packed_bytes(const pyinfer_request *r) { return pi_packs_bytes(r->model->packs); }
-
-void pyinfer_profile(pyinfer_request *r, int on)
-{
-    pi_error err;
-    (void)!pi_context_profile(r->context, on != 0, &err); /* without memory for it there is no profile */
-}
-
-enum { SHAPES_SIZE = 2048 };
-
-static double bytes_of(const pyinfer_request *r, const pi_value *v)
-{
-    const pi_tensor *t = pi_context_tensor(r->context, v->id);
-    return pi_tensor_known(t) ? (double)pi_tensor_n(t) * (double)pi_dtype_size(t->dtype) : 0;
-}
-
-static const char *first_value(const pi_node *node)
-{
-    for (uint32_t i = 0; i < node->n_out; i++)
-        if (node->out[i]) return node->out[i]->name;
-    return "";
-}
-
-static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, char *text, size_t *at)
-{
-    double bytes = 0;
-    char one[300];
-    for (uint32_t i = 0; i < n; i++) {
-        if (!list[i]) continue;
-        const pi_tensor *t = pi_context_tensor(r->context, list[i]->id);
-        int put = snprintf(text + *at, SHAPES_SIZE - *at, "%s%s", i ? ", " : "", pi_tensor_text(t, one, sizeof one));
-        *at += put < 0 || (size_t)put >= SHAPES_SIZE - *at ? SHAPES_SIZE - 1 - *at : (size_t)put;
-        bytes += bytes_of(r, list[i]);
-    }
-    return bytes;
-}
-
-int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
-{
-    pyinfer_request *r = (pyinfer_request *)request; /* only its text buffer changes */
-    const pi_plan *plan = pi_context_plan(r->context);
-    if (i < 0 || (uint32_t)i >= plan->n_steps) return 0;
-    const pi_step *step = &plan->step[i];
-    const pi_node *node = step->node;
-    const pi_attr *parts = node->op->domain ? pi_attr_find(node, "parts") : NULL;
-    const pi_span *span = pi_context_spans(r->context);
-    if (!r->shapes) r->shapes = pi_alloc(r->model->heap, SHAPES_SIZE, NULL);
-    *out = (pyinfer_step){.name = node->name, .op = node->op->name, .domain = node->op->domain ? node->op->domain : "",
-                          .parts = parts ? parts->s.bytes : "", .source = node->source, .value = first_value(node),
-                          .impl = pi_context_impl(r->context, (uint32_t)i), .refused = step->refused, .tuned = step->tuned,
-                          .shapes = "", .flops = step->flops};
-    if (span) {
-        out->ns = span[i].ns;
-        out->start_ns = span[i].start_ns;
-    }
-    if (!r->shapes) return 1;
-    size_t at = 0;
-    r->shapes[0] = '\0';
-    out->bytes = append_shapes(r, node->in, node->n_in, r->shapes, &at);
-    at += (size_t)snprintf(r->shapes + at, SHAPES_SIZE - at, " -> ");
-    if (at >= SHAPES_SIZE) at = SHAPES_SIZE - 1;
-    out->bytes += append_shapes(r, node->out, node->n_out, r->shapes, &at);
-    if (node->op->flags & PI_OP_PICKS) {
-        double unread = bytes_of(r, node->in[0]) - bytes_of(r, node->out[0]);
-        if (unread > 0) out->bytes -= unread;
-    }
-    out->shapes = r->shapes;
-    return 1;
 }

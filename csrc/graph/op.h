@@ -87,6 +87,7 @@ struct pi_prep {
     void *state;    /* what run gets; from pi_prep_alloc */
     size_t scratch; /* bytes that run wants, 64-byte aligned */
     double flops;   /* of one run, for the profile; 0: unknown */
+    const char *isa; /* what its kernels are made for, if not the widest of this CPU; not looked at of a "ref" */
     /* services, see ops/ops.h */
     struct pi_services *services;
 };

@@ -140,6 +140,7 @@ pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
     }
     if (st != PI_E_OK) return st;
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    prep->isa = pi_dnnl_impl_name(s->object);
     pi_dnnl_weights_info info;
     pi_dnnl_weights(s->object, &info);
     if (constant && !info.as_is) {

@@ -33,6 +33,31 @@ int64_t pi_live_ranges(const bool *live, int64_t m, int64_t most, pi_live_range 
     return n;
 }
 
+static const pi_tensor *live_input(const pi_node *node, const pi_tensor *const *in)
+{
+    pi_param p;
+    for (uint32_t i = 0; node->op->domain && i < node->n_explicit && pi_op_input(node->op, i, &p); i++)
+        if (in[i] && in[i]->data && p.n == 4 && memcmp(p.name, "live", 4) == 0) return in[i];
+    return NULL;
+}
+
+double pi_live_share(const pi_node *node, const pi_tensor *const *in)
+{
+    const pi_tensor *t = live_input(node, in);
+    if (!t || t->rank != 2 || pi_tensor_n(t) == 0) return 1;
+    const int64_t tokens = t->dim[1];
+    const bool keys = pi_attr_int(node, "keys") != PI_LIVE_NO_KEYS;
+    double sum = 0;
+    for (int64_t b = 0; b < t->dim[0]; b++) {
+        const bool *live = (const bool *)t->data + b * tokens;
+        const pi_live_range span = keys ? pi_live_span(live, tokens) : (pi_live_range){0, tokens};
+        int64_t rows = 0;
+        for (int64_t i = 0; i < tokens; i++) rows += live[i];
+        sum += (double)rows * (double)(span.end - span.first);
+    }
+    return sum / ((double)t->dim[0] * (double)tokens * (double)tokens);
+}
+
 typedef struct {
     int64_t batch, tokens;
     const int64_t *kind, *always;

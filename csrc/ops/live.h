@@ -5,6 +5,7 @@
 #define PI_OPS_LIVE_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "graph/op.h"
 
 /* How a mask of pyinfer.LiveTokens says that a token is padding. */
 typedef enum {
@@ -29,4 +30,8 @@ pi_live_range pi_live_span(const bool *live, int64_t n);
 /* Ranges of at most `most` rows, in order, each from a live row to a live one, with all live rows of m in them. Returns how
  * many: at most (m + most - 1) / most. */
 int64_t pi_live_ranges(const bool *live, int64_t m, int64_t most, pi_live_range *range);
+
+/* The share of a node's work that its input `live` leaves, when it is bound: of rows, and of keys within them. 1 for all other
+ * nodes. Kernels round up to whole tiles: what they do may be a little more. */
+double pi_live_share(const pi_node *node, const pi_tensor *const *in);
 #endif

@@ -130,6 +130,7 @@ pi_status pi_matmul_dnnl_prepare(pi_prep *prep, pi_error *err)
     double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.k;
     PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops), err));
     PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    prep->isa = pi_dnnl_impl_name(s->object);
     if (b_const) {
         pi_dnnl_weights_info info;
         pi_dnnl_weights(s->object, &info);

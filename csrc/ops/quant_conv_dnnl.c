@@ -91,6 +91,7 @@ static pi_status make_object(pi_prep *prep, conv_state *s, const pi_quant_conv_o
         for (int i = 0; i < w->spatial; i++) d.in[i] = d.out[i] = i + 1 == w->spatial ? s->block : 1;
     }
     PI_TRY(pi_dnnl_conv_new(&s->object, &d, threads, err));
+    prep->isa = pi_dnnl_impl_name(s->object);
     return pi_prep_own(prep, pi_dnnl_free, s->object, err);
 }
 

@@ -66,6 +66,7 @@ static pi_status make_object(pi_prep *prep, sums_state *s, const pi_quant_operan
     double flops = 2.0 * (double)s->shape.y_mats * (double)p->m * (double)p->n * (double)p->k;
     PI_TRY(pi_dnnl_matmul_new(&s->object, &d, pi_prep_threads(prep, flops / 4), err));
     prep->flops = flops;
+    prep->isa = pi_dnnl_impl_name(s->object);
     return pi_prep_own(prep, pi_dnnl_free, s->object, err);
 }
 

@@ -6,6 +6,7 @@
  *   ref        each element from the definition, in double */
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "kernels/gather/gather.h"
 #include "kernels/resize/resize.h"
@@ -84,6 +85,7 @@ static pi_status resize_prepare(pi_prep *prep, pi_error *err)
     resize_job job = {0};
     int known;
     const pi_tensor *in = prep->in[0];
+    prep->isa = pi_isa_name(pi_cpu_has(PI_CPU_AVX2) ? PI_CPU_AVX2 : PI_CPU_ANY);
     PI_TRY(pi_resize_open(prep->node, prep->in, false, &job.spec, &known, err));
     if (!prep->out[0] || pi_tensor_n(prep->out[0]) == 0) return PI_E_OK;
     if (known) {

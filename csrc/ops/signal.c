@@ -5,6 +5,7 @@
  * 1987). */
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "ops/block.h"
 #include "ops/fft_plan.h"
@@ -133,6 +134,7 @@ static pi_status stft_infer(const pi_node *node, const pi_tensor *const *in, pi_
 
 static pi_status signal_prepare(pi_prep *prep, const transform *t, pi_error *err)
 {
+    prep->isa = pi_isa_name(pi_cpu_has(PI_CPU_AVX2) ? PI_CPU_AVX2 : PI_CPU_ANY);
     enum { LANES = 8, FEW = 4, CACHED = 2048 }; /* interleaved rows stay in the second-level cache */
     signal_state *s = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);

@@ -34,6 +34,7 @@ typedef struct {
     uint32_t index;   /* INPUT, OUTPUT */
     uint32_t storage; /* ARENA, OUTPUT: index of the storage; values with the same one share memory */
     size_t offset;    /* ARENA: bytes from its start */
+    uint32_t first, last; /* steps that write the storage first and read it last; n_steps: it is read after the run */
 } pi_place;
 
 typedef struct {
@@ -43,6 +44,7 @@ typedef struct {
     void *state;
     size_t scratch;
     double flops;
+    const char *isa;     /* see pi_prep; "": not known */
     const char *refused; /* "onednn: why; simd: why" */
     const pi_impl *choice; /* to be asked first; NULL: the row's order */
     const char *tuned;     /* "own 0.121 ms, onednn 0.160 ms"; "" */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/cpu.h"
 #include "base/threads.h"
 #include "plan/plan_tune.h"
 
@@ -129,6 +130,12 @@ typedef struct {
     pi_error *err;
 } making;
 
+/* What kernels of floats have here. */
+static pi_isa best_isa(void)
+{
+    return pi_cpu_has(PI_CPU_AVX512) ? PI_CPU_AVX512 : pi_cpu_has(PI_CPU_AVX2) ? PI_CPU_AVX2 : PI_CPU_ANY;
+}
+
 static pi_status make_step(making *m, uint32_t i, int maker, pi_error *err)
 {
     char refused[600];
@@ -148,6 +155,7 @@ static pi_status make_step(making *m, uint32_t i, int maker, pi_error *err)
     step->state = prep.state;
     step->scratch = prep.scratch;
     step->flops = prep.flops;
+    step->isa = strcmp(step->impl->name, "ref") == 0 ? "" : prep.isa ? prep.isa : pi_isa_name(best_isa());
     m->drop[i] = services->drop;
     return PI_E_OK;
 }
@@ -238,7 +246,7 @@ static pi_status build_steps(pi_plan *plan, pi_error *err)
             continue;
         }
         pi_step *step = &plan->step[plan->n_steps++];
-        *step = (pi_step){.node = node, .refused = "", .tuned = ""};
+        *step = (pi_step){.node = node, .isa = "", .refused = "", .tuned = ""};
         st = find_known(node, &step->known, err);
         if (st != PI_E_OK) {
             pi_node_error(node, err);

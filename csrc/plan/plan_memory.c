@@ -217,7 +217,7 @@ pi_status pi_plan_memory(pi_plan *plan, pi_error *err)
     PI_TRY_DONE(assign_offsets(&p, err));
     for (uint32_t i = 0; i < n; i++) {
         const storage *s = storage_of(&p, plan->graph->value[i]);
-        if (s) plan->place[i] = (pi_place){s->kind, s->index, s->id, s->offset};
+        if (s) plan->place[i] = (pi_place){s->kind, s->index, s->id, s->offset, s->first, s->last};
     }
 done:
     pi_free(p.owner);

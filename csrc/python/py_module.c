@@ -95,6 +95,18 @@ static PyObject *core_peak_gflops(PyObject *self, PyObject *args)
     return PyFloat_FromDouble(peak);
 }
 
+static PyObject *core_peak_gbytes(PyObject *self, PyObject *args)
+{
+    int threads;
+    double peak;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "i", &threads)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    peak = pyinfer_peak_gbytes(threads);
+    Py_END_ALLOW_THREADS
+    return PyFloat_FromDouble(peak);
+}
+
 static PyObject *core_fail_alloc(PyObject *self, PyObject *n)
 {
     (void)self;
@@ -126,6 +138,7 @@ static PyMethodDef functions[] = {
     {"options", core_options, METH_NOARGS, "Rows (name, type, default, documentation) of the options of load."},
     {"ops", core_ops, METH_NOARGS, "Rows (domain, name, since, signature, types) of the operator table."},
     {"peak_gflops", core_peak_gflops, METH_VARARGS, "peak_gflops(threads): f32 GFLOP/s on registers alone, measured now."},
+    {"peak_gbytes", core_peak_gbytes, METH_VARARGS, "peak_gbytes(threads): GB/s read from memory, measured now."},
     {"_fail_alloc", core_fail_alloc, METH_O, "Tests: the nth allocation from now on fails, and each later one; 0: off."},
     {"_alive_blocks", core_alive_blocks, METH_NOARGS, "Tests: blocks of memory that the engine holds."},
     {"_force_impl", core_force_impl, METH_O, "Tests: implementations of this name are taken where a row has one."},

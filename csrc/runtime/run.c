@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/threads.h"
+#include "ops/live.h"
 #include "runtime/context.h"
 
 /* Memory of output i in this run: the caller's, else our own, made once. */
@@ -59,6 +60,11 @@ static pi_status run_step(pi_context *c, uint32_t k, pi_error *err)
     return st;
 }
 
+static void note_span(pi_context *c, uint32_t k, uint64_t start_ns, uint64_t ns)
+{
+    c->span[k] = (pi_span){start_ns, ns, c->plan->step[k].impl ? pi_live_share(c->call[k].node, c->call[k].in) : 1};
+}
+
 static pi_status run_steps(pi_context *c, pi_error *err)
 {
     uint64_t start = c->span ? pi_clock_ns() : 0;
@@ -67,7 +73,7 @@ static pi_status run_steps(pi_context *c, pi_error *err)
             return pi_fail(err, PI_E_CANCELLED, "the run was cancelled at step %u of %u", k, c->plan->n_steps);
         uint64_t before = c->span ? pi_clock_ns() : 0;
         PI_TRY(run_step(c, k, err));
-        if (c->span) c->span[k] = (pi_span){before - start, pi_clock_ns() - before};
+        if (c->span) note_span(c, k, before - start, pi_clock_ns() - before);
     }
     return PI_E_OK;
 }

@@ -38,6 +38,7 @@ pi_status pi_context_run(pi_context *context, const pi_tensor *input, const int 
 /* ---- looking inside ---- */
 typedef struct {
     uint64_t start_ns, ns;
+    double computed; /* share of the step's rows: padding may be left out */
 } pi_span;
 const pi_plan *pi_context_plan(const pi_context *context);
 /* Measure each step of the next runs; NULL until then. One span a step. */
