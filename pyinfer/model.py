@@ -15,6 +15,9 @@ from . import _core
 if TYPE_CHECKING:
     import numpy as np
 
+    from .drawing.graph import GraphPicture
+    from .explanation import Explanation
+    from .memory import Memory
     from .profile import Profile
 
 
@@ -41,13 +44,6 @@ class Port(NamedTuple):
         )
         inner, closing = self.dtype.rstrip(")"), ")" * self.dtype.count(")")
         return f"{self.name}: {inner}[{dims}]{closing}"
-
-
-class Memory(NamedTuple):
-    """Bytes that a model holds now (weights, plans, activations), and its most since loading."""
-
-    used: int
-    peak: int
 
 
 class Model(_core.Model):
@@ -89,8 +85,11 @@ class Model(_core.Model):
 
     @property
     def memory(self) -> Memory:
-        """Bytes in use, and the most so far."""
-        return Memory(*self.memory_bytes())
+        """Bytes in use, and the most so far. ``m.memory(x)``, with arrays or shapes: what a run on
+        them will need, value by value."""
+        from .memory import Memory
+
+        return Memory(self, *self.memory_bytes())
 
     def run(
         self,
@@ -208,32 +207,44 @@ class Model(_core.Model):
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
         """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
-        given and each symbolic dimension may be 1). The first profile on so many threads also
-        measures, in some 5 ms, what the machine can do."""
+        given and each symbolic dimension may be 1; a tuple of integers is a shape of zeros). The
+        first profile on so many threads also measures, in some 5 ms, what the machine can do."""
         from .profile import Profile
 
-        steps, arena, packed = self.steps(arrays or self._zeros(), max(repeat, 1))
+        steps, arena, packed = self.steps(self._given(arrays), max(repeat, 1))
         return Profile(steps, arena, packed, self.threads)
 
-    def explain(self, *arrays: Any) -> str:
+    def explain(self, *arrays: Any) -> Explanation:
         """The plan for inputs of these shapes, a step a line: what runs, on which implementation,
-        why earlier candidates were refused, and what was measured (the option tune)."""
-        from .profile import full_name
+        with which instructions and layout, the nodes of the file that it came from, why earlier
+        candidates were refused, and what was measured (the option tune).
 
-        lists, arena, packed = self.steps(arrays or self._zeros(), 0)
-        lines = []
-        for i, step in enumerate(lists[0]):
-            lines.append(
-                f"{i:4} {full_name(step)} [{step['impl']}] {step['name']}: {step['shapes']}"
-            )
-            if step["tuned"]:
-                lines.append(f"       tuned: {step['tuned']}")
-            if step["refused"]:
-                lines.append(f"       refused: {step['refused']}")
-            if step["source"]:
-                lines.append(f"       from {step['source']}")
-        lines.append(f"activations {arena / 1e6:.2f} MB, packed weights {packed / 1e6:.2f} MB")
-        return "\n".join(lines)
+        arrays: one for each input; a tuple of integers stands for an array of that shape; one
+        dictionary has them by name. None: shapes of the file, 1 for what is symbolic. It is a
+        text, with ``.steps``, and a table in notebooks."""
+        from .explanation import explain
+
+        return explain(self, self.plan_rows(self._given(arrays)))
+
+    def graph(
+        self, *arrays: Any, passes: bool = True, profile: Profile | None = None
+    ) -> GraphPicture:
+        """A picture of the graph: what runs on inputs of these shapes (as in :meth:`explain`), or,
+        with passes=False, the nodes of the file (loaded once more for it, with level=0).
+
+        Blocks are coloured by kind of operator, or by their time in `profile`, which must be one
+        of the same shapes. Shown in notebooks; ``.save("graph.svg")``, ``.svg``; as a text a node
+        a line.
+
+        >>> from pyinfer import example
+        >>> m = load(example.model_path())
+        >>> print(str(m.graph()).splitlines()[1])
+        pyinfer.Conv node_Conv_49: f32[1, 8, 8, 1] -> relu f32[1, 8, 8, 16]
+        """
+        from .drawing.graph import file_picture, plan_picture
+
+        given = self._given(arrays)
+        return plan_picture(self, given, profile) if passes else file_picture(self, given, profile)
 
     def save(self, path: str | os.PathLike[str], *arrays: Any) -> None:
         """Writes a plan: the model with its external data, its weights as they are packed for
@@ -258,7 +269,7 @@ class Model(_core.Model):
             p.shape is not None and all(isinstance(d, int) for d in p.shape) for p in self.inputs
         )
         if arrays or fixed:
-            self.steps(arrays or self._zeros(), 0)
+            self.steps(self._given(arrays), 0)
         try:
             self.save_plan(os.fspath(path))
         except _core.FileError as error:
@@ -266,6 +277,23 @@ class Model(_core.Model):
             if os.path.isdir(folder):
                 raise
             raise _core.FileError(f"{error}; there is no folder {folder}") from None
+
+    def _given(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays for the inputs out of what a method like explain was given."""
+        import numpy as np
+
+        if not arrays:
+            return self._zeros()
+        if len(arrays) == 1 and isinstance(arrays[0], Mapping):
+            self._check_names(arrays[0], None, None, [])
+            arrays = tuple(arrays[0][name] for name in self.input_names)
+        made = list(arrays)
+        for i, (port, array) in enumerate(zip(self.inputs, arrays, strict=False)):
+            if isinstance(array, tuple) and all(hasattr(d, "__index__") for d in array):
+                if "(" in port.dtype:
+                    raise _core.InputError(f"input {port.name!r} is {port.dtype}, no array")
+                made[i] = np.zeros(array, object if port.dtype == "str" else port.dtype)
+        return tuple(made)
 
     def _zeros(self) -> tuple[np.ndarray | None, ...]:
         import numpy as np

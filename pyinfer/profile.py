@@ -6,9 +6,14 @@ from __future__ import annotations
 import functools
 import json
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
+from .drawing.html import bar, table
+from .explanation import full_name as full_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("ms", "%", "GFLOP/s", "of peak", "MB", "GB/s")
 
@@ -16,7 +21,10 @@ COLUMNS = ("ms", "%", "GFLOP/s", "of peak", "MB", "GB/s")
 class Step(NamedTuple):
     """A step: its node and operator, the implementation, shapes, median milliseconds, floating
     point operations and bytes moved at least once (0: not known), the PyTorch line, why others
-    were refused; then both as rates, in GFLOP/s and GB/s, and the share of the machine's f32 peak.
+    were refused; then both as rates, in GFLOP/s and GB/s, and the share of the machine's f32 peak;
+    the widest instructions and the layout (see ``Model.explain``); the share of its rows that was
+    computed: operations are without padding that was left out (the option skip_padding), bytes are
+    with it.
 
     Operations are those of direct sums: a Winograd convolution needs fewer, so that its share may
     be above 1; so may that of a product of bytes. More GB/s than the memory has came from caches.
@@ -34,6 +42,9 @@ class Step(NamedTuple):
     gflops: float
     gbytes: float
     share: float
+    isa: str
+    layout: str
+    computed: float
 
     def _figures(self, total: float) -> tuple[str, ...]:
         """The cells below COLUMNS, empty where nothing is known; total: ms of all steps."""
@@ -53,11 +64,18 @@ def _peak(threads: int) -> float:
     return _core.peak_gflops(threads)
 
 
-def full_name(row: dict[str, Any]) -> str:
-    """The operator of a step's row: "Conv", "pyinfer.Conv", "pyinfer.Eltwise(Mul, Add)"."""
-    domain = f"{row['domain']}." if row["domain"] else ""
-    parts = f"({row['parts']})" if row["parts"] else ""
-    return f"{domain}{row['op']}{parts}"
+@functools.cache
+def _bandwidth(threads: int) -> float:
+    """GB/s; measured once for each number of threads."""
+    return _core.peak_gbytes(threads)
+
+
+class Group(NamedTuple):
+    """All steps of one operator: how many, and their milliseconds."""
+
+    op: str
+    number: int
+    ms: float
 
 
 class Profile:
@@ -95,7 +113,25 @@ class Profile:
             gflops,
             row["bytes"] / ns,
             gflops / self.peak_gflops,
+            row["isa"],
+            row["layout"],
+            row["computed"],
         )
+
+    @property
+    def peak_gbytes(self) -> float:
+        """GB/s that so many threads read from memory; measured when first asked for, in some 0.1
+        seconds. The sums of 64 to 256 MB, four times what the last cache holds."""
+        return _bandwidth(self.threads)
+
+    def by_operator(self) -> list[Group]:
+        """The operators, without what is fused in them, that took longest first."""
+        sums: dict[str, tuple[int, float]] = {}
+        for step in self.steps:
+            op = step.op.partition("(")[0]
+            count, ms = sums.get(op, (0, 0.0))
+            sums[op] = count + 1, ms + step.ms
+        return sorted((Group(op, *row) for op, row in sums.items()), key=lambda g: -g.ms)
 
     @property
     def ms(self) -> float:
@@ -122,20 +158,29 @@ class Profile:
     def __repr__(self) -> str:
         return f"<pyinfer.profile.Profile of {len(self.steps)} steps, {self.ms:.3f} ms>"
 
-    def _repr_html_(self) -> str:
-        from html import escape
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Bars of the operators and of the slowest steps, and the roofline: each step's GFLOP/s
+        over its operations a byte, beneath what multiply-adds and memory allow here. Needs
+        matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
+        from .drawing.charts import profile_chart
 
-        total = self.ms or 1.0
+        return profile_chart(self, path)
+
+    def html(self) -> str:
+        """The table as HTML that needs nothing else: what notebooks show."""
+        total, most = self.ms or 1.0, max((s.ms for s in self.steps), default=0.0) or 1.0
         rows = [
-            (*s._figures(total), s.op, s.impl, s.name, s.shapes, s.source or "") for s in self.steps
+            (
+                *(bar(s.ms / most, s.op), *s._figures(total), s.op, s.impl, s.isa, s.name),
+                *(s.shapes, s.source or ""),
+            )
+            for s in self.steps
         ]
-        head = "".join(
-            f"<th>{h}</th>" for h in (*COLUMNS, "operator", "by", "node", "shapes", "from")
-        )
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-        )
-        return f"<table><tr>{head}</tr>{body}</table>"
+        head = ("", *COLUMNS, "operator", "by", "instructions", "node", "shapes", "from")
+        return table(head, rows, self.table(0).splitlines()[-1].strip())
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes the last run as a trace (JSON, microseconds) for chrome://tracing or

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..drawing.units import bytes_text as bytes_text
+from ..drawing.units import time_text as time_text
 from . import onnxfile
 
 SIZES = {"f64": 8, "i64": 8, "u64": 8, "f32": 4, "i32": 4, "u32": 4, "f16": 2, "bf16": 2, "i16": 2}
@@ -48,25 +50,6 @@ def shape_bytes(text: str) -> int:
         if all(d.isdigit() for d in sides):
             total += SIZES.get(dtype, 1) * math.prod(map(int, sides))
     return total
-
-
-def time_text(ms: float) -> str:
-    """
-    >>> time_text(0.0004), time_text(0.0314), time_text(12.345)
-    ('0.4 µs', '31.4 µs', '12.35 ms')
-    """
-    return f"{ms:.2f} ms" if ms >= 0.1 else f"{ms * 1e3:.1f} µs"
-
-
-def bytes_text(count: float) -> str:
-    """
-    >>> bytes_text(512), bytes_text(20480), bytes_text(3.2e6)
-    ('512 B', '20.5 kB', '3.2 MB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
 
 
 def _median_steps(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[Block]:

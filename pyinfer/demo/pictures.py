@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..drawing.palette import BACK
 from ..model import Port
-from .palette import BACK
 
 SCALINGS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # mean and width in 0..1
     "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 import pyinfer
 from pyinfer import example
 from pyinfer.demo import network, onnxfile
-from pyinfer.demo.layout import layout
 from pyinfer.demo.session import Session, open_model
+from pyinfer.drawing.layout import layout
 
 
 def residual() -> onnx.ModelProto:
@@ -94,7 +94,10 @@ def test_places() -> None:
     points = {p for path in plan.edges.values() for p in path}
     for y in range(plan.rows):
         row = sorted(px for px, py in points if py == y)
-        assert all(b - a > 0.999 for a, b in zip(row, row[1:], strict=False)), "blocks and edges keep apart"
+        assert all(b - a > 0.249 for a, b in zip(row, row[1:], strict=False)), "blocks and edges keep apart"
+        row = sorted(px for px, py in plan.places if py == y)
+        assert all(b - a > 0.999 for a, b in zip(row, row[1:], strict=False)), "blocks keep apart"
+    assert plan.edges[0, 6][1:4] == plan.edges[0, 3][1:-1] + [plan.edges[0, 6][3]], "edges of a block share their way"
     assert layout([]).rows == 0
 
 

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import pyinfer.demo
-from pyinfer.demo import palette, texts
+from pyinfer.demo import texts
+from pyinfer.drawing import palette
 
 FOLDER = Path(pyinfer.demo.__file__).parent
 

@@ -192,6 +192,25 @@ def test_switch(tmp_path: Path) -> None:
     assert "pyinfer.LiveTokens" not in off.explain(*arrays)
 
 
+def test_profile(tmp_path: Path) -> None:
+    """A profile counts the operations of the rows that are computed."""
+    on = export(Embed(mean).eval(), tmp_path / "m.onnx", "dynamo", True)
+    off = pyinfer.load(str(tmp_path / "m.onnx"), threads=2, skip_padding=0)
+    for pattern in ("right", "none", "one token"):
+        given = feeds(pattern)
+        mask = given["attention_mask"]
+        few, all_rows = (m.profile(given, repeat=1).steps for m in (on, off))
+        assert all(step.computed == 1 for step in all_rows)
+        share = mask.mean()
+        products = [step for step in few if step.op == "pyinfer.MatMul" and f"bool[4, {TOKENS}]" in step.shapes and len(step.shapes.split(" -> ")[1].split(",")) == 3]
+        assert len(products) >= 6 * LAYERS
+        for step in products:
+            full = next(s for s in all_rows if s.name == step.name)
+            assert step.computed == pytest.approx(share) and step.flops == pytest.approx(full.flops * share)
+        for step in few:
+            assert 0 < step.computed <= 1 and (pattern != "none" or step.computed == 1)
+
+
 def test_onnxruntime(tmp_path: Path) -> None:
     """Another batch, another length in each call, and one model for all of them."""
     model = export(Embed(mean).eval(), tmp_path / "m.onnx", "dynamo", True)

@@ -13,7 +13,6 @@ import pytest
 from onnx import helper
 
 import pyinfer
-from pyinfer import _core
 from support import tiny
 
 X = np.float32([[1, 2, 3], [0, 0, 1]])
@@ -180,35 +179,6 @@ def test_it_tells(model: pyinfer.Model, tmp_path: Path) -> None:
     assert "MatMul" in str(model.profile(X)) or "Gemm" in str(model.profile(X))
     assert {"version", "cpu", "onednn", "openmp", "threads"} <= set(pyinfer.config())
     assert pyinfer.config()["version"].startswith(pyinfer.__version__)
-
-
-def test_profile() -> None:
-    """Rates are what was counted by the time it took; a lookup moves the rows that it takes, not the table."""
-    weights = {"w": np.ones((64, 32), np.float32), "t": np.ones((1000, 64), np.float32)}
-    nodes = [helper.make_node("Gather", ["t", "i"], ["x"]), helper.make_node("MatMul", ["x", "w"], ["y"])]
-    m = pyinfer.load(tiny.model(nodes, [("i", np.int64, [48])], [("y", np.float32, [48, 32])], weights), threads=1)
-    profile = m.profile(np.arange(48), repeat=3)
-    lookup, product = profile.steps
-    assert profile.threads == 1 and profile.peak_gflops > 0
-    assert lookup.bytes == 48 * (64 * 4 * 2 + 8) and lookup.flops == lookup.gflops == lookup.share == 0
-    assert product.flops == 2 * 48 * 64 * 32 and product.bytes == 4 * (48 * 64 + 64 * 32 + 48 * 32)
-    for step in profile.steps:
-        assert step.gflops == pytest.approx(step.flops / step.ms / 1e6) and step.gbytes == pytest.approx(step.bytes / step.ms / 1e6)
-        assert step.share == pytest.approx(step.gflops / profile.peak_gflops)
-    head, *rows, last = str(profile).splitlines()
-    assert head.split() == "ms % GFLOP/s of peak MB GB/s operator by node".split() and len(rows) == 2
-    assert f"{product.gflops:.1f}" in rows[1] and f"{100 * product.share:.1f} %" in rows[1] and "%" not in rows[0]
-    assert f"peak {profile.peak_gflops:.1f} GFLOP/s on 1 threads" in last
-    html = profile._repr_html_()
-    assert html.count("<th>") == html.count("<td>") / 2 == 11 and f"<td>{product.gbytes:.1f}</td>" in html
-    assert m.profile(np.arange(48), repeat=1).peak_gflops == profile.peak_gflops, "measured again"
-
-
-def test_peak() -> None:
-    for threads in (-1, 0, 1, 2, 1000):
-        assert 0 < _core.peak_gflops(threads) < float("inf")
-    with pytest.raises(TypeError):
-        _core.peak_gflops("two")  # type: ignore[arg-type]
 
 
 def test_pickle_and_close(model: pyinfer.Model) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tkinter import font as tkfont
 from typing import Any
 
-from .. import palette
+from ...drawing import palette
 from ..classify import Guess
 
 GAP = 10

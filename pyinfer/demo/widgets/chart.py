@@ -8,7 +8,7 @@ import tkinter as tk
 from collections.abc import Mapping, Sequence
 from tkinter import font as tkfont
 
-from .. import palette
+from ...drawing import palette
 
 DASHES: dict[str, tuple[int, ...]] = {"pyinfer": (), "ONNX Runtime": (10, 5), "PyTorch": (3, 4)}
 

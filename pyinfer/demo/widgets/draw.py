@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import palette, strokes
+from ...drawing import palette
+from .. import strokes
 from .bars import Bars
 from .tab import Tab
 

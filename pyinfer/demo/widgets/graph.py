@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from tkinter import font as tkfont
 from typing import Any
 
-from .. import palette
-from ..layout import Layout, layout
+from ...drawing import palette
+from ...drawing.layout import Layout, layout
 from ..network import Block, time_text
 from .bars import shortened
 

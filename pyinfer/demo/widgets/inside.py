@@ -7,7 +7,7 @@ import tkinter as tk
 from tkinter import ttk
 from typing import TYPE_CHECKING, Any
 
-from .. import palette
+from ...drawing import palette
 from ..network import Block, bytes_text, time_text
 from ..pictures import thumbnails
 from .graph import GraphView

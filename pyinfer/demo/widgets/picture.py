@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from tkinter import filedialog, ttk
 from typing import TYPE_CHECKING, Any
 
-from .. import palette, reading
+from ...drawing import palette
+from .. import reading
 from ..network import time_text
 from ..pictures import SCALINGS, tensor
 from .bars import Bars, shortened

@@ -7,7 +7,7 @@ import tkinter as tk
 from tkinter import font as tkfont
 from tkinter import ttk
 
-from .. import palette
+from ...drawing import palette
 
 FAMILIES = ("Noto Sans", "Open Sans", "Ubuntu", "DejaVu Sans", "Liberation Sans")
 SIZES = {"demo.body": 19, "demo.strong": 20, "demo.large": 30, "demo.small": 16}  # pixels

@@ -11,7 +11,8 @@ from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
 
-from .. import camera, classify, palette, texts
+from ...drawing import palette
+from .. import camera, classify, texts
 from ..network import time_text
 from ..session import Session
 from ..worker import Worker

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 SWEEPS = 6
+LINE = 0.25  # room for an edge that passes a row, in parts of a block's
 
 
 class Layout(NamedTuple):
@@ -27,21 +28,21 @@ def _rows(parents: Sequence[Sequence[int]]) -> list[int]:
     return rows
 
 
-def _spread(order: list[int], wish: list[float]) -> list[float]:
-    """Places at least 1 apart in this order, near to what each wishes: neighbours that would
-    overlap move as one group to the middle of their wishes."""
+def _spread(wish: Sequence[float], size: Sequence[float]) -> list[float]:
+    """Places in this order, near to what each wishes, with room for the size of each: neighbours
+    that would overlap move as one group to the middle of their wishes."""
+    offset = [0.0]
+    for a, b in zip(size, size[1:], strict=False):
+        offset.append(offset[-1] + (a + b) / 2)
     groups: list[list[float]] = []  # sum of (wish - offset), count
-    for i in order:
-        groups.append([wish[i], 1])
-        while len(groups) > 1:
-            (s0, n0), (s1, n1) = groups[-2:]
-            if s0 / n0 + n0 <= s1 / n1:
-                break
-            groups[-2:] = [[s0 + s1 - n1 * n0, n0 + n1]]
-    out = []
-    for total, count in groups:
-        out += [total / count + k for k in range(int(count))]
-    return out
+    for want, shift in zip(wish, offset, strict=False):
+        groups.append([want - shift, 1])
+        while len(groups) > 1 and groups[-2][0] / groups[-2][1] > groups[-1][0] / groups[-1][1]:
+            total, count = groups.pop()
+            groups[-1][0] += total
+            groups[-1][1] += count
+    starts = [total / count for total, count in groups for _ in range(int(count))]
+    return [start + shift for start, shift in zip(starts, offset, strict=False)]
 
 
 def layout(parents: Sequence[Sequence[int]]) -> Layout:
@@ -55,18 +56,21 @@ def layout(parents: Sequence[Sequence[int]]) -> Layout:
     up: list[list[int]] = [[] for _ in parents]
     down: list[list[int]] = [[] for _ in parents]
     paths: dict[tuple[int, int], list[int]] = {}
+    passed: dict[tuple[int, int], int] = {}  # (parent, row) to a place
     for child, above in enumerate(parents):
-        for parent in above:  # an edge over several rows passes a place in each
+        for parent in above:  # edges over several rows pass a place in each: one a parent
             path = [parent]
             for row in range(rows[parent] + 1, rows[child]):
-                rows.append(row)
-                up.append([])
-                down.append([])
-                path.append(len(rows) - 1)
+                if (parent, row) not in passed:
+                    passed[parent, row] = len(rows)
+                    rows.append(row)
+                    up.append([path[-1]])
+                    down.append([])
+                    down[path[-1]].append(len(rows) - 1)
+                path.append(passed[parent, row])
             path.append(child)
-            for a, b in zip(path, path[1:], strict=False):
-                down[a].append(b)
-                up[b].append(a)
+            down[path[-2]].append(child)
+            up[child].append(path[-2])
             paths[parent, child] = path
     layers: list[list[int]] = [[] for _ in range(max(rows, default=-1) + 1)]
     for i, row in enumerate(rows):
@@ -83,8 +87,9 @@ def layout(parents: Sequence[Sequence[int]]) -> Layout:
                 around = near[i] or (up[i] + down[i])
                 wish[i] = sum(x[j] for j in around) / len(around) if around else x[i]
             order = sorted(layer, key=lambda i: (wish[i], i >= count, i))
-            asked = [wish[i] for i in order]
-            for i, place in zip(order, _spread(list(range(len(order))), asked), strict=True):
+            sizes = [1.0 if i < count else LINE for i in order]
+            spread = _spread([wish[i] for i in order], sizes)
+            for i, place in zip(order, spread, strict=True):
                 x[i] = place
     places = [(x[i], float(rows[i])) for i in range(count)]
     edges = {e: [(x[i], float(rows[i])) for i in path] for e, path in paths.items()}
