@@ -238,7 +238,7 @@ class Model(_core.Model):
 
         >>> from pyinfer import example
         >>> m = load(example.model_path())
-        >>> print(str(m.graph()).splitlines()[1])
+        >>> print(str(m.graph()).splitlines()[2])
         pyinfer.Conv node_Conv_49: f32[1, 8, 8, 1] -> relu f32[1, 8, 8, 16]
         """
         from .drawing.graph import file_picture, plan_picture

@@ -30,18 +30,18 @@ def _rows(parents: Sequence[Sequence[int]]) -> list[int]:
 
 def _spread(wish: Sequence[float], size: Sequence[float]) -> list[float]:
     """Places in this order, near to what each wishes, with room for the size of each: neighbours
-    that would overlap move as one group to the middle of their wishes."""
+    that would overlap move as one group to the middle of their wishes, the small ones further."""
     offset = [0.0]
     for a, b in zip(size, size[1:], strict=False):
         offset.append(offset[-1] + (a + b) / 2)
-    groups: list[list[float]] = []  # sum of (wish - offset), count
-    for want, shift in zip(wish, offset, strict=False):
-        groups.append([want - shift, 1])
+    groups: list[list[float]] = []  # sum of (wish - offset) * size, of size; count
+    for want, shift, weight in zip(wish, offset, size, strict=False):
+        weight = weight**4  # a line makes way for a block
+        groups.append([(want - shift) * weight, weight, 1])
         while len(groups) > 1 and groups[-2][0] / groups[-2][1] > groups[-1][0] / groups[-1][1]:
-            total, count = groups.pop()
-            groups[-1][0] += total
-            groups[-1][1] += count
-    starts = [total / count for total, count in groups for _ in range(int(count))]
+            last = groups.pop()
+            groups[-1] = [a + b for a, b in zip(groups[-1], last, strict=True)]
+    starts = [total / weight for total, weight, count in groups for _ in range(int(count))]
     return [start + shift for start, shift in zip(starts, offset, strict=False)]
 
 
@@ -85,6 +85,8 @@ def layout(parents: Sequence[Sequence[int]]) -> Layout:
             wish = dict.fromkeys(layer, 0.0)
             for i in layer:
                 around = near[i] or (up[i] + down[i])
+                alike = [j for j in around if (j < count) == (i < count)]  # both run straight
+                around = alike or around
                 wish[i] = sum(x[j] for j in around) / len(around) if around else x[i]
             order = sorted(layer, key=lambda i: (wish[i], i >= count, i))
             sizes = [1.0 if i < count else LINE for i in order]
