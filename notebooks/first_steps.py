@@ -133,16 +133,30 @@ assert len(profile.steps) > 3 and all(step.ms > 0 for step in profile.steps)
 
 # %%
 print(model.explain(pictures))
-assert "Relu" not in model.explain(pictures)  # it became a part of the convolution before it
+steps = model.explain(pictures).steps
+assert "Relu" not in [step.op for step in steps]  # it became a part of the convolution before it
+assert [node.op for node in steps[0].nodes] == ["Conv", "Relu"]
+
+# %% [markdown]
+# As a picture (with the pointer on a block, it tells more; `passes=False` draws the file's nodes):
+
+# %%
+model.graph(pictures)
 
 # %% [markdown]
 # ## Memory
 #
-# `used` is what the model holds now, `peak` was the most so far; both in bytes.
+# `used` is what the model holds now, `peak` was the most so far; both in bytes. Called with arrays
+# or shapes, it plans a run on them: values that do not live at the same time share memory.
 
 # %%
 print(model.memory)
 assert 0 < model.memory.used <= model.memory.peak < 100e6
+
+# %%
+plan = model.memory((100, 1, 8, 8))
+print(plan)
+assert plan.lower_bound <= plan.arena < sum(place.bytes for place in plan.places) + plan.scratch
 
 
 # %% [markdown]

@@ -121,7 +121,7 @@ class Profile:
     @property
     def peak_gbytes(self) -> float:
         """GB/s that so many threads read from memory; measured when first asked for, in some 0.1
-        seconds. The sums of 64 to 256 MB, four times what the last cache holds."""
+        seconds: sums of 64 to 128 MB, four times what the last cache holds."""
         return _bandwidth(self.threads)
 
     def by_operator(self) -> list[Group]:

@@ -277,8 +277,8 @@ PYINFER_API void pyinfer_profile(pyinfer_request *request, int on);
  * what a step's flops / ns can reach, unless it needs fewer multiplications than its direct sums (Winograd) or works on
  * narrower types. Measured at each call, in some 5 ms. */
 PYINFER_API double pyinfer_peak_gflops(int threads);
-/* GB/s that so many threads read from memory, from more than the caches hold (64 to 256 MB for the while). Measured at each
- * call, in some 50 ms; 0 if there is no memory for it. */
+/* GB/s that so many threads read from memory, from more than the caches hold (64 to 128 MB for the while). Measured at each
+ * call, in some 0.1 s; 0 if there is no memory for it. */
 PYINFER_API double pyinfer_peak_gbytes(int threads);
 
 /* Node i of the plan's graph, in the order of the run. Those that are no view are the steps, in this order. */

@@ -42,7 +42,7 @@ double pi_machine_gflops(int threads)
     return best;
 }
 
-enum { PASSES = 5, ROW = 16 << 10 }; /* floats that one call sums */
+enum { PASSES = 3, ROW = 16 << 10 }; /* floats that one call sums */
 
 typedef struct {
     float *x, *sum; /* rows of ROW; a sum each */
@@ -64,7 +64,7 @@ static void read_chunk(void *arg, int64_t begin, int64_t end, int thread)
 
 double pi_machine_gbytes(int threads)
 {
-    const size_t least = 64u << 20, most = 256u << 20, cache = pi_cpu_cache(3), row = ROW * sizeof(float);
+    const size_t least = 64u << 20, most = 128u << 20, cache = pi_cpu_cache(3), row = ROW * sizeof(float);
     const size_t rows = (cache < least / 4 ? least : cache > most / 4 ? most : 4 * cache) / row;
     pi_threads_state saved;
     double best = 0;

@@ -288,7 +288,7 @@ static PyObject *model_plan_state(PyObject *self, void *unused)
 static PyMethodDef methods[] = {
     {"run_tuple", py_model_run, METH_VARARGS, "run_tuple(arrays, out=None): a tuple of arrays, lists of them, None; out: arrays or None."},
     {"steps", py_model_steps, METH_VARARGS, "steps(arrays, runs): (lists of step rows, arena bytes, packed bytes)."},
-    {"plan_rows", py_model_plan, METH_VARARGS, "plan_rows(arrays): steps, nodes, values, arena and packed bytes of the plan for these shapes."},
+    {"plan_rows", py_model_plan, METH_VARARGS, "plan_rows(arrays): steps, nodes, values, arena, packed of the plan."},
     {"graph_text", py_model_text, METH_NOARGS, "The optimised graph, a line a node."},
     {"inner_rows", py_model_inner, METH_NOARGS, "[(value, node, operator, source)] of the graph as the file has it."},
     {"inner_edges", py_model_edges, METH_NOARGS, "[(value, number of its node, names that the node reads)] beside inner_rows."},

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .kinds import COLOURS, ink, kind_of
 from .svg import short
@@ -66,7 +66,8 @@ def profile_chart(profile: Profile, path: str | os.PathLike[str] | None) -> Figu
     groups = profile.by_operator()
     bars, rows = min(len(steps), MOST_BARS), min(len(groups), 8)
     chart = figure(13, max(6.0, 2.4 + 0.25 * (bars + rows)))
-    left, right = cast("Any", chart.subfigures(1, 2, width_ratios=(1.15, 1)))
+    halves: Any = chart.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, right = halves
     upper, lower = left.subplots(2, 1, height_ratios=(rows + 1, bars + 1))
     total = profile.ms or 1.0
 

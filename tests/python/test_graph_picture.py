@@ -55,7 +55,8 @@ def test_steps_and_nodes(tmp_path: Path) -> None:
     plan = m.plan_rows((X,))
     assert len(blocks) == len(plan["nodes"]) + 2 and len(edges) == len(blocks) - 1
     for step in plan["steps"]:
-        block = next(b for b in blocks if tip(b).startswith(f"{step['domain']}.{step['op']} {step['name']}".lstrip(".")) and step["impl"] in tip(b))
+        name = f"{step['domain']}.{step['op']} {step['name']}".lstrip(".")
+        block = next(b for b in blocks if tip(b).startswith(name) and step["impl"] in tip(b))
         assert step["shapes"] in tip(block) and step["isa"] in tip(block)
         assert block.find(f"{SVG}rect").get("fill") == COLOURS[kind_of(step["op"])]  # type: ignore[union-attr]
     assert any("Conv + Relu" in texts(b) and "node_relu (Relu)" in tip(b) for b in blocks)

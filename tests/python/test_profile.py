@@ -110,7 +110,8 @@ def test_explain(digits: pyinfer.Model) -> None:
     from_nodes = [n.name for s in text.steps for n in s.nodes]
     assert sorted(from_nodes) == sorted(row[1] for row in digits.inner_rows())
     first = text.steps[0]
-    assert [n.op for n in first.nodes] == ["Conv", "Relu"] and first.layout == "channels-last" and "fused: node_Conv_49 (Conv), node_relu (Relu)" in text
+    assert [n.op for n in first.nodes] == ["Conv", "Relu"] and first.layout == "channels-last"
+    assert "fused: node_Conv_49 (Conv), node_relu (Relu)" in text
     assert all(s.isa for s in text.steps if s.impl != "ref") and not any(s.isa for s in text.steps if s.impl == "ref")
     html = text._repr_html_()
     assert html.count("<tr>") == len(text.steps) + 1 and first.refused.split(":")[0] in html
