@@ -207,8 +207,9 @@ class Model(_core.Model):
 
     def profile(self, *arrays: Any, repeat: int = 10) -> Profile:
         """Measures each step: medians of `repeat` runs on these arrays (or on zeros, if none are
-        given and each symbolic dimension may be 1; a tuple of integers is a shape of zeros). The
-        first profile on so many threads also measures, in some 5 ms, what the machine can do."""
+        given and each symbolic dimension may be 1; a tuple of integers is a shape of zeros; masks
+        are ones). The first profile on so many threads also measures, in some 5 ms, what the
+        machine can do."""
         from .profile import Profile
 
         steps, arena, packed = self.steps(self._given(arrays), max(repeat, 1))
@@ -280,7 +281,6 @@ class Model(_core.Model):
 
     def _given(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays for the inputs out of what a method like explain was given."""
-        import numpy as np
 
         if not arrays:
             return self._zeros()
@@ -292,11 +292,10 @@ class Model(_core.Model):
             if isinstance(array, tuple) and all(hasattr(d, "__index__") for d in array):
                 if "(" in port.dtype:
                     raise _core.InputError(f"input {port.name!r} is {port.dtype}, no array")
-                made[i] = np.zeros(array, object if port.dtype == "str" else port.dtype)
+                made[i] = _blank(port, array)
         return tuple(made)
 
     def _zeros(self) -> tuple[np.ndarray | None, ...]:
-        import numpy as np
 
         arrays: list[np.ndarray | None] = []
         for port in self.inputs:
@@ -310,7 +309,7 @@ class Model(_core.Model):
             if port.shape is None:
                 raise _core.InputError(f"input {port.name!r} has any rank: give an array")
             dims = [d if isinstance(d, int) else 1 for d in port.shape]
-            arrays.append(np.zeros(dims, object if port.dtype == "str" else port.dtype))
+            arrays.append(_blank(port, dims))
         return tuple(arrays)
 
     def _named(self, result: Any) -> Any:
@@ -348,6 +347,15 @@ class Model(_core.Model):
         return (
             "<table><tr><th></th><th>name</th><th>type</th><th>shape</th></tr>" + cells + "</table>"
         )
+
+
+def _blank(port: Port, dims: Sequence[int]) -> np.ndarray:
+    """Zeros; ones for a mask: a batch of nothing but padding would not be computed."""
+    import numpy as np
+
+    if "mask" in port.name.lower() and port.dtype in ("bool", "int32", "int64"):
+        return np.ones(dims, port.dtype)
+    return np.zeros(dims, object if port.dtype == "str" else port.dtype)
 
 
 class _ManyOutputs(Model):

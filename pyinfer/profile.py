@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
-from .drawing.html import bar, table
+from .drawing.html import bar, page, table
 from .explanation import full_name as full_name
 
 if TYPE_CHECKING:
@@ -138,6 +138,13 @@ class Profile:
         """Milliseconds of all steps together."""
         return sum(step.ms for step in self.steps)
 
+    def _about(self) -> str:
+        return (
+            f"{len(self.steps)} steps; activations {self.arena_bytes / 1e6:.1f} MB, packed weights "
+            f"{self.packed_bytes / 1e6:.1f} MB; peak {self.peak_gflops:.1f} GFLOP/s on "
+            f"{self.threads} threads"
+        )
+
     def table(self, most: int | None = None) -> str:
         """The steps as text, slowest first if `most` limits their number."""
         steps = self.steps if most is None else sorted(self.steps, key=lambda s: -s.ms)[:most]
@@ -145,11 +152,7 @@ class Profile:
         total = self.ms or 1.0
         lines = [form.format(*COLUMNS, "operator", "by", "node")]
         lines += [form.format(*s._figures(total), s.op, s.impl, s.name) for s in steps]
-        lines.append(
-            f"{self.ms:9.3f} 100.0  {len(self.steps)} steps; activations "
-            f"{self.arena_bytes / 1e6:.1f} MB, packed weights {self.packed_bytes / 1e6:.1f} MB; "
-            f"peak {self.peak_gflops:.1f} GFLOP/s on {self.threads} threads"
-        )
+        lines.append(f"{self.ms:9.3f} 100.0  {self._about()}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -166,8 +169,9 @@ class Profile:
 
         return profile_chart(self, path)
 
-    def html(self) -> str:
-        """The table as HTML that needs nothing else: what notebooks show."""
+    def html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The table with a bar for each step's time, as HTML that fetches nothing: what notebooks
+        show. path: a file to write as a page of its own."""
         total, most = self.ms or 1.0, max((s.ms for s in self.steps), default=0.0) or 1.0
         rows = [
             (
@@ -177,7 +181,11 @@ class Profile:
             for s in self.steps
         ]
         head = ("", *COLUMNS, "operator", "by", "instructions", "node", "shapes", "from")
-        return table(head, rows, self.table(0).splitlines()[-1].strip())
+        made = table(head, rows, f"{self.ms:.3f} ms in {self._about()}")
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(page("Profile", made))
+        return made
 
     def _repr_html_(self) -> str:
         return self.html()

@@ -112,9 +112,11 @@ def _roofline(axes: Axes, profile: Profile) -> None:
     ridge = peak / memory if memory else 1.0
     low = min([*intensity, ridge / 8]) / 2
     high = max([*intensity, ridge]) * 4
-    least = min([s.gflops for s in known] + [peak]) / 3
+    least = min([s.gflops for s in known] + [peak / 30]) / 3
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_minor_formatter("")
     axes.set_xlim(low, high)
     axes.set_ylim(least, max([s.gflops for s in known] + [peak]) * 2.5)
     threads = f"{profile.threads} thread" + "s" * (profile.threads != 1)
@@ -172,19 +174,20 @@ def memory_chart(plan: MemoryPlan, path: str | os.PathLike[str] | None) -> Figur
         upper.add_patch(
             Rectangle(at, wide, tall / unit, facecolor=colour, edgecolor="white", linewidth=0.6)
         )
-        across, along = 1000 * wide / max(count + 1, 1), 480 * tall / max(plan.arena, 1)
-        turned = across < 45 and along > across
-        if min(across, along) > 13 and max(across, along) > 40:
+        across, along = 870 * wide / max(count + 1, 1), 350 * tall / max(plan.arena, 1)
+        turned = across < 40 and along > across
+        if min(across, along) > 10 and max(across, along) > 30:
+            text = _literal(short(place.label, along if turned else across, 8))
             upper.text(
-                at[0] + wide / 2, at[1] + tall / unit / 2,
-                _literal(short(place.label, max(across, along), 9.5)), ha="center", va="center",
+                at[0] + wide / 2, at[1] + tall / unit / 2, text, ha="center", va="center",
                 fontsize=7.5, color=ink(colour), clip_on=True, rotation=90 * turned)  # fmt: skip
     for k, size in enumerate(plan.step_scratch):
         if size:
             upper.add_patch(
                 Rectangle((k - 0.5, plan.values / unit), 1, size / unit, facecolor="#CCCCCC",
                           edgecolor="white", linewidth=0.4, hatch="////"))  # fmt: skip
-    upper.set_xlim(-0.5, count + 0.5 if any(p.last == count for p in inside) else count - 0.5)
+    after = any(p.last == count for p in inside)  # read when the run is over
+    upper.set_xlim(-0.5, max(count + after, 1) - 0.5)
     upper.set_ylim(0, plan.arena / unit * 1.12 or 1)
     upper.axhline(plan.arena / unit, color="black", linewidth=1.2)
     upper.axhline(plan.lower_bound / unit, color="black", linewidth=1.2, linestyle="--")
@@ -204,6 +207,7 @@ def memory_chart(plan: MemoryPlan, path: str | os.PathLike[str] | None) -> Figur
     lower.axhline(plan.lower_bound / unit, color="black", linewidth=1.2, linestyle="--")
     lower.set_ylabel(f"needed, {name}")
     lower.set_xlabel("steps of the run")
+    lower.xaxis.get_major_locator().set_params(integer=True)
     for axes in (upper, lower):
         _plain(axes)
     return _finish(chart, path)

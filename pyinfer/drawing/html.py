@@ -8,6 +8,8 @@ from html import escape
 
 from .kinds import COLOURS, kind_of
 
+TABLE = '<table style="text-align:left;white-space:nowrap">'
+
 
 class Raw(str):
     """HTML that is made already."""
@@ -30,4 +32,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "")
         for row in rows
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<table style="text-align:left">{title}<tr>{titles}</tr>{body}</table>'
+    return f'<div style="overflow-x:auto">{TABLE}{title}<tr>{titles}</tr>{body}</table></div>'
+
+
+def page(title: str, body: str) -> str:
+    """A whole file around a body of HTML."""
+    style = "body{font-family:Helvetica,Arial,sans-serif;font-size:13px}td,th{padding:2px 8px}"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
+        f"</title><style>{style}</style></head><body>\n{body}\n</body></html>\n"
+    )

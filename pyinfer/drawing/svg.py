@@ -17,7 +17,7 @@ WIDE, HIGH = 196.0, 84.0  # pixels from block to block
 BOX, LOW = (176.0, 44.0), 24.0  # a block; the height of a flat one
 MARGIN, GAP = 24.0, 44.0  # around the graph; between columns
 LETTER = 0.56  # width of a usual letter in parts of its size
-MOST_ROWS = 44  # of a column: about as tall as two screens are wide
+MOST_ROWS = 44  # of a column, unless there are thousands
 
 
 class Block(NamedTuple):
@@ -63,21 +63,28 @@ def _text(x: float, y: float, text: str, size: float, rest: str = "") -> str:
 class _Sheet:
     """Where columns and rows of a layout are on the picture."""
 
-    def __init__(self, blocks: Sequence[Block], top: float) -> None:
+    def __init__(self, blocks: Sequence[Block]) -> None:
         self.blocks = blocks
         self.plan = layout([b.parents for b in blocks])
-        self.top = top
-        columns = math.ceil(self.plan.rows / MOST_ROWS) or 1
+        square = math.sqrt(1.3 * self.plan.rows * WIDE / HIGH)  # rows of a sheet like a screen
+        columns = math.ceil(self.plan.rows / max(MOST_ROWS, square)) or 1
         self.each = math.ceil(self.plan.rows / columns) or 1
-        self.lanes: list[list[int]] = [[] for _ in range(columns)]  # who goes to the next one
+        longest: dict[int, list[tuple[float, float]]] = {}  # by parent: the others are parts of it
         for (parent, _), path in self.plan.edges.items():
+            if len(path) > len(longest.get(parent, ())):
+                longest[parent] = path
+        ways = [(parent, path[-2:]) for (parent, _), path in self.plan.edges.items()]
+        self.lanes: list[list[int]] = [[] for _ in range(columns)]  # who goes to the next one
+        for parent, path in [*longest.items(), *ways]:
             for a, b in zip(path, path[1:], strict=False):
                 lanes = self.lanes[self.column(a[1])]
                 if self.column(a[1]) != self.column(b[1]) and parent not in lanes:
                     lanes.append(parent)
+        self.drawn: dict[int, int] = {}  # places of a parent's way
         self.lane = [6.0 * len(lanes) for lanes in self.lanes]
-        spans = [[math.inf, -math.inf] for _ in range(columns)]  # least and most places
-        for points in [self.plan.places, *self.plan.edges.values()]:
+        start = [math.inf, -math.inf] if blocks else [0.0, 0.0]
+        spans = [start[:] for _ in range(columns)]  # least and most places
+        for points in [self.plan.places, *longest.values()]:
             for x, row in points:
                 span = spans[self.column(row)]
                 span[:] = min(span[0], x), max(span[1], x)
@@ -88,9 +95,13 @@ class _Sheet:
         self.edge_of = [
             m * WIDE + s + BOX[0] / 2 for (_, m), s in zip(spans, self.shift, strict=True)
         ]
-        room = max(self.lane) if columns > 1 else 0.0
-        self.first = top + BOX[1] / 2 + (room + 16 if columns > 1 else 0)
         self.width = self.edge_of[-1] + MARGIN
+        self.begin(0)
+
+    def begin(self, top: float) -> None:
+        """Blocks begin below this height."""
+        room = max(self.lane) + 16 if len(self.lane) > 1 else 0.0
+        self.first = top + BOX[1] / 2 + room
         self.height = self.first + (self.each - 1) * HIGH + BOX[1] / 2 + 36 + room
 
     def column(self, row: float) -> int:
@@ -104,9 +115,14 @@ class _Sheet:
         return (LOW if self.blocks[block].flat else BOX[1]) / 2
 
     def edge(self, ends: tuple[int, int], path: list[tuple[float, float]]) -> str:
-        """Down, across, down: an S between two rows; around the corner to the next column."""
+        """Down, across, down: an S between two rows; around the corner to the next column. What is
+        drawn already of the way that it shares with others of its parent is left out."""
+        skip = min(self.drawn.get(ends[0], 0), len(path) - 2)
+        self.drawn[ends[0]] = max(self.drawn.get(ends[0], 0), len(path) - 2)
+        path = path[skip:]
         points = [self.at(p) for p in path]
-        points[0] = (points[0][0], points[0][1] + self.half(ends[0]))
+        if not skip:
+            points[0] = (points[0][0], points[0][1] + self.half(ends[0]))
         points[-1] = (points[-1][0], points[-1][1] - self.half(ends[1]) - 1)
         drawn = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
         for k, ((x0, y0), (x1, y1)) in enumerate(zip(points, points[1:], strict=False)):
@@ -164,8 +180,8 @@ class _Sheet:
 
 def svg(blocks: Sequence[Block], title: str, about: str, legend: Sequence[tuple[str, str]]) -> str:
     """A picture; on top its title, what it is about, and the legend: (colour, what it means)."""
-    plan = _Sheet(blocks, 0)
-    width = max(plan.width, 480.0)
+    sheet = _Sheet(blocks)
+    width = max(sheet.width, 480.0)
     x, y, keys = MARGIN, 70.0, []
     for colour, name in legend:
         if x > MARGIN and x + 26 + LETTER * 11 * len(name) > width:
@@ -175,7 +191,7 @@ def svg(blocks: Sequence[Block], title: str, about: str, legend: Sequence[tuple[
             f'stroke="{palette.QUIET}"/>' + _text(x + 18, y + 1, name, 11)
         )
         x += 34 + LETTER * 11 * len(name)
-    sheet = _Sheet(blocks, y + 24)
+    sheet.begin(y + 24)
     shift = (width - sheet.width) / 2
     edges = [sheet.edge(ends, path) for ends, path in sheet.plan.edges.items()]
     drawn = [sheet.block(i) for i in range(len(blocks))]

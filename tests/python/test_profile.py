@@ -89,6 +89,7 @@ def test_many_odd_names(tmp_path: Path) -> None:
     profile = m.profile(repeat=1)
     html = profile.html()
     assert "<b>" not in html and "&lt;b&gt;bold" in html and html == profile._repr_html_() and "http" not in html
+    assert profile.html(tmp_path / "p.html") in (tmp_path / "p.html").read_text(encoding="utf-8")
     profile.plot(tmp_path / "p.png")
     explained = m.explain()._repr_html_()
     assert "<b>" not in explained and "&lt;b&gt;bold" in explained
