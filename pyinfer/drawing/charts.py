@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_BARS = 18
 NUMBERED = 8  # points of the roofline
 GREY = "#777777"
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a text
 
 
 def figure(width: float, height: float) -> Figure:
@@ -125,11 +126,11 @@ def _roofline(axes: Axes, profile: Profile) -> None:
         axes.axvline(ridge, color=GREY, linewidth=0.8, linestyle=":")
         axes.annotate(
             f"memory: {memory:.1f} GB/s", (ridge / 2, peak / 2), (-8, 4), fontsize=8,
-            textcoords="offset points", ha="right")  # fmt: skip
+            textcoords="offset points", ha="right", bbox=PAPER)  # fmt: skip
     axes.plot([ridge, high], [peak, peak], color="black", linewidth=1.5)
     axes.annotate(
-        f"multiply-adds: {peak:.0f} GFLOP/s on {threads}", (high, peak), (0, 5),
-        textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+        f"multiply-adds: {peak:.0f} GFLOP/s on {threads}", (high, peak), (0, 6),
+        textcoords="offset points", ha="right", fontsize=8, bbox=PAPER)  # fmt: skip
     total = profile.ms or 1.0
     axes.scatter(
         intensity,
