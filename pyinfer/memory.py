@@ -66,9 +66,10 @@ class MemoryPlan:
     """The memory of a run on inputs of certain shapes, in bytes; made by ``Model.memory(...)``.
 
     weights: that are kept as the file has them; packed: weights in the form that kernels like, of
-    all shapes that ran so far; arena: one block for all values within the run (``values``, shared
-    by those that do not live at the same time) and what single steps need beside them
-    (``scratch``, the largest); inputs, outputs: the caller's arrays. ``total`` is all that the
+    all shapes that ran so far; arena: one block for all values within the run, and for what single
+    steps need beside them, shared by what does not live at the same time; values: the most bytes
+    of values at one time; scratch: the most that a step needs; inputs, outputs: the caller's
+    arrays. ``total`` is all that the
     model holds for it: weights, packed, arena. ``lower_bound``: the most bytes that are needed at
     one time, which no arena can be smaller than. ``places`` has each value."""
 
@@ -78,11 +79,10 @@ class MemoryPlan:
             f"{full_name(row)} {row['name']}".strip() for row in plan["steps"]
         )
         scratch = [int(row["scratch"]) for row in plan["steps"]]
-        self.step_scratch = tuple(scratch)
+        self.step_scratch = tuple(zip((int(row["scratch_at"]) for row in plan["steps"]), scratch, strict=True))
         self.arena: int = plan["arena"]
         self.packed: int = plan["packed"]
         self.scratch = max(scratch, default=0)
-        self.values = self.arena - self.scratch
         self.weights = self._sum("constant")
         self.inputs = self._sum("input")
         self.outputs = self._sum("output")
@@ -91,6 +91,7 @@ class MemoryPlan:
         for place in self.places:
             for k in range(place.first, place.last + 1) if place.kind == "arena" else ():
                 alive[k] += place.bytes
+        self.values = max(alive)
         self.alive = tuple(a + s for a, s in zip(alive, [*scratch, 0], strict=True))
         self.lower_bound = max(self.alive)
 
@@ -104,7 +105,7 @@ class MemoryPlan:
             ("weights", self.weights, "as the file has them"),
             ("packed", self.packed, "weights as kernels like them, for all shapes so far"),
             ("arena", self.arena, f"{near} the lower bound, {bytes_text(self.lower_bound)}"),
-            ("  values", self.values, "what steps leave for later steps"),
+            ("  values", self.values, "what steps leave for later steps, at most at one time"),
             ("  scratch", self.scratch, "of the step that needs most"),
             ("inputs", self.inputs, "the caller's"),
             ("outputs", self.outputs, "the caller's"),
@@ -155,7 +156,7 @@ class MemoryPlan:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """The arena over the run: steps from left to right, bytes upwards, a rectangle for each
-        value, the scratch of each step above, and beneath it how much is needed at each step.
+        value, hatched ones for the scratch of steps, and beneath it how much is needed at each step.
         Needs matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
         from .drawing.charts import memory_chart
 

@@ -72,7 +72,7 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
                           .parts = parts ? parts->s.bytes : "", .source = node->source, .value = first_value(node),
                           .impl = pi_context_impl(r->context, (uint32_t)i), .isa = step->isa, .layout = layout_of(node),
                           .refused = step->refused, .tuned = step->tuned, .shapes = "", .flops = step->flops, .computed = 1,
-                          .scratch = step->scratch};
+                          .scratch = step->scratch, .scratch_offset = step->scratch_at};
     if (span) {
         out->ns = span[i].ns;
         out->start_ns = span[i].start_ns;

@@ -264,7 +264,7 @@ typedef struct {
     double flops;        /* 0: not known; of a profiled run, without the padding that was left out */
     double bytes;        /* read and written at least once */
     double computed;     /* share of its rows that the last profiled run computed: the option skip_padding leaves out others */
-    size_t scratch;      /* bytes of the arena's scratch that it uses */
+    size_t scratch, scratch_offset; /* bytes of the arena that it needs for itself while it runs, and where */
 } pyinfer_step;
 
 /* Steps of the request's plan; views make none. */
@@ -317,7 +317,7 @@ typedef struct {
 
 /* Value i of the plan's graph; 0 if i is out of range. */
 PYINFER_API int pyinfer_place_at(const pyinfer_request *request, int i, pyinfer_place *place);
-/* Bytes of the arena of this request's plan (values, then the scratch of the step that runs), and of the model's packed weights. */
+/* Bytes of the arena of this request's plan (values, and scratch of steps), and of the model's packed weights. */
 PYINFER_API size_t pyinfer_arena_bytes(const pyinfer_request *request);
 PYINFER_API size_t pyinfer_packed_bytes(const pyinfer_request *request);
 /* The optimised graph as text, a line a node. write gets NUL-terminated pieces. */

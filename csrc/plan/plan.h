@@ -42,7 +42,7 @@ typedef struct {
     bool known;           /* all shapes are */
     const pi_impl *impl;  /* NULL: dynamic, chosen while running */
     void *state;
-    size_t scratch;
+    size_t scratch, scratch_at; /* bytes that it needs beside the values while it runs, where in the arena */
     double flops;
     const char *isa;     /* see pi_prep; "": not known */
     const char *refused; /* "onednn: why; simd: why" */
@@ -59,8 +59,7 @@ typedef struct pi_plan {
     pi_place *place; /* by value id */
     pi_const **pinned; /* constants that steps read in their plain form */
     uint32_t n_steps, n_pinned, n_makers;
-    size_t arena_bytes;   /* values, then scratch */
-    size_t scratch_offset;
+    size_t arena_bytes;   /* of values and scratch */
     bool *output_copied;  /* by graph output: its value lives elsewhere and is copied at the end of a run */
     pi_plan_options options;
 } pi_plan;

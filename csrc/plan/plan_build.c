@@ -268,17 +268,6 @@ done:
     return st;
 }
 
-static pi_status add_scratch(pi_plan *plan, pi_error *err)
-{
-    size_t most = 0;
-    for (uint32_t i = 0; i < plan->n_steps; i++)
-        if (plan->step[i].scratch > most) most = plan->step[i].scratch;
-    plan->scratch_offset = plan->arena_bytes;
-    if (!pi_add(plan->arena_bytes, most, &plan->arena_bytes))
-        return pi_fail(err, PI_E_LIMIT, "the scratch memory is larger than can be addressed");
-    return PI_E_OK;
-}
-
 pi_status pi_plan_new(pi_graph *g, pi_packs *packs, const pi_plan_options *options, pi_plan **out, pi_error *err)
 {
     pi_status st;
@@ -293,7 +282,6 @@ pi_status pi_plan_new(pi_graph *g, pi_packs *packs, const pi_plan_options *optio
     pi_services_init(&plan->services, g->heap, packs);
     PI_TRY_DONE(build_steps(plan, err));
     PI_TRY_DONE(pi_plan_memory(plan, err));
-    PI_TRY_DONE(add_scratch(plan, err));
     *out = plan;
     return PI_E_OK;
 done:

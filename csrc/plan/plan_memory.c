@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where each value lives. Views join the storage of what they look at; a result joins the storage of an input that is
  * read for the last time, if its implementation allows it. Then storages get offsets in the arena, largest first, each in
- * the lowest gap that is free during its life: greedy by size, arXiv 2001.03288 section 5.2. */
+ * the lowest gap that is free during its life: greedy by size, arXiv 2001.03288 section 5.2. The scratch of a step is a
+ * storage that lives for that step. */
 #include <stdlib.h>
 #include <string.h>
 #include "plan/plan.h"
@@ -19,7 +20,7 @@ typedef struct {
 typedef struct {
     pi_plan *plan;
     uint32_t *owner;   /* by value id: index of its storage, UINT32_MAX: none */
-    storage *list;     /* one for each value at first; joined ones are empty */
+    storage *list;     /* one for each value at first; joined ones are empty; then the scratch of steps */
     uint32_t n;
 } planner;
 
@@ -198,13 +199,23 @@ static pi_status make_storages(planner *p, pi_error *err)
     return PI_E_OK;
 }
 
+static void add_scratch(planner *p)
+{
+    for (uint32_t k = 0; k < p->plan->n_steps; k++) {
+        if (!p->plan->step[k].scratch) continue;
+        p->list[p->n] = (storage){.first = k, .last = k, .bytes = p->plan->step[k].scratch, .kind = PI_PLACE_ARENA};
+        p->list[p->n].id = p->list[p->n].into = p->n;
+        p->n++;
+    }
+}
+
 pi_status pi_plan_memory(pi_plan *plan, pi_error *err)
 {
     pi_status st = PI_E_OK;
     uint32_t n = plan->graph->n_values;
     planner p = {.plan = plan};
     p.owner = pi_alloc(plan->heap, (n + 1u) * sizeof *p.owner, err);
-    p.list = pi_calloc(plan->heap, n + 1u, sizeof *p.list, err);
+    p.list = pi_calloc(plan->heap, (size_t)n + plan->n_steps + 1, sizeof *p.list, err);
     if (!p.owner || !p.list) {
         st = pi_alloc_status(err);
         goto done;
@@ -214,7 +225,10 @@ pi_status pi_plan_memory(pi_plan *plan, pi_error *err)
     find_lives(&p);
     place_outputs(&p);
     join_in_place(&p);
+    const uint32_t first_scratch = p.n;
+    add_scratch(&p);
     PI_TRY_DONE(assign_offsets(&p, err));
+    for (uint32_t i = first_scratch; i < p.n; i++) plan->step[p.list[i].first].scratch_at = p.list[i].offset;
     for (uint32_t i = 0; i < n; i++) {
         const storage *s = storage_of(&p, plan->graph->value[i]);
         if (s) plan->place[i] = (pi_place){s->kind, s->index, s->id, s->offset, s->first, s->last};

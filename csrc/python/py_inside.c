@@ -4,11 +4,12 @@
 
 static PyObject *step_row(const pyinfer_step *s)
 {
-    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d,s:d,s:n}", "name", s->name, "op", s->op,
+    return Py_BuildValue("{s:s,s:s,s:s,s:s,s:z,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:d,s:d,s:d,s:n,s:n}", "name", s->name, "op", s->op,
                          "domain", s->domain, "parts", s->parts, "source", s->source, "value", s->value, "impl", s->impl, "isa",
                          s->isa, "layout", s->layout, "refused", s->refused, "tuned", s->tuned, "shapes", s->shapes, "ns",
                          (unsigned long long)s->ns, "start_ns", (unsigned long long)s->start_ns, "flops", s->flops, "bytes",
-                         s->bytes, "computed", s->computed, "scratch", (Py_ssize_t)s->scratch);
+                         s->bytes, "computed", s->computed, "scratch", (Py_ssize_t)s->scratch, "scratch_at",
+                         (Py_ssize_t)s->scratch_offset);
 }
 
 static PyObject *steps_list(pyinfer_request *request)

@@ -41,7 +41,7 @@ static void wire_calls(pi_context *c)
                                .state = step->state,
                                .in = c->in + at_in,
                                .out = c->out + at_out,
-                               .scratch = c->arena + c->plan->scratch_offset,
+                               .scratch = c->arena + step->scratch_at,
                                .run = &c->run};
         for (uint32_t i = 0; i < node->n_in; i++) c->in[at_in++] = node->in[i] ? &c->tensor[node->in[i]->id] : NULL;
         for (uint32_t i = 0; i < node->n_out; i++) c->out[at_out++] = node->out[i] ? &c->tensor[node->out[i]->id] : NULL;

@@ -182,10 +182,10 @@ def memory_chart(plan: MemoryPlan, path: str | os.PathLike[str] | None) -> Figur
             upper.text(
                 at[0] + wide / 2, at[1] + tall / unit / 2, text, ha="center", va="center",
                 fontsize=7.5, color=ink(colour), clip_on=True, rotation=90 * turned)  # fmt: skip
-    for k, size in enumerate(plan.step_scratch):
+    for k, (offset, size) in enumerate(plan.step_scratch):
         if size:
             upper.add_patch(
-                Rectangle((k - 0.5, plan.values / unit), 1, size / unit, facecolor="#CCCCCC",
+                Rectangle((k - 0.5, offset / unit), 1, size / unit, facecolor="#CCCCCC",
                           edgecolor="white", linewidth=0.4, hatch="////"))  # fmt: skip
     after = any(p.last == count for p in inside)  # read when the run is over
     upper.set_xlim(-0.5, max(count + after, 1) - 0.5)

@@ -82,7 +82,7 @@ static void check_plain(void)
             continue;
         }
         CHECK(pyinfer_step_at(r, steps++, &step) == 1 && strcmp(step.op, node.op) == 0 && step.computed == 1);
-        CHECK(strcmp(step.layout, "") == 0 && step.scratch <= pyinfer_arena_bytes(r));
+        CHECK(strcmp(step.layout, "") == 0 && step.scratch_offset + step.scratch <= pyinfer_arena_bytes(r));
     }
     CHECK(nodes == 6 && steps == 5 && pyinfer_step_count(r) == steps);
     CHECK(!pyinfer_node_at(r, -1, &node) && !pyinfer_node_at(r, nodes, &node));

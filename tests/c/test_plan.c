@@ -125,7 +125,7 @@ static void check_arena(const pi_plan *plan)
             CHECK(pi_tensor_bytes(&v->t, &bytes, &err) == PI_E_OK);
             const pi_place *place = &plan->place[v->id];
             span *one = &s[place->storage];
-            CHECK(place->offset % 64 == 0 && place->offset + bytes <= plan->scratch_offset);
+            CHECK(place->offset % 64 == 0 && place->offset + bytes <= plan->arena_bytes);
             if (!one->used) *one = (span){k, k, place->offset, place->offset + bytes, true};
             CHECK(one->from == place->offset && one->to == place->offset + bytes);
             one->last = k;
@@ -139,6 +139,12 @@ static void check_arena(const pi_plan *plan)
         for (uint32_t j = 0; j < i; j++)
             if (s[i].used && s[j].used && s[i].first <= s[j].last && s[j].first <= s[i].last)
                 CHECK(s[i].to <= s[j].from || s[j].to <= s[i].from);
+    for (uint32_t k = 0; k < plan->n_steps; k++) { /* scratch is in nobody's way */
+        size_t from = plan->step[k].scratch_at, to = from + plan->step[k].scratch;
+        CHECK(from % 64 == 0 && to <= plan->arena_bytes);
+        for (uint32_t i = 0; i < g->n_values && to > from; i++)
+            if (s[i].used && s[i].first <= k && k <= s[i].last) CHECK(s[i].to <= from || to <= s[i].from);
+    }
 }
 
 static void compare(const pi_graph *g, const pi_context *c, const pi_tensor *t)

@@ -44,15 +44,20 @@ def test_places_do_not_overlap(plans: list[MemoryPlan]) -> None:
         inside = [p for p in plan.places if p.kind == "arena"]
         assert inside
         for i, p in enumerate(inside):
-            assert 0 <= p.first <= p.last <= len(plan.steps) and p.offset + p.bytes <= plan.values
+            assert 0 <= p.first <= p.last <= len(plan.steps) and p.offset + p.bytes <= plan.arena
             for q in inside[:i]:
                 apart = p.offset + p.bytes <= q.offset or q.offset + q.bytes <= p.offset
                 assert apart or p.last < q.first or q.last < p.first, (p, q)
+            for k, (offset, size) in enumerate(plan.step_scratch):
+                assert offset + size <= plan.arena
+                apart = p.offset + p.bytes <= offset or offset + size <= p.offset
+                assert apart or not size or k < p.first or p.last < k, (p, k)
 
 
 def test_sums(plans: list[MemoryPlan]) -> None:
     for plan in plans:
-        assert plan.arena == plan.values + plan.scratch and plan.scratch == max(plan.step_scratch)
+        assert plan.scratch == max(size for _, size in plan.step_scratch)
+        assert max(plan.values, plan.scratch) <= plan.lower_bound <= plan.values + plan.scratch
         assert plan.total == plan.weights + plan.packed + plan.arena
         assert 0 < plan.lower_bound == max(plan.alive) <= plan.arena
         largest = max(p.bytes for p in plan.places if p.kind == "arena")
