@@ -275,6 +275,8 @@ assert np.allclose(one(batches[-1])[5], one(x)[0], rtol=1e-3, atol=1e-4)
 # | all steps are near the peak | fewer operations: a smaller model, smaller pictures |
 # | many tiny steps | a batch; fewer threads |
 # | the first run is slow, later ones are fine | `save` a plan, or `load(..., cache=True)` |
+# | something odd, and no idea what | `pyinfer.doctor(model)` looks at the machine and the model |
+# | is another engine faster? | `pyinfer bench model.onnx --vs onnxruntime`, in a terminal |
 # | you do not believe the choice of code | `load(..., tune=True)` measures it |
 #
 # The last row, tried out: the answers stay the same.
