@@ -219,7 +219,7 @@ assert intensity["second"] > 20 * intensity["scores"]
 # If matplotlib is there, the profile as bars; else in letters. Both show the same.
 
 # %%
-names = [step.name or step.op for step in profile.steps]
+names = [f"{step.name} {step.op.removeprefix('pyinfer.')}" for step in profile.steps]
 times = [step.ms for step in profile.steps]
 for name, ms in zip(names, times, strict=True):
     print(f"{name[:20]:20} {ms:7.3f} {'#' * round(40 * ms / max(times))}")
