@@ -241,7 +241,7 @@ class TorchModule(Reference):
         from torch.export import Dim
         from torch.utils._pytree import tree_map
 
-        ports = [[isinstance(n, str) for n in port.shape] for port in self.model.inputs]
+        ports = [[isinstance(n, str) for n in port.shape or ()] for port in self.model.inputs]
         of_args, of_shapes = iter(ports), iter(ports)
 
         def larger(x: Any) -> Any:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import Problem
+from . import Problem, Usage
+from ._inputs import make_feeds
 from ._progress import busy, counted
-from ._shared import FEEDING, LOADING, Parser, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, Parser, load, many, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,12 +56,12 @@ def _peer(name: str, path: str, threads: int) -> Callable[[dict[str, np.ndarray]
         return lambda feeds: request.infer(feeds)
     if name == "torch":
         raise Problem("torch cannot run an ONNX file: see benchmarks/models.py for modules")
-    raise Problem(f"--vs knows onnxruntime and openvino, not {name!r}")
+    raise Usage(f"--vs knows onnxruntime and openvino, not {name!r}")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.repeat < 1:
-        raise Problem(f"--repeat is 1 or more, not {args.repeat}")
+        raise Usage(f"--repeat is 1 or more, not {args.repeat}")
     model = load(args)
     feeds = make_feeds(model, args)
     runs: dict[str, Callable[[], Any]] = {"pyinfer": lambda: model.run(feeds)}
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     if args.json:
         return print_json({"threads": model.threads, "repeat": args.repeat, "engines": rows})
-    print(f"{model.threads} threads, median of {args.repeat} interleaved runs")
+    print(f"{many(model.threads, 'thread')}, median of {args.repeat} interleaved runs")
     for row in rows:
         ratio = "" if row["engine"] == "pyinfer" else f"  pyinfer takes {row['ratio']:.2f} of that"
         print(f"  {row['engine']:12} {row['ms']:9.3f} ms (fastest {row['fastest_ms']:.3f}){ratio}")
