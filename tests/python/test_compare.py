@@ -92,6 +92,13 @@ def test_nan_and_infinity() -> None:
     assert pyinfer.compare(lin, lin, np.zeros((0, 3), np.float32)).ok
 
 
+def test_a_step_without_a_name() -> None:
+    nodes = [helper.make_node("Log", ["x"], ["y"])]
+    data = tiny.model(nodes, [("x", np.float32, [2])], [("y", np.float32, [2])])
+    said = str(pyinfer.compare(data, "reference", np.float32([1, -1])))
+    assert "NaN begins in output 'y', index [1], made by Log [" in said and "''" not in said
+
+
 def test_limits() -> None:
     off = numpy_helper.to_array(onnx.load_from_string(tiny.linear()).graph.initializer[1]) + np.float32(0.01)
     proto = onnx.load_from_string(tiny.linear())
