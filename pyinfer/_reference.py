@@ -120,7 +120,7 @@ class OnnxRuntime(Reference):
             )
         except Exception as error:
             raise _core.InputError(
-                "ONNX Runtime needs an ONNX file; a saved plan is none: compare the model that it "
+                "it needs an ONNX file, and a saved plan is none: compare the model that the plan "
                 "was made of"
             ) from error
         made = {name for node in proto.graph.node for name in node.output}

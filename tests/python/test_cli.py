@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import helper
 
+import pyinfer
 from pyinfer import cli
 from support import tiny
 
@@ -118,6 +120,18 @@ def test_wrong_values_of_flags(
 ) -> None:
     out, err = command(capsys, *[path if a == "MODEL" else a for a in arguments], code=2)
     assert not out and err.startswith("pyinfer: ") and said in err and len(err.splitlines()) == 1
+
+
+def test_what_other_engines_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "linear.plan"
+    pyinfer.load(tiny.linear()).save(plan, np.ones((1, 3), np.float32))
+    err = command(capsys, "bench", str(plan), "--vs", "onnxruntime", code=1)[1]
+    assert err == "pyinfer: other engines do not read plans: give the .onnx file that it was made of\n"
+    node = helper.make_node("Relu", ["a"], ["y"])
+    halves = tmp_path / "halves.onnx"  # ONNX Runtime has no Relu of bfloat16
+    halves.write_bytes(tiny.model([node], [("a", ml_dtypes.bfloat16, [2])], [("y", ml_dtypes.bfloat16, [2])]))
+    err = command(capsys, "bench", str(halves), "--vs", "onnxruntime", code=1)[1]
+    assert err.startswith("pyinfer: onnxruntime cannot run this model: ") and len(err.splitlines()) == 1
 
 
 def test_wrong_arrays_in_a_file(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
