@@ -240,4 +240,8 @@ message(pyinfer.InputError, lambda: strict(pictures.astype(np.float64)))
 #    sure is it?
 # 2. Add noise, `np.random.default_rng(0).normal(0, s, pictures.shape).astype(np.float32)`. From
 #    which `s` on does it err?
-# 3. Draw a digit of your own as an 8 x 8 array. Is it recognised?
+# 3. Draw a digit of your own as an 8 x 8 array. Is it recognised? (With a pen: `pyinfer demo`, in a
+#    terminal, opens a window in which you draw and the model guesses.)
+#
+# Where to go on: `from_pytorch` trains a network and brings it here; `where_does_the_time_go`
+# measures.

@@ -486,6 +486,9 @@ assert held < more and fast.memory.used == more
 assert "f32[8, 32, 32, 32]" in fast.explain(np.tile(x, (8, 1, 1, 1)))
 
 # %% [markdown]
+# To see such a plan as a picture, with what each step holds: `pyinfer demo model.onnx` opens a
+# window; its tab "Network" colours the steps by their time.
+#
 # Where to read on: `csrc/README.md` is the map of pyinfer's sources, `csrc/passes/pipeline.inc`
 # the list of all passes, `csrc/plan/plan_memory.c` the placement.
 #

@@ -235,6 +235,9 @@ whole = numbers(lines[0].resize((320, 48)))
 assert len(run(recognition, whole)[0]) == 2 * len(run(recognition, whole[..., :160])[0])
 
 # %% [markdown]
+# To try pictures of your own: `pyinfer demo`, in a terminal, opens a window that finds and reads
+# the text of a picture that is dropped on it.
+#
 # ## Exercises
 #
 # 1. How large may the letters be, or how small? Draw them with other sizes and read them.

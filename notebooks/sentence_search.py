@@ -104,7 +104,8 @@ print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights")
 #
 # `torch.onnx.export` runs the network once and writes down the operations. `dynamic_axes` says
 # which sizes may change later: the number of sentences, and their length. The file is 90 MB; it
-# stays in memory here.
+# stays in memory here. (`pyinfer.from_torch` exports and loads in one line, see `from_pytorch`;
+# here you see what a file needs.)
 
 # %%
 file = io.BytesIO()
@@ -126,7 +127,7 @@ print(*model.inputs, *model.outputs, sep="\n")
 assert [port.name for port in model.inputs] == names
 
 # %% [markdown]
-# Does pyinfer say the same as PyTorch?
+# Does pyinfer say the same as PyTorch? `compare` runs both, and would say where they part.
 
 
 # %%
@@ -134,9 +135,9 @@ def embed(sentences):
     return model(*tokens(sentences))
 
 
-with torch.no_grad():
-    want = net(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
-assert np.abs(model(ids, mask) - want).max() < 1e-4
+found = pyinfer.compare(model, net, (ids, mask))
+print(found)
+assert found.ok
 
 # %% [markdown]
 # ## Embeddings

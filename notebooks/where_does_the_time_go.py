@@ -219,7 +219,7 @@ assert intensity["second"] > 20 * intensity["scores"]
 # If matplotlib is there, the profile as bars; else in letters. Both show the same.
 
 # %%
-names = [step.name or step.op for step in profile.steps]
+names = [f"{step.name} {step.op.removeprefix('pyinfer.')}" for step in profile.steps]
 times = [step.ms for step in profile.steps]
 for name, ms in zip(names, times, strict=True):
     print(f"{name[:20]:20} {ms:7.3f} {'#' * round(40 * ms / max(times))}")
@@ -275,6 +275,8 @@ assert np.allclose(one(batches[-1])[5], one(x)[0], rtol=1e-3, atol=1e-4)
 # | all steps are near the peak | fewer operations: a smaller model, smaller pictures |
 # | many tiny steps | a batch; fewer threads |
 # | the first run is slow, later ones are fine | `save` a plan, or `load(..., cache=True)` |
+# | something odd, and no idea what | `pyinfer.doctor(model)` looks at the machine and the model |
+# | is another engine faster? | `pyinfer bench model.onnx --vs onnxruntime`, in a terminal |
 # | you do not believe the choice of code | `load(..., tune=True)` measures it |
 #
 # The last row, tried out: the answers stay the same.

@@ -120,7 +120,7 @@ class OnnxRuntime(Reference):
             )
         except Exception as error:
             raise _core.InputError(
-                "ONNX Runtime needs an ONNX file; a saved plan is none: compare the model that it "
+                "it needs an ONNX file, and a saved plan is none: compare the model that the plan "
                 "was made of"
             ) from error
         made = {name for node in proto.graph.node for name in node.output}
@@ -235,6 +235,28 @@ class TorchModule(Reference):
         notes.append("values within are held against the model without fusion (level=0)")
         return unfused(self.model, self.feeds).values(names, notes)
 
+    def _as_exported(self) -> tuple[Any, Any]:
+        """Arguments and dynamic shapes for an export whose names are those of the model's: names
+        are numbered, and sizes that are free take numbers too. A size of 1 would not stay free."""
+        from torch.export import Dim
+        from torch.utils._pytree import tree_map
+
+        ports = [[isinstance(n, str) for n in port.shape or ()] for port in self.model.inputs]
+        of_args, of_shapes = iter(ports), iter(ports)
+
+        def larger(x: Any) -> Any:
+            if not hasattr(x, "shape"):
+                return x
+            free = zip(x.shape, next(of_args), strict=True)
+            return x.repeat([2 if is_free and n == 1 else 1 for n, is_free in free])
+
+        def sizes(x: Any) -> Any:
+            if not hasattr(x, "shape"):
+                return None
+            return {d: Dim.AUTO for d, is_free in enumerate(next(of_shapes)) if is_free}
+
+        return tree_map(larger, self.args), tree_map(sizes, self.args)
+
     def _exported(self, names: set[str]) -> dict[str, Any]:
         """The module's values by the names that torch.export gives, which are those in the file."""
         import torch
@@ -253,7 +275,7 @@ class TorchModule(Reference):
         if self.named:
             return found
         try:
-            program = export(self.module, self.args).exported_program
+            program = export(self.module, *self._as_exported()).exported_program
             with warnings.catch_warnings(), inference(self.module), torch.no_grad():
                 warnings.simplefilter("ignore")
                 Keep(program.module()).run(*self.args)

@@ -87,7 +87,8 @@ class Comparison:
         ]
         for what, row in (("the first difference is", self.first), ("NaN begins", self.nan)):
             if row:
-                made = f", made by {row.step} '{row.node}'" if row.step else ""
+                node = f" '{row.node}'" if row.node else ""
+                made = f", made by {row.step}{node}" if row.step else ""
                 place = (
                     f", index {list(row.nan)}" if row.nan is not None and row is self.nan else ""
                 )

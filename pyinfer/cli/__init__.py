@@ -62,6 +62,10 @@ class Problem(Exception):
     """Something that the user can mend; its text is all that is printed."""
 
 
+class Usage(Problem):
+    """The command line itself is wrong: no file and no model would change that."""
+
+
 def help_text() -> str:
     rows = "\n".join(f"    {name:12}{line}" for name, line in COMMANDS.items())
     return HELP.format(commands=rows)
@@ -113,6 +117,13 @@ def _expected(error: Exception) -> bool:
     )
 
 
+def _text(error: Exception) -> str:
+    """What Python says of a file, without the number of the error and with the file first."""
+    if type(error).__module__ == "builtins" and isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; gives its exit code. Wrong usage and --help end with SystemExit."""
     import warnings
@@ -135,5 +146,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _expected(error):
             raise
-        print(f"pyinfer: {error}", file=sys.stderr)
-        return 1
+        print(f"pyinfer: {_text(error)}", file=sys.stderr)
+        return 2 if isinstance(error, Usage) else 1

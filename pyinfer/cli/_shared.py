@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands share: flags, loading, inputs, JSON. A flag means the same wherever it is."""
+"""What commands share: flags, loading, JSON. A flag means the same wherever it is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import CODES, Problem
+from . import CODES, Problem, Usage
 from ._progress import busy
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from ..model import Model, Port
+    from ..model import Model
 
 MODELS = ("onnx", "plan")  # endings that completion offers first
 
@@ -50,7 +48,8 @@ FLAGS: dict[str, dict[str, Any]] = {
         "action": "append",
         "default": [],
         "metavar": "NAME=VALUE",
-        "help": "FILE.npy, a picture, random, zeros or ones; inputs not named are random",
+        "help": "FILE.npy, a picture (as 0..1, or 0..255 for uint8), a number or a text that fills "
+        "it, random, zeros or ones; inputs not named are random",
         "complete": "FILE",
     },
     "--size": {
@@ -131,7 +130,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
-# ---- loading, inputs ----
+# ---- loading ----
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
         try:
             options[name] = int(value)
         except ValueError:
-            raise Problem(f"--option is NAME=NUMBER, not {pair!r}") from None
+            raise Usage(f"--option is NAME=NUMBER, not {pair!r}") from None
     return options
 
 
@@ -156,62 +155,6 @@ def load(args: argparse.Namespace, path: str | None = None) -> Model:
             return pyinfer.load(path, **options)
         except TypeError as error:  # of an option
             raise Problem(str(error)) from None
-
-
-def _picture(path: str, port: Port) -> np.ndarray:
-    """A picture as float32 0..1, [1, channels, height, width] as the input says."""
-    import numpy as np
-
-    try:
-        from PIL import Image
-    except ImportError:
-        raise Problem("reading pictures needs Pillow: pip install Pillow") from None
-    if port.shape is None or len(port.shape) != 4:
-        raise Problem(f"a picture needs an input of 4 dimensions, {port} is none")
-    channels, height, width = port.shape[1:]
-    image = Image.open(path).convert("L" if channels == 1 else "RGB")
-    if isinstance(height, int) and isinstance(width, int):
-        image = image.resize((width, height))
-    pixels = np.asarray(image, np.float32) / 255
-    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels[None])
-
-
-def make_feeds(model: Model, args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """An array for each input, from the flags of FEEDING."""
-    import numpy as np
-
-    from .._tensors import made_up
-
-    given = {}
-    for pair in args.input:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise Problem(f"--input is NAME=FILE.npy, NAME=FILE.png or NAME=random, not {pair!r}")
-        given[name] = value
-    ports = {port.name: port for port in model.inputs}
-    for name in given:
-        if name not in ports:
-            have = ", ".join(map(str, ports.values()))
-            near = nearest(name, ports)
-            raise Problem(f"there is no input {name!r}{near}; the inputs are {have}")
-    feeds = {}
-    for name, port in ports.items():
-        value = given.get(name, "random")
-        if value in ("random", "zeros", "ones"):
-            feeds[name] = made_up(port, args.size, value)
-        elif value.endswith(".npy"):
-            try:
-                feeds[name] = np.load(value, allow_pickle=False)
-            except ValueError as error:
-                raise Problem(f"{value}: {error}") from None
-        else:
-            feeds[name] = _picture(value, port)
-    return feeds
-
-
-def arrays_of(model: Model, feeds: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    return tuple(feeds[name] for name in model.input_names)
 
 
 # ---- printing ----
@@ -234,3 +177,8 @@ def print_json(value: Any) -> int:
 
     print(json.dumps(_plain(value), indent=1))
     return 0
+
+
+def many(n: int, what: str) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

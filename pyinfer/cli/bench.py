@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import Problem
+from . import Problem, Usage
+from ._inputs import make_feeds
 from ._progress import busy, counted
-from ._shared import FEEDING, LOADING, Parser, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, Parser, load, many, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,13 +56,22 @@ def _peer(name: str, path: str, threads: int) -> Callable[[dict[str, np.ndarray]
         return lambda feeds: request.infer(feeds)
     if name == "torch":
         raise Problem("torch cannot run an ONNX file: see benchmarks/models.py for modules")
-    raise Problem(f"--vs knows onnxruntime and openvino, not {name!r}")
+    raise Usage(f"--vs knows onnxruntime and openvino, not {name!r}")
+
+
+def _not_there(name: str, error: Exception) -> Problem:
+    """What another engine says of the model, in one line."""
+    lines = (line for line in str(error).splitlines() if line.strip())
+    said = next((s for s in lines if not s.startswith("Exception from")), type(error).__name__)
+    return Problem(f"{name} cannot run this model: {said}")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.repeat < 1:
-        raise Problem(f"--repeat is 1 or more, not {args.repeat}")
+        raise Usage(f"--repeat is 1 or more, not {args.repeat}")
     model = load(args)
+    if args.vs and model.plan_state != "none":
+        raise Problem("other engines do not read plans: give the .onnx file that it was made of")
     feeds = make_feeds(model, args)
     runs: dict[str, Callable[[], Any]] = {"pyinfer": lambda: model.run(feeds)}
     for name in filter(None, args.vs.split(",")):
@@ -70,11 +80,20 @@ def run(args: argparse.Namespace) -> int:
                 peer = _peer(name, args.model, model.threads)
         except ImportError:
             raise Problem(f"{name} is not installed: pip install {name}") from None
+        except Problem:
+            raise
+        except Exception as error:  # each engine has classes of its own
+            raise _not_there(name, error) from None
         runs[name] = functools.partial(peer, feeds)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for name, call in runs.items():
         with busy(f"first run of {name}"):
-            call()
+            try:
+                call()
+            except Exception as error:
+                if name == "pyinfer":
+                    raise
+                raise _not_there(name, error) from None
     for _ in counted("timing", args.repeat):
         for name, call in runs.items():
             start = time.perf_counter()
@@ -88,8 +107,9 @@ def run(args: argparse.Namespace) -> int:
     ]
     if args.json:
         return print_json({"threads": model.threads, "repeat": args.repeat, "engines": rows})
-    print(f"{model.threads} threads, median of {args.repeat} interleaved runs")
+    print(f"{many(model.threads, 'thread')}, median of {args.repeat} interleaved runs")
     for row in rows:
-        ratio = "" if row["engine"] == "pyinfer" else f"  pyinfer takes {row['ratio']:.2f} of that"
+        beside = f"  pyinfer takes {row['ratio']:.2f} times as long"
+        ratio = "" if row["engine"] == "pyinfer" else beside
         print(f"  {row['engine']:12} {row['ms']:9.3f} ms (fastest {row['fastest_ms']:.3f}){ratio}")
     return 0

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from . import Problem
+from . import Problem, Usage
+from ._inputs import arrays_of, make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, MODELS, Parser, arrays_of, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, MODELS, Parser, load, print_json
 
 ENGINES = ("onnxruntime", "openvino", "reference")
 EXIT = "0 they agree, 1 they differ, or an error (one line on stderr), 2 wrong usage"
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     import pyinfer
 
     if args.other not in ENGINES and not os.path.exists(args.other):
-        raise Problem(f"--with is {', '.join(ENGINES)} or a file, not {args.other!r}")
+        if os.path.splitext(args.other)[1] or os.sep in args.other:
+            raise Problem(f"{args.other}: No such file or directory")
+        raise Usage(f"--with is {', '.join(ENGINES)} or a file, not {args.other!r}")
     model = load(args)
     inputs = arrays_of(model, make_feeds(model, args))
     allowed = {name: getattr(args, name) for name in ("tolerance", "rtol", "atol")}

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     from .. import _core
 
     if args.json:
-        return print_json(pyinfer.config())
+        options = {n: {"default": d, "meaning": doc} for n, _, d, doc in _core.options()}
+        return print_json({**pyinfer.config(), "options": options})
     pyinfer.show_config()
     print("options of load, and PYINFER_<NAME> in the environment:")
     for name, _, standard, doc in _core.options():

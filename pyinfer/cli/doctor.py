@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 
 from . import Problem
+from ._inputs import make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, make_feeds, options_of, print_json
+from ._shared import FEEDING, LOADING, Parser, options_of, print_json
 
 EXIT = "0 nothing stops the model, 1 there is a problem, or an error, 2 wrong usage"
 EXAMPLES = """\

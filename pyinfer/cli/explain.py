@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import argparse
 
+from ._inputs import arrays_of, make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, arrays_of, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 EXAMPLES = """\
   pyinfer explain model.onnx --size 8            for a batch of 8

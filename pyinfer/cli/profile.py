@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 
+from ._inputs import arrays_of, make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, arrays_of, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 EXAMPLES = """\
   pyinfer profile model.onnx --top 10

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a model once and prints what came out: shape, least, mean and largest value of each output,
-and the largest values of an output that looks like scores."""
+and the largest values of an output that looks like scores. With --json, outputs of up to 1000
+numbers are there whole."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import Problem
+from . import Usage
+from ._inputs import make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, load, make_feeds, print_json
+from ._shared import FEEDING, LOADING, Parser, load, many, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +23,11 @@ EXAMPLES = """\
   pyinfer run model.onnx                       on random numbers
   pyinfer run model.onnx --size 8              with 8 for each symbolic dimension
   pyinfer run model.onnx --input x=photo.png   on a picture; also x=array.npy, x=zeros
+  pyinfer run model.onnx --json | jq .outputs  the numbers
 """
+
+
+MOST_VALUES = 1000  # of an output, in JSON
 
 
 def arguments(parser: Parser) -> None:
@@ -66,18 +72,31 @@ def _run_example(args: argparse.Namespace) -> int:
             print(f"  {line} {bars[i - 1] if 0 < i <= len(bars) else ''}")
         print()
     right = sum(int(s.argmax()) == n for n, s, _ in rows)
-    print(f"{right} of {len(rows)} right; pyinfer {pyinfer.__version__}, {model.threads} threads")
+    threads = many(model.threads, "thread")
+    print(f"{right} of {len(rows)} right; pyinfer {pyinfer.__version__}, {threads}")
     return 0
 
 
-def _summary(array: np.ndarray) -> str:
+def _facts(array: np.ndarray) -> dict[str, Any]:
+    """What there is to say of an output: its type and shape, least, mean and largest number."""
+    kind = array.dtype.kind
+    dtype = "text" if kind in "OSU" else str(array.dtype)
+    facts: dict[str, Any] = {"shape": list(array.shape), "dtype": dtype}
+    if array.size and kind in "fiuV":  # V: types of ml_dtypes
+        wide = array.astype("float64")
+        facts |= {"min": float(wide.min()), "mean": float(wide.mean()), "max": float(wide.max())}
+    return facts
+
+
+def _summary(array: np.ndarray, top: int) -> str:
+    facts = _facts(array)
     shape = "x".join(map(str, array.shape)) or "scalar"
-    if not array.size or array.dtype.kind not in "fiu":
-        return f"{array.dtype} {shape}"
-    wide = array.astype("float64")
-    return (
-        f"{array.dtype} {shape}, min {wide.min():.6g}, mean {wide.mean():.6g}, max {wide.max():.6g}"
-    )
+    numbers = [f", {name} {facts[name]:.6g}" for name in ("min", "mean", "max") if name in facts]
+    texts = ""
+    if array.size and not numbers:  # texts, truth values
+        more = " ..." if array.size > top else ""
+        texts = f": {' '.join(map(repr, array.ravel()[:top].tolist()))}{more}"
+    return f"{facts['dtype']} {shape}{''.join(numbers)}{texts}"
 
 
 def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -95,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.example:
         return _run_example(args)
     if not args.model:
-        raise Problem("name a model, or use --example")
+        raise Usage("name a model, or use --example")
     model = load(args)
     feeds = make_feeds(model, args)
     with busy("first run: planning and packing weights"):
@@ -108,10 +127,14 @@ def run(args: argparse.Namespace) -> int:
         ms = (time.perf_counter() - start) * 1e3
     del first
     if args.json:
-        rows = {n: {"shape": list(a.shape), "dtype": str(a.dtype)} for n, a in outputs.items()}
+        rows = {name: _facts(array) for name, array in outputs.items()}
+        for name, array in outputs.items():
+            if array.size <= MOST_VALUES and array.dtype.kind != "c":
+                plain = array.astype("float64") if array.dtype.kind == "V" else array
+                rows[name]["values"] = plain.tolist()
         return print_json({"milliseconds": ms, "first_milliseconds": first_ms, "outputs": rows})
     for name, array in outputs.items():
-        print(f"{name}: {_summary(array)}")
+        print(f"{name}: {_summary(array, args.top)}")
         if array.dtype.kind == "f" and array.ndim == 2 and array.shape[0] == 1:
             print("\n".join(_bars(array[0], [], args.top)))
     print(f"{ms:.3f} ms ({first_ms:.1f} ms the first time)")

@@ -21,6 +21,9 @@ FOLDERS = {  # packages that a notebook asks its reader to install, and which no
     "reading_text": lambda: [folder_of(RAPIDOCR), folder_with("ocr", OCR_NEEDS)],
 }
 MOST = 300_000  # bytes
+ENTRY = """[torch_dynamo_backends]
+pyinfer = pyinfer.torch_backend:backend
+"""  # of pyproject.toml: an installed pyinfer brings it
 names = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
 
 
@@ -42,7 +45,11 @@ def test_pair_in_step(script: Path) -> None:
 def test_runs(script: Path, tmp_path: Path) -> None:
     # The end of sys.path: what is installed comes first, and so does the pyinfer that is tested.
     more = [str(f) for f in FOLDERS.get(script.stem, list)()]
-    path = os.pathsep.join([*(p for p in sys.path if p), *more])
+    info = tmp_path / "installed" / "pyinfer-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pyinfer\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(ENTRY)
+    path = os.pathsep.join([*(p for p in sys.path if p), *more, str(info.parent)])
     env = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "agg"}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import helper
 
+import pyinfer
 from pyinfer import cli
 from support import tiny
 
@@ -33,7 +35,9 @@ def test_run(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out, _ = command(capsys, "run", path, "--input", f"x={tmp_path / 'x.npy'}")
     assert "y: float32 1x2, min -5.75" in out and "6.5000" in out
     out, _ = command(capsys, "run", path, "--size", "4", "--json")
-    assert json.loads(out)["outputs"] == {"y": {"shape": [4, 2], "dtype": "float32"}}
+    y = json.loads(out)["outputs"]["y"]
+    assert y["shape"] == [4, 2] and y["dtype"] == "float32" and np.shape(y["values"]) == (4, 2)
+    assert y["min"] == np.min(y["values"]) and y["max"] == np.max(y["values"])
     out, _ = command(capsys, "run", "--example", "--json")
     assert [row["label"] for row in json.loads(out)] == [int(np.argmax(row["scores"])) for row in json.loads(out)]
     out, _ = command(capsys, "run", "--example")
@@ -81,19 +85,16 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run"], "--example"),
         (["run", "nothing.onnx"], "nothing.onnx"),
         (["info", __file__], "ONNX"),
-        (["run", "MODEL", "--input", "x"], "NAME=random"),
         (["run", "MODEL", "--input", "z=random"], "x: float32[n, 3]"),
-        (["run", "MODEL", "--input", "x=nothing.npy"], "nothing.npy"),
-        (["run", "MODEL", "--input", "x=picture.png"], "4 dimensions"),
-        (["bench", "MODEL", "--vs", "abacus"], "abacus"),
+        (["run", "MODEL", "--input", "x=nothing.npy"], "pyinfer: nothing.npy: No such file"),
+        (["run", "MODEL", "--input", "x=nothing.png"], "nothing.png: No such file"),
+        (["run", "MODEL", "--input", f"x={__file__}"], "4 dimensions"),
         (["run", "MODEL", "--threads", "-1"], "threads"),
-        (["run", "MODEL", "--option", "fast"], "NAME=NUMBER"),
         (["run", "MODEL", "--option", "fast=1"], "skip_padding"),
-        (["bench", "MODEL", "--repeat", "0"], "--repeat"),
-        (["compare", "MODEL", "--with", "abacus"], "onnxruntime, openvino, reference or a file"),
+        (["compare", "MODEL", "--with", "other.onnx"], "other.onnx: No such file"),
+        (["profile", "MODEL", "--repeat", "2", "--trace", "/none/t.json"], "pyinfer: /none/t.json: No such file"),
         (["ops", "conw"], "no operator is called like 'conw' (did you mean 'Conv'?)"),
     ],
 )
@@ -101,6 +102,36 @@ def test_errors_are_one_line(arguments: list[str], said: str, path: str, capsys:
     out, err = command(capsys, *[path if a == "MODEL" else a for a in arguments], code=1)
     assert not out and err.startswith("pyinfer: ") and said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "--example"),
+        (["run", "MODEL", "--input", "x"], "NAME=random"),
+        (["run", "MODEL", "--option", "fast"], "NAME=NUMBER"),
+        (["bench", "MODEL", "--vs", "abacus"], "abacus"),
+        (["bench", "MODEL", "--repeat", "0"], "--repeat"),
+        (["compare", "MODEL", "--with", "abacus"], "onnxruntime, openvino, reference or a file"),
+    ],
+)
+def test_wrong_values_of_flags(
+    arguments: list[str], said: str, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = command(capsys, *[path if a == "MODEL" else a for a in arguments], code=2)
+    assert not out and err.startswith("pyinfer: ") and said in err and len(err.splitlines()) == 1
+
+
+def test_what_other_engines_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "linear.plan"
+    pyinfer.load(tiny.linear()).save(plan, np.ones((1, 3), np.float32))
+    err = command(capsys, "bench", str(plan), "--vs", "onnxruntime", code=1)[1]
+    assert err == "pyinfer: other engines do not read plans: give the .onnx file that it was made of\n"
+    node = helper.make_node("Relu", ["a"], ["y"])
+    halves = tmp_path / "halves.onnx"  # ONNX Runtime has no Relu of bfloat16
+    halves.write_bytes(tiny.model([node], [("a", ml_dtypes.bfloat16, [2])], [("y", ml_dtypes.bfloat16, [2])]))
+    err = command(capsys, "bench", str(halves), "--vs", "onnxruntime", code=1)[1]
+    assert err.startswith("pyinfer: onnxruntime cannot run this model: ") and len(err.splitlines()) == 1
 
 
 def test_wrong_arrays_in_a_file(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

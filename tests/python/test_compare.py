@@ -92,6 +92,13 @@ def test_nan_and_infinity() -> None:
     assert pyinfer.compare(lin, lin, np.zeros((0, 3), np.float32)).ok
 
 
+def test_a_step_without_a_name() -> None:
+    nodes = [helper.make_node("Log", ["x"], ["y"])]
+    data = tiny.model(nodes, [("x", np.float32, [2])], [("y", np.float32, [2])])
+    said = str(pyinfer.compare(data, "reference", np.float32([1, -1])))
+    assert "NaN begins in output 'y', index [1], made by Log [" in said and "''" not in said
+
+
 def test_limits() -> None:
     off = numpy_helper.to_array(onnx.load_from_string(tiny.linear()).graph.initializer[1]) + np.float32(0.01)
     proto = onnx.load_from_string(tiny.linear())
@@ -155,6 +162,31 @@ def test_against_a_module() -> None:
     assert "level=0" not in str(found), "the module's own values were not found"
     assert found.rows[0].name == "relu" and found.rows[0].ok
     assert found.first.source and ":" in found.first.source
+
+
+class Residual(torch.nn.Module):
+    """Its steps end in sums; each sum of a free size takes another number in the exporter's names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (torch.nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x: Any) -> Any:
+        x = x + self.a(x)
+        x = x + self.b(x)
+        return (x + self.c(x)).mean(1)
+
+
+def test_against_a_module_with_free_sizes() -> None:
+    net, x = Residual().eval(), torch.rand(3, 5, 8)
+    m = pyinfer.from_torch(net, x, ({0: "batch", 1: "length"},))
+    with torch.no_grad():
+        net.b.bias += 1
+    for some in (x, x[:1], x[:1, :1]):
+        found = pyinfer.compare(m, net, some)
+        assert "level=0" not in str(found), "the module's own values were not found"
+        assert found.first and found.first.kind == "value" and found.first.name.startswith("add")
+        assert "x + self.b(x)" in (found.first.source or "")
 
 
 def test_against_a_module_with_other_names() -> None:
