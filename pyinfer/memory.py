@@ -79,7 +79,7 @@ class MemoryPlan:
             f"{full_name(row)} {row['name']}".strip() for row in plan["steps"]
         )
         scratch = [int(row["scratch"]) for row in plan["steps"]]
-        self.step_scratch = tuple(zip((int(row["scratch_at"]) for row in plan["steps"]), scratch, strict=True))
+        self.step_scratch = tuple((int(row["scratch_at"]), int(row["scratch"])) for row in plan["steps"])
         self.arena: int = plan["arena"]
         self.packed: int = plan["packed"]
         self.scratch = max(scratch, default=0)
@@ -156,8 +156,7 @@ class MemoryPlan:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """The arena over the run: steps from left to right, bytes upwards, a rectangle for each
-        value, hatched ones for the scratch of steps, and beneath it how much is needed at each step.
-        Needs matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
+        value, hatched ones for the scratch of steps, and beneath it how much each step needs. Needs matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
         from .drawing.charts import memory_chart
 
         return memory_chart(self, path)

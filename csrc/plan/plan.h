@@ -80,6 +80,6 @@ const char *pi_plan_refusal(const pi_node *node, const pi_impl *impl, const pi_t
 bool pi_plan_only_slower(const char *refusal);
 /* Its output is its first input under another shape: no step is made for it. */
 bool pi_plan_is_view(const pi_node *node);
-/* plan_memory.c: fills place, arena_bytes, output_copied. Algorithm: greedy by size, arXiv 2001.03288 section 5.2. */
+/* plan_memory.c: fills place, arena_bytes, output_copied. Algorithm: greedy by size or breadth, arXiv 2001.03288. */
 pi_status pi_plan_memory(pi_plan *plan, pi_error *err) PI_MUST_USE;
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where each value lives. Views join the storage of what they look at; a result joins the storage of an input that is
- * read for the last time, if its implementation allows it. Then storages get offsets in the arena, largest first, each in
- * the lowest gap that is free during its life: greedy by size, arXiv 2001.03288 section 5.2. The scratch of a step is a
- * storage that lives for that step. */
+ * read for the last time, if its implementation allows it. Then storages get offsets in the arena, each in
+ * the lowest gap that is free during its life, in two orders, of which the one that needs less is taken: largest first, and
+ * those of the steps that need most first (arXiv 2001.03288, greedy by size and by breadth). The scratch of a step is a storage
+ * that lives for that step. */
 #include <stdlib.h>
 #include <string.h>
 #include "plan/plan.h"
@@ -12,6 +13,7 @@ enum { ALIGN = 64 };
 typedef struct {
     uint32_t first, last; /* steps that write and read it */
     size_t bytes, offset;
+    size_t breadth; /* the most bytes that are alive at one time of its life */
     pi_place_kind kind;
     uint32_t index;
     uint32_t id, into; /* into != id: joined, its values live there */
@@ -125,6 +127,13 @@ static int by_size(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
+static int by_breadth(const void *a, const void *b)
+{
+    const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
+    if (x->breadth != y->breadth) return x->breadth < y->breadth ? 1 : -1;
+    return by_size(a, b);
+}
+
 static int by_offset(const void *a, const void *b)
 {
     const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
@@ -132,26 +141,16 @@ static int by_offset(const void *a, const void *b)
     return 0;
 }
 
-static pi_status assign_offsets(planner *p, pi_error *err)
+/* Offsets in this order; *end: the bytes of the arena. busy: room for n. */
+static pi_status assign_offsets(storage *const *order, storage **busy, uint32_t n, size_t *end, pi_error *err)
 {
-    pi_status st = PI_E_OK;
-    uint32_t n = 0, n_busy;
-    size_t end = 0;
-    storage **order = pi_calloc(p->plan->heap, p->n + 1u, sizeof *order, err);
-    storage **busy = pi_calloc(p->plan->heap, p->n + 1u, sizeof *busy, err);
-    if (!order || !busy) {
-        st = pi_alloc_status(err);
-        goto done;
-    }
-    for (uint32_t i = 0; i < p->n; i++)
-        if (p->list[i].kind == PI_PLACE_ARENA) order[n++] = &p->list[i];
-    qsort(order, n, sizeof *order, by_size);
+    *end = 0;
     for (uint32_t i = 0; i < n; i++) {
         storage *s = order[i];
         size_t at = 0, size;
+        uint32_t n_busy = 0;
         if (!pi_add(s->bytes, ALIGN - 1, &size)) size = SIZE_MAX;
         size &= ~(size_t)(ALIGN - 1);
-        n_busy = 0;
         for (uint32_t j = 0; j < i; j++)
             if (order[j]->first <= s->last && s->first <= order[j]->last) busy[n_busy++] = order[j];
         qsort(busy, n_busy, sizeof *busy, by_offset);
@@ -161,16 +160,60 @@ static pi_status assign_offsets(planner *p, pi_error *err)
             if (after > at) at = after;
         }
         s->offset = at;
-        if (!pi_add(at, size, &size)) {
-            st = pi_fail(err, PI_E_LIMIT, "the activations need more memory than can be addressed");
-            goto done;
-        }
-        if (size > end) end = size;
+        if (!pi_add(at, size, &size)) return pi_fail(err, PI_E_LIMIT, "the activations need more memory than can be addressed");
+        if (size > *end) *end = size;
     }
-    p->plan->arena_bytes = end;
+    return PI_E_OK;
+}
+
+/* alive: zeros, one for each step and one more. The least that any order needs. */
+static size_t find_breadths(storage *const *order, uint32_t n, size_t *alive, uint32_t n_steps)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = order[i]->first; k <= order[i]->last; k++)
+            if (!pi_add(alive[k], order[i]->bytes, &alive[k])) alive[k] = SIZE_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        order[i]->breadth = 0;
+        for (uint32_t k = order[i]->first; k <= order[i]->last; k++)
+            if (alive[k] > order[i]->breadth) order[i]->breadth = alive[k];
+    }
+    for (uint32_t k = 0; k <= n_steps; k++)
+        if (alive[k] > most) most = alive[k];
+    return most;
+}
+
+static pi_status place_in_arena(planner *p, pi_error *err)
+{
+    pi_status st = PI_E_OK;
+    uint32_t n = 0;
+    size_t sized, broad;
+    storage **order = pi_calloc(p->plan->heap, p->n + 1u, sizeof *order, err);
+    storage **busy = pi_calloc(p->plan->heap, p->n + 1u, sizeof *busy, err);
+    size_t *alive = pi_calloc(p->plan->heap, p->plan->n_steps + 1u, sizeof *alive, err);
+    if (!order || !busy || !alive) {
+        st = pi_alloc_status(err);
+        goto done;
+    }
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].kind == PI_PLACE_ARENA) order[n++] = &p->list[i];
+    size_t least = find_breadths(order, n, alive, p->plan->n_steps);
+    qsort(order, n, sizeof *order, by_size);
+    PI_TRY_DONE(assign_offsets(order, busy, n, &sized, err));
+    if (sized - least >= sized / 64) { /* not as good as it may be */
+        qsort(order, n, sizeof *order, by_breadth);
+        PI_TRY_DONE(assign_offsets(order, busy, n, &broad, err));
+        if (broad >= sized) {
+            qsort(order, n, sizeof *order, by_size);
+            PI_TRY_DONE(assign_offsets(order, busy, n, &broad, err));
+        }
+        sized = broad;
+    }
+    p->plan->arena_bytes = sized;
 done:
     pi_free(order);
     pi_free(busy);
+    pi_free(alive);
     return st;
 }
 
@@ -227,7 +270,7 @@ pi_status pi_plan_memory(pi_plan *plan, pi_error *err)
     join_in_place(&p);
     const uint32_t first_scratch = p.n;
     add_scratch(&p);
-    PI_TRY_DONE(assign_offsets(&p, err));
+    PI_TRY_DONE(place_in_arena(&p, err));
     for (uint32_t i = first_scratch; i < p.n; i++) plan->step[p.list[i].first].scratch_at = p.list[i].offset;
     for (uint32_t i = 0; i < n; i++) {
         const storage *s = storage_of(&p, plan->graph->value[i]);

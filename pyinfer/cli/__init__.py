@@ -25,6 +25,8 @@ COMMANDS = {
     "compare": "hold a model's outputs against another engine's",
     "profile": "time each step of a model",
     "explain": "which implementation each step takes, and why",
+    "graph": "the graph as a picture, what runs or what is in the file",
+    "memory": "the memory that a run will need, value by value",
     "doctor": "look for trouble in this machine and in a model",
     "ops": "operators that are supported: versions and element types",
     "config": "what was found on this machine, and the options of load",

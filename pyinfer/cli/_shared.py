@@ -179,6 +179,14 @@ def print_json(value: Any) -> int:
     return 0
 
 
+def draw(what: Any, path: str) -> None:
+    """what.plot(path); what cannot be drawn is a Problem."""
+    try:
+        what.plot(path)
+    except (ImportError, ValueError) as error:  # no matplotlib; no such kind of picture
+        raise Problem(f"--plot {path}: {error}") from None
+
+
 def many(n: int, what: str) -> str:
     """ "1 thread", "2 threads"."""
     return f"{n} {what}{'' if n == 1 else 's'}"

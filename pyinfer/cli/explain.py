@@ -14,7 +14,10 @@ EXAMPLES = """\
   pyinfer explain model.onnx --size 8            for a batch of 8
   pyinfer explain model.onnx --tune 2            what measuring would choose
 """
-KEYS = ("domain", "op", "parts", "name", "impl", "tuned", "refused", "shapes", "source")
+KEYS = (
+    *("domain", "op", "parts", "name", "impl", "isa", "layout"),
+    *("tuned", "refused", "shapes", "source"),
+)
 
 
 def arguments(parser: Parser) -> None:

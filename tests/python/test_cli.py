@@ -44,7 +44,7 @@ def test_run(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "6 of 6 right" in out and "█" in out
 
 
-@pytest.mark.parametrize("name", ["info", "bench", "compare", "profile", "explain", "doctor", "ops", "config"])
+@pytest.mark.parametrize("name", ["info", "bench", "compare", "profile", "explain", "memory", "doctor", "ops", "config"])
 def test_as_text_and_as_json(name: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = [] if name in ("ops", "config") else [path]
     few = {"bench": ["--repeat", "2"], "profile": ["--repeat", "2"], "compare": ["--with", "reference"]}.get(name, [])
@@ -82,6 +82,28 @@ def test_what_they_say(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "threads" in command(capsys, "config")[0]
 
 
+def test_pictures(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def written(name: str) -> bytes:
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        return data
+
+    out, _ = command(capsys, "graph", path)
+    assert "as it runs" in out and "x f32[1, 3]" in out
+    for flags, said in (["--size", "4"], b"4\xc3\x973"), (["--time"], b"<svg"), (["--file"], b"<svg"):
+        out, err = command(capsys, "graph", path, "--output", str(tmp_path / "g.svg"), *flags)
+        assert not out and not err and said in written("g.svg")
+    for name, flags in ("profile", ["--repeat", "2"]), ("memory", []):
+        command(capsys, name, path, *flags, "--plot", str(tmp_path / "p.png"))
+        assert written("p.png").startswith(b"\x89PNG")
+        _, err = command(capsys, name, path, *flags, "--plot", str(tmp_path / "p.foo"), code=1)
+        assert err.startswith("pyinfer: --plot ") and "p.foo: " in err and len(err.splitlines()) == 1
+    command(capsys, "profile", path, "--repeat", "2", "--html", str(tmp_path / "p.html"))
+    assert b"<table" in written("p.html")
+    memory = json.loads(command(capsys, "memory", path, "--size", "8", "--json")[0])
+    assert memory["inputs"] == 8 * 3 * 4 and memory["lower_bound"] <= memory["arena"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -107,6 +129,7 @@ def test_errors_are_one_line(arguments: list[str], said: str, path: str, capsys:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["graph", "MODEL", "--file", "--time"], "leave out --file"),
         (["run"], "--example"),
         (["run", "MODEL", "--input", "x"], "NAME=random"),
         (["run", "MODEL", "--option", "fast"], "NAME=NUMBER"),

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the graph of a model as an SVG file, to be opened in a browser: the steps that run on
+inputs of some shapes, or the nodes that are in the file. What a block shows under the mouse: its
+nodes, kernel and line of PyTorch. Without a file to write, a node a line is printed."""
+
+from __future__ import annotations
+
+import argparse
+
+from ._inputs import arrays_of, make_feeds
+from ._progress import busy
+from ._shared import FEEDING, LOADING, Parser, Usage, load
+
+EXAMPLES = """\
+  pyinfer graph model.onnx --output graph.svg
+  pyinfer graph model.onnx --output file.svg --file     before the passes
+  pyinfer graph model.onnx --output times.svg --time    coloured by time
+"""
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_model()
+    parser.add("--output", metavar="FILE", help="write the picture here")
+    parser.add("--file", action="store_true", help="the nodes of the file, not the steps that run")
+    parser.add("--time", action="store_true", help="run it, and colour the steps by time")
+    parser.add(*FEEDING, *LOADING)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.file and args.time:
+        raise Usage("--time is of the steps that run: leave out --file")
+    model = load(args)
+    arrays = arrays_of(model, make_feeds(model, args))
+    with busy("drawing"):
+        profile = model.profile(*arrays) if args.time else None
+        picture = model.graph(*arrays, passes=not args.file, profile=profile)
+    if args.output:
+        picture.save(args.output)
+    else:
+        print(picture)
+    return 0
