@@ -275,8 +275,8 @@ assert apart / fused == 7 / 3
 print(fast.explain(x))
 
 # %% [markdown]
-# The same as a picture. The residual is gone, with four more nodes into one block. (With the
-# pointer on a block, it names them.)
+# The same as a picture. The line of the residual is gone: both of its ends are in one block now,
+# that of five nodes. (With the pointer on a block, it names them.)
 
 # %%
 fast.graph(x)
