@@ -294,7 +294,8 @@ with torch.inference_mode():
 # prints on red ground is about packages that are not installed; it does no harm.)
 
 # %%
-folder = Path(tempfile.mkdtemp())
+temporary = tempfile.TemporaryDirectory()  # goes when the notebook ends
+folder = Path(temporary.name)
 torch.onnx.export(
     net, (x[:2],), folder / "reader.onnx", dynamo=True, verbose=False,
     dynamic_shapes=({0: "batch"},), input_names=["pictures"], output_names=["scores"],

@@ -97,6 +97,12 @@ print(plain.graph_text())
 assert len(plain.graph_text().splitlines()) >= len(nodes) - 1
 
 # %% [markdown]
+# As a picture. The residual is the line that goes around some blocks.
+
+# %%
+plain.graph(x, passes=False)
+
+# %% [markdown]
 # The nodes are in such an order that each comes after those whose values it reads. Then running a
 # graph is a loop with a dictionary:
 
@@ -267,6 +273,13 @@ assert apart / fused == 7 / 3
 
 # %%
 print(fast.explain(x))
+
+# %% [markdown]
+# The same as a picture. The line of the residual is gone: both of its ends are in one block now,
+# that of five nodes. (With the pointer on a block, it names them.)
+
+# %%
+fast.graph(x)
 
 # %% [markdown]
 # Twelve nodes have become five or six steps. Relu and Add are gone: the second convolution has
@@ -465,6 +478,15 @@ def chain(length):
 short, long = (chain(length).profile(repeat=1) for length in (4, 40))
 print(f"4 layers: {short.arena_bytes} bytes, 40 layers: {long.arena_bytes} bytes")
 assert len(long.steps) >= 40 and long.arena_bytes == short.arena_bytes < 3 * (8 * 64 * 64 * 4)
+
+# %% [markdown]
+# `memory` tells where the values of a run will be. The lower bound is that of the worst step, as
+# above.
+
+# %%
+plan = fast.memory(x)
+print(plan)
+assert plan.lower_bound <= plan.arena
 
 # %% [markdown]
 # ## And then: run

@@ -5,7 +5,7 @@
 # "The model is slow" is no finding. This notebook takes a run apart: which step costs what, how
 # much of that the machine could not do faster, what threads bring, and what a batch brings.
 #
-# Needed: `pip install ".[notebooks]"` in the folder of pyinfer (charts are optional).
+# Needed: `pip install ".[notebooks]"` in the folder of pyinfer.
 #
 # Times differ from machine to machine, and from run to run. So no cell below asserts a time: it
 # prints the times, and asserts what must hold on every machine. *Look at your numbers.*
@@ -216,7 +216,7 @@ assert intensity["second"] > 20 * intensity["scores"]
 # %% [markdown]
 # ## A chart
 #
-# If matplotlib is there, the profile as bars; else in letters. Both show the same.
+# The times as bars, in letters:
 
 # %%
 names = [f"{step.name} {step.op.removeprefix('pyinfer.')}" for step in profile.steps]
@@ -224,20 +224,15 @@ times = [step.ms for step in profile.steps]
 for name, ms in zip(names, times, strict=True):
     print(f"{name[:20]:20} {ms:7.3f} {'#' * round(40 * ms / max(times))}")
 
+# %% [markdown]
+# `plot` draws more. Left: the bars, by operator and by step. Right: the *roofline*. Each step is a
+# dot; the further right, the more operations a byte; the higher, the more GFLOP/s. The slanted
+# line is what memory can bring, the level one the peak: a roof of two parts. Which steps are under
+# the slanted part, so that only fewer bytes would help them? Dots above the roof do less than the
+# textbook (Winograd), or find their bytes in a cache.
+
 # %%
-try:
-    import matplotlib.pyplot as plt
-except ImportError:
-    print("no matplotlib: pip install matplotlib")
-else:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
-    left.barh(names, times)
-    left.set_xlabel("ms")
-    left.invert_yaxis()
-    right.barh(names, [100 * step.share for step in profile.steps], color="tab:orange")
-    right.axvline(100, color="black", linewidth=1)
-    right.set_xlabel("% of peak")
-    figure.tight_layout()
+profile.plot()
 
 # %% [markdown]
 # ## Threads

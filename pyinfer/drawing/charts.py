@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from .kinds import COLOURS, ink, kind_of
@@ -33,9 +34,16 @@ def figure(width: float, height: float) -> Figure:
             "plot() needs matplotlib, which is not installed: pip install matplotlib, or "
             '"pyinfer[plot]"'
         ) from error
-    if "IPython" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401, I001 - tells notebooks how figures are shown
-    return Figure(figsize=(width, height), layout="constrained")
+    chart: Any = Figure(figsize=(width, height), layout="constrained")
+    chart._repr_png_ = functools.partial(_png, chart)  # of notebooks that have not used pyplot yet
+    made: Figure = chart
+    return made
+
+
+def _png(chart: Figure) -> bytes:
+    file = io.BytesIO()
+    chart.savefig(file, format="png")
+    return file.getvalue()
 
 
 def _finish(chart: Figure, path: str | os.PathLike[str] | None) -> Figure:

@@ -62,6 +62,8 @@ def test_plot(digits: pyinfer.Model, tmp_path: Path) -> None:
     profile = digits.profile(X, repeat=2)
     chart = profile.plot(tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 20_000
+    png = chart._repr_png_()  # type: ignore[attr-defined]  # for notebooks
+    assert png.startswith(b"\x89PNG") and len(png) > 20_000
     operators, steps, roof = chart.axes
     slowest = sorted(profile.steps, key=lambda s: -s.ms)
     np.testing.assert_allclose([bar.get_width() for bar in steps.patches], [s.ms for s in slowest])
