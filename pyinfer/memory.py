@@ -71,7 +71,8 @@ class MemoryPlan:
     of values at one time; scratch: the most that a step needs; inputs, outputs: the caller's
     arrays. ``total`` is all that the
     model holds for it: weights, packed, arena. ``lower_bound``: the most bytes that are needed at
-    one time, which no arena can be smaller than. ``places`` has each value."""
+    one time, which no arena can be smaller than. ``places`` has each value,
+    ``step_scratch`` (offset, bytes) of what each step needs beside them."""
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self.places: tuple[Place, ...] = tuple(_places(plan))
@@ -79,7 +80,8 @@ class MemoryPlan:
             f"{full_name(row)} {row['name']}".strip() for row in plan["steps"]
         )
         scratch = [int(row["scratch"]) for row in plan["steps"]]
-        self.step_scratch = tuple((int(row["scratch_at"]), int(row["scratch"])) for row in plan["steps"])
+        offsets = [int(row["scratch_at"]) for row in plan["steps"]]
+        self.step_scratch = tuple(zip(offsets, scratch, strict=True))
         self.arena: int = plan["arena"]
         self.packed: int = plan["packed"]
         self.scratch = max(scratch, default=0)
@@ -156,7 +158,8 @@ class MemoryPlan:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """The arena over the run: steps from left to right, bytes upwards, a rectangle for each
-        value, hatched ones for the scratch of steps, and beneath it how much each step needs. Needs matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
+        value, hatched ones for the scratch of steps, and beneath it how much each step needs.
+        Needs matplotlib (``pip install "pyinfer[plot]"``); path: a file to write as well."""
         from .drawing.charts import memory_chart
 
         return memory_chart(self, path)

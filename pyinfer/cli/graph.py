@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 
+from . import Usage
 from ._inputs import arrays_of, make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, Usage, load
+from ._shared import FEEDING, LOADING, Parser, load
 
 EXAMPLES = """\
   pyinfer graph model.onnx --output graph.svg
