@@ -267,6 +267,8 @@ def compare(
     (True, None)
     """
     if not isinstance(model, Model):
+        if isinstance(other, Model) and hasattr(model, "forward"):
+            raise TypeError("the model comes first: compare(model, module, inputs)")
         model = load(model)
     limit, notes = _Limit(tolerance, rtol, atol), list[str]()
     feeds = arrays_of(model, inputs)

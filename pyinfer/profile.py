@@ -139,10 +139,13 @@ class Profile:
         return sum(step.ms for step in self.steps)
 
     def _about(self) -> str:
+        def many(n: int, what: str) -> str:
+            return f"{n} {what}{'s' * (n != 1)}"
+
         return (
-            f"{len(self.steps)} steps; activations {self.arena_bytes / 1e6:.1f} MB, packed weights "
-            f"{self.packed_bytes / 1e6:.1f} MB; peak {self.peak_gflops:.1f} GFLOP/s on "
-            f"{self.threads} threads"
+            f"{many(len(self.steps), 'step')}; activations {self.arena_bytes / 1e6:.1f} MB, packed "
+            f"weights {self.packed_bytes / 1e6:.1f} MB; peak {self.peak_gflops:.1f} GFLOP/s on "
+            f"{many(self.threads, 'thread')}"
         )
 
     def table(self, most: int | None = None) -> str:

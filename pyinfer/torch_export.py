@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import _core
 from ._tensors import to_array, to_tensor
 from .model import Model, load
@@ -191,6 +193,9 @@ def export(
         raise ImportError(
             f"exporting from PyTorch needs {error.name}: pip install torch onnxscript"
         ) from error
+    if isinstance(module, type) and issubclass(module, torch.nn.Module):
+        name = module.__name__
+        raise TypeError(f"{name} is a class: give a module of it, such as {name}()")
     if isinstance(module, torch.jit.ScriptModule) or not isinstance(
         module, torch.nn.Module | torch.export.ExportedProgram
     ):
@@ -223,6 +228,8 @@ def weight_bytes(module: Any) -> int:
 
 
 def _check_arguments(module: Any, args: tuple[Any, ...]) -> None:
+    if isinstance(module, type):
+        return  # will be refused
     try:
         signature = inspect.signature(module.forward)
     except (AttributeError, TypeError, ValueError):
@@ -246,10 +253,10 @@ def from_torch(
     """A PyTorch module as a model: exported with torch.onnx.export(dynamo=True), and loaded.
 
     module: a torch.nn.Module, exported as in eval(), or a torch.export.ExportedProgram.
-    example_inputs: a tuple of the positional arguments, or the only one; their shapes are those of
-    the model, unless dynamic_shapes says otherwise, in the form that torch.export takes
-    (``({0: "batch"},)``; the size in the example should then be at least 2). options: as for
-    :func:`pyinfer.load`.
+    example_inputs: a tuple of the positional arguments, or the only one; tensors, or NumPy arrays
+    in their place. Their shapes are those of the model, unless dynamic_shapes says otherwise, in
+    the form that torch.export takes: ``({0: "batch"},)``, or ``{0: "batch"}`` of a single argument;
+    the size in the example should then be at least 2. options: as for :func:`pyinfer.load`.
 
     The model is called as the module is. It lives in a temporary file that goes with it.
 
@@ -264,6 +271,9 @@ def from_torch(
     torch.Size([7, 2])
     """
     args = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    args = tuple(to_tensor(arg) if isinstance(arg, np.ndarray) else arg for arg in args)
+    if isinstance(dynamic_shapes, dict) and {type(key) for key in dynamic_shapes} == {int}:
+        dynamic_shapes = (dynamic_shapes,)
     _check_arguments(module, args)
     program = export(module, args, dynamic_shapes)
     from torch.utils._pytree import tree_leaves

@@ -51,6 +51,17 @@ def expected(net: torch.nn.Module, *x: Any) -> Any:
         return net(*x)
 
 
+def test_what_people_write(net: Net) -> None:
+    """Arrays as examples, the sizes of the only argument without a tuple; a class instead of a module."""
+    x = np.ones((2, 3, 8, 8), np.float32)
+    m = pyinfer.from_torch(net, x, {0: "batch"}, threads=1)
+    torch.testing.assert_close(torch.from_numpy(m(x[:1])), expected(net, torch.from_numpy(x[:1])))
+    with pytest.raises(TypeError, match=r"Net is a class: give a module of it, such as Net\(\)"):
+        pyinfer.from_torch(Net, x)
+    with pytest.raises(TypeError, match="the model comes first"):
+        pyinfer.compare(net, m, x)
+
+
 def test_tensors_and_arrays(net: Net, model: Any) -> None:
     x = torch.rand(5, 3, 8, 8)
     y = model(x)

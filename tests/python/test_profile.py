@@ -41,7 +41,7 @@ def test_profile() -> None:
     head, *rows, last = str(profile).splitlines()
     assert head.split() == "ms % GFLOP/s of peak MB GB/s operator by node".split() and len(rows) == 2
     assert f"{product.gflops:.1f}" in rows[1] and f"{100 * product.share:.1f} %" in rows[1] and "%" not in rows[0]
-    assert f"peak {profile.peak_gflops:.1f} GFLOP/s on 1 threads" in last
+    assert f"peak {profile.peak_gflops:.1f} GFLOP/s on 1 thread" in last
     html = profile._repr_html_()
     assert html.count("<th>") == html.count("<td>") / 2 == 13 and f"<td>{product.gbytes:.1f}</td>" in html
     assert m.profile(np.arange(48), repeat=1).peak_gflops == profile.peak_gflops, "measured again"
