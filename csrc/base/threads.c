@@ -50,7 +50,7 @@ static void watch_fork(void)
 
 /* The work is cut into a few pieces a thread. Each thread does its own share, neighbouring pieces that its cache may know
  * from the step before, then helps with the shares of others. */
-enum { PIECES = 4, LINE = 64 / sizeof(int), LINES = 64 };
+enum { PIECES = 8, LINE = 64 / sizeof(int), LINES = 64 };
 typedef struct {
     pi_task fn;
     void *arg;
