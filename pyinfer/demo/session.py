@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import Model, Port, example, load
 from ..model import _load
-from . import classify, network, onnxfile
+from . import classify, network
 from .pictures import PictureInput, picture_input
 
 DIGITS = [str(d) for d in range(10)]
@@ -42,7 +42,6 @@ class Opened:
     name: str
     labels: list[str]
     wanted: PictureInput | None
-    nodes: list[onnxfile.Node] = field(default_factory=list)
 
     def feeds(self, x: NDArray[Any] | None = None) -> dict[str, Any]:
         """These numbers for its one input, or some for all inputs."""
@@ -65,8 +64,8 @@ class Opened:
 
     def blocks(self, feeds: Mapping[str, Any], runs: int = 3) -> list[network.Block]:
         """The steps with their times, as a graph."""
-        lists, _, _ = self.model.steps(tuple(feeds[n] for n in self.model.input_names), runs)
-        return network.blocks(lists, self.nodes)
+        arrays = tuple(feeds[n] for n in self.model.input_names)
+        return network.blocks(self.model, arrays, runs)
 
     def activations(
         self, feeds: Mapping[str, Any], blocks: Sequence[network.Block], one: int
@@ -112,7 +111,7 @@ def open_model(
         names = DIGITS if digits else classify.labels_of(model.metadata)
     name = Path(source).name if isinstance(source, str) else f"{len(source) / 1e6:.1f} MB"
     wanted = picture_input(model.inputs)
-    return Opened(model, source, name, names, wanted, onnxfile.nodes(source))
+    return Opened(model, source, name, names, wanted)
 
 
 class Session:
