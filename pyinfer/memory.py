@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._units import bytes_text
 from .drawing.html import bar, table
-from .drawing.units import bytes_text
 from .explanation import full_name
 
 if TYPE_CHECKING:

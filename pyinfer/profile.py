@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
+from ._units import count_text
 from .drawing.html import bar, page, table
 from .explanation import full_name as full_name
 
@@ -139,13 +140,10 @@ class Profile:
         return sum(step.ms for step in self.steps)
 
     def _about(self) -> str:
-        def many(n: int, what: str) -> str:
-            return f"{n} {what}{'s' * (n != 1)}"
-
         return (
-            f"{many(len(self.steps), 'step')}; activations {self.arena_bytes / 1e6:.1f} MB, packed "
-            f"weights {self.packed_bytes / 1e6:.1f} MB; peak {self.peak_gflops:.1f} GFLOP/s on "
-            f"{many(self.threads, 'thread')}"
+            f"{count_text(len(self.steps), 'step')}; activations {self.arena_bytes / 1e6:.1f} MB, "
+            f"packed weights {self.packed_bytes / 1e6:.1f} MB; peak {self.peak_gflops:.1f} GFLOP/s "
+            f"on {count_text(self.threads, 'thread')}"
         )
 
     def table(self, most: int | None = None) -> str:

@@ -185,8 +185,3 @@ def draw(what: Any, path: str) -> None:
         what.plot(path)
     except (ImportError, ValueError) as error:  # no matplotlib; no such kind of picture
         raise Problem(f"--plot {path}: {error}") from None
-
-
-def many(n: int, what: str) -> str:
-    """ "1 thread", "2 threads"."""
-    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._units import count_text
 from . import Problem, Usage
 from ._inputs import make_feeds
 from ._progress import busy, counted
-from ._shared import FEEDING, LOADING, Parser, load, many, print_json
+from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     if args.json:
         return print_json({"threads": model.threads, "repeat": args.repeat, "engines": rows})
-    print(f"{many(model.threads, 'thread')}, median of {args.repeat} interleaved runs")
+    print(f"{count_text(model.threads, 'thread')}, median of {args.repeat} interleaved runs")
     for row in rows:
         beside = f"  pyinfer takes {row['ratio']:.2f} times as long"
         ratio = "" if row["engine"] == "pyinfer" else beside

@@ -10,7 +10,7 @@ import argparse
 from . import Usage
 from ._inputs import arrays_of, make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, load
+from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 EXAMPLES = """\
   pyinfer graph model.onnx --output graph.svg
@@ -24,7 +24,7 @@ def arguments(parser: Parser) -> None:
     parser.add("--output", metavar="FILE", help="write the picture here")
     parser.add("--file", action="store_true", help="the nodes of the file, not the steps that run")
     parser.add("--time", action="store_true", help="run it, and colour the steps by time")
-    parser.add(*FEEDING, *LOADING)
+    parser.add(*FEEDING, *LOADING, "--json")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,6 +37,10 @@ def run(args: argparse.Namespace) -> int:
         picture = model.graph(*arrays, passes=not args.file, profile=profile)
     if args.output:
         picture.save(args.output)
-    else:
+    if args.json:
+        keys = ("title", "note", "tip", "parents", "label")
+        blocks = [{key: getattr(block, key) for key in keys} for block in picture.blocks]
+        return print_json({"title": picture.title, "about": picture.about, "blocks": blocks})
+    if not args.output:
         print(picture)
     return 0

@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._units import count_text
 from . import Usage
 from ._inputs import make_feeds
 from ._progress import busy
-from ._shared import FEEDING, LOADING, Parser, load, many, print_json
+from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,7 @@ def _run_example(args: argparse.Namespace) -> int:
             print(f"  {line} {bars[i - 1] if 0 < i <= len(bars) else ''}")
         print()
     right = sum(int(s.argmax()) == n for n, s, _ in rows)
-    threads = many(model.threads, "thread")
+    threads = count_text(model.threads, "thread")
     print(f"{right} of {len(rows)} right; pyinfer {pyinfer.__version__}, {threads}")
     return 0
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..drawing.units import bytes_text as bytes_text
-from ..drawing.units import time_text as time_text
+from .._units import bytes_text as bytes_text
+from .._units import time_text as time_text
 from ..explanation import origins
 
 if TYPE_CHECKING:

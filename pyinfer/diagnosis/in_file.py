@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from .. import _core
+from .._units import bytes_text, count_text
 from .onnx_file import Damaged, Node, OnnxFile, Tensor, read
-from .report import Report, counted, megabytes
+from .report import Report
 
 PLAN = b"PYINFER\x1a"
 CHUNK = 1 << 22  # elements that are looked at together
@@ -109,13 +110,13 @@ def _operators(report: Report, file: OnnxFile, loads: bool) -> None:
         report.add(
             "model",
             "problem",
-            f"{first.full_name}{version} is not supported: {counted(len(nodes), 'node')}",
+            f"{first.full_name}{version} is not supported: {count_text(len(nodes), 'node')}",
             advice,
             tuple(details),
         )
     if not missing:
-        kinds = counted(len({(n.domain, n.op) for n in file.nodes}), "operator")
-        number = counted(len(file.nodes), "node")
+        kinds = count_text(len({(n.domain, n.op) for n in file.nodes}), "operator")
+        number = count_text(len(file.nodes), "node")
         report.add("model", "ok", f"{number} of {kinds}, all of them known")
 
 
@@ -129,7 +130,7 @@ def _external(report: Report, file: OnnxFile, folder: str | None) -> dict[str, A
     missing, short = [], []
     for location, tensors in wanted.items():
         need = max(t.offset + t.nbytes for t in tensors)
-        said = f"{location}: {megabytes(need)}, {counted(len(tensors), 'weight')}"
+        said = f"{location}: {bytes_text(need)}, {count_text(len(tensors), 'weight')}"
         try:
             if folder is None or location.startswith("/") or ".." in location.split("/"):
                 raise OSError
@@ -138,7 +139,7 @@ def _external(report: Report, file: OnnxFile, folder: str | None) -> dict[str, A
             missing.append(said)
             continue
         if len(maps[location]) < need:
-            short.append(f"{said}; it has {megabytes(len(maps[location]))}")
+            short.append(f"{said}; it has {bytes_text(len(maps[location]))}")
     report.facts["model"]["external"] = sorted(wanted)
     report.facts["model"]["unreadable"] = [said.partition(": ")[0] for said in missing + short]
     if missing and folder is None:
@@ -166,7 +167,7 @@ def _external(report: Report, file: OnnxFile, folder: str | None) -> dict[str, A
             tuple(short),
         )
     if wanted and not missing and not short:
-        names = counted(len(wanted), "file")
+        names = count_text(len(wanted), "file")
         report.add("model", "ok", f"external data: {names}, all there")
     return maps
 
@@ -210,7 +211,7 @@ def _values(report: Report, tensors: list[Tensor], data_of: Bytes) -> None:
         report.add(
             "model",
             "note",
-            f"{counted(total['denormal'], 'weight')} so small as to be denormal: "
+            f"{count_text(total['denormal'], 'weight')} so small as to be denormal: "
             "this engine takes them for 0 in float32; others can be ten times slower by them",
             "set them to 0 before the export: w[w.abs() < 1.2e-38] = 0",
             tuple(odd["denormal"]),
@@ -219,7 +220,7 @@ def _values(report: Report, tensors: list[Tensor], data_of: Bytes) -> None:
         report.add(
             "model",
             "note",
-            f"{counted(total['NaN'], 'weight is', 'weights are')} NaN",
+            f"{count_text(total['NaN'], 'weight is', 'weights are')} NaN",
             "training diverged, or the file is damaged: look at the checkpoint",
             tuple(odd["NaN"]),
         )
@@ -238,20 +239,20 @@ def _weights(report: Report, file: OnnxFile, data_of: Bytes) -> None:
     for tensor in tensors:
         sizes[tensor.dtype] += tensor.nbytes
     report.facts["model"]["weights"] = {"bytes": sum(sizes.values()), "by_type": dict(sizes)}
-    listed = ", ".join(f"{name} {megabytes(n)}" for name, n in sizes.most_common())
+    listed = ", ".join(f"{name} {bytes_text(n)}" for name, n in sizes.most_common())
     report.add("model", "ok", f"weights: {listed or 'none'}")
     unused = [t for t in file.weights if t.name not in file.used]
     total = sum(t.nbytes for t in unused)
     report.facts["model"]["unused_weights"] = [t.name for t in unused]
     if unused:
         details = [
-            f"{t.name}: {megabytes(t.nbytes)}" for t in sorted(unused, key=lambda t: -t.nbytes)
+            f"{t.name}: {bytes_text(t.nbytes)}" for t in sorted(unused, key=lambda t: -t.nbytes)
         ]
         report.add(
             "model",
             "note",
-            f"{counted(len(unused), 'weight is', 'weights are')} never used: "
-            f"{megabytes(total)} in the file",
+            f"{count_text(len(unused), 'weight is', 'weights are')} never used: "
+            f"{bytes_text(total)} in the file",
             "they cost nothing in a run; onnxsim or a newer exporter leaves them out",
             tuple(details),
         )

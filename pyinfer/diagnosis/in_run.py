@@ -15,10 +15,11 @@ import numpy as np
 
 from .. import _core
 from .._tensors import made_up
+from .._units import bytes_text, count_text
 from ..model import Model
 from ..profile import _peak, full_name
 from .machine import available_memory, memory_limit
-from .report import Report, counted, megabytes
+from .report import Report
 
 Feeds = Callable[[Model], dict[str, Any]]
 Doing = Callable[[str], AbstractContextManager[None]]  # tells what goes on
@@ -76,7 +77,7 @@ def _dynamic(report: Report, model: Model, feeds: dict[str, Any]) -> None:
     report.add(
         "model",
         "note",
-        f"{counted(len(open_dims), 'input has', 'inputs have')} dimensions that "
+        f"{count_text(len(open_dims), 'input has', 'inputs have')} dimensions that "
         "the file leaves open: each new combination is planned once, at its first run",
         f"what follows is for {shapes}; for others --size and --input, in Python size and inputs",
         tuple(open_dims),
@@ -93,10 +94,10 @@ def _plan(report: Report, steps: list[dict[str, Any]], arena: int, packed: int, 
         used_bytes=used,
     )
     by = ", ".join(f"{n} by {name}" for name, n in impls.most_common())
-    report.add("model", "ok", f"{counted(len(steps), 'step')}: {by}")
+    report.add("model", "ok", f"{count_text(len(steps), 'step')}: {by}")
     free, limit = available_memory(), memory_limit()
-    said = f"memory: {megabytes(used)} in use, of which packed weights {megabytes(packed)}"
-    said += f", and activations {megabytes(arena)} for each run at a time"
+    said = f"memory: {bytes_text(used)} in use, of which packed weights {bytes_text(packed)}"
+    said += f", and activations {bytes_text(arena)} for each run at a time"
     if any(most is not None and used + arena > most for most in (free, limit)):
         report.add(
             "model",
@@ -131,14 +132,14 @@ def _slow_steps(report: Report, rows: list[dict[str, Any]], measured: bool) -> N
         report.add(
             "model",
             "slow" if share >= 0.1 or not measured else "note",
-            f"{counted(len(weigh), 'step runs', 'steps run')} on plain reference code{took}",
+            f"{count_text(len(weigh), 'step runs', 'steps run')} on plain reference code{took}",
             "another type or attribute may have a fast kernel: see why it was refused",
             tuple(details),
         )
     for short, name, said in FLOATS:
         n = sum(f"{short}[" in row["shapes"].replace(f"b{short}", short) for row in rows)
         if n:
-            text = f"{counted(n, 'step is', 'steps are')} of {name}: {said}"
+            text = f"{count_text(n, 'step is', 'steps are')} of {name}: {said}"
             report.add("model", "note", text, "export in float32: model.float()")
     used = _core.describe().partition("cpu: ")[2].partition("\n")[0]
     quantised = [
@@ -150,7 +151,7 @@ def _slow_steps(report: Report, rows: list[dict[str, Any]], measured: bool) -> N
         report.add(
             "model",
             "note",
-            f"{counted(len(quantised), 'step is', 'steps are')} quantised, and "
+            f"{count_text(len(quantised), 'step is', 'steps are')} quantised, and "
             "this CPU has no VNNI instructions in use: 8 bits are hardly faster than float32",
             "compare with the float model: `pyinfer bench`",
         )
@@ -166,8 +167,9 @@ def _estimate(report: Report, rows: list[dict[str, Any]], threads: int) -> float
             "model",
             "ok",
             f"{flops / 1e9:.3g} GFLOP a run: {flops / peak / 1e6:.3g} ms or more at "
-            f"the {peak:.0f} GFLOP/s that {counted(threads, 'thread')} can reach here (estimated "
-            f"without memory traffic and {counted(unknown, 'step')} of which nothing is known)",
+            f"the {peak:.0f} GFLOP/s that {count_text(threads, 'thread')} can reach here "
+            f"(estimated without memory traffic and {count_text(unknown, 'step')} of which "
+            "nothing is known)",
         )
     return float(flops)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from .. import _core, config
 from .._openmp import LIBRARY
-from .report import Report, counted, megabytes
+from .._units import bytes_text, count_text
+from .report import Report
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "torch")
 VARIABLES = ("OMP_", "GOMP_", "KMP_", "PYINFER_", "ONEDNN_", "DNNL_", "MKL_NUM_THREADS")
@@ -145,21 +146,21 @@ def _threads(report: Report, said: str) -> None:
     report.add(
         "machine",
         "ok",
-        f"{counted(number, 'thread')} a run ({said.partition('(')[2].rstrip(')')}"
-        f"; {counted(allowed, 'CPU')} of {os.cpu_count()} may be used)",
+        f"{count_text(number, 'thread')} a run ({said.partition('(')[2].rstrip(')')}"
+        f"; {count_text(allowed, 'CPU')} of {os.cpu_count()} may be used)",
     )
     if 0 < physical < number:
         report.add(
             "machine",
             "note",
-            f"{number} threads share {counted(physical, 'core')}",
+            f"{number} threads share {count_text(physical, 'core')}",
             f"compare with `pyinfer bench MODEL --threads {physical}`: one a core is often as fast",
         )
     if load > allowed:
         report.add(
             "machine",
             "note",
-            f"other work keeps this machine busy: load {load:.1f} on {counted(allowed, 'CPU')}",
+            f"other work keeps this machine busy: load {load:.1f} on {count_text(allowed, 'CPU')}",
             "measured times say little now, and a run waits for the slowest of its threads; on a "
             "machine that is always busy use fewer threads, or OMP_WAIT_POLICY=passive",
         )
@@ -248,9 +249,9 @@ def _onednn(report: Report, said: str) -> None:
 def _memory(report: Report) -> None:
     limit, free = memory_limit(), available_memory()
     report.facts["machine"].update(memory_limit=limit, memory_available=free)
-    said = f"{megabytes(free)} of memory can be had" if free is not None else "memory: not known"
+    said = f"{bytes_text(free)} of memory can be had" if free is not None else "memory: not known"
     if limit is not None:
-        said += f"; the control group allows {megabytes(limit)}"
+        said += f"; the control group allows {bytes_text(limit)}"
     report.add("machine", "ok", said)
 
 

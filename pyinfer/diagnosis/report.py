@@ -6,6 +6,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any, NamedTuple
 
+from .._units import count_text
+
 SEVERITIES = ("ok", "note", "slow", "problem")
 FEW = 8  # details that are printed; all are in the report
 
@@ -20,23 +22,6 @@ class Finding(NamedTuple):
     text: str
     advice: str = ""
     details: tuple[str, ...] = ()
-
-
-def megabytes(n: float) -> str:
-    """Bytes for people: "12.3 MB".
-
-    >>> megabytes(999), megabytes(25_600), megabytes(3_210_000_000)
-    ('999 bytes', '25.6 kB', '3.21 GB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n >= size:
-            return f"{n / size:.3g} {unit}"
-    return f"{n:.0f} bytes"
-
-
-def counted(n: int, what: str, many: str = "") -> str:
-    """ "1 weight", "3 weights"."""
-    return f"{n:,} {what if n == 1 else many or what + 's'}"
 
 
 class Report:
@@ -68,9 +53,9 @@ class Report:
     def verdict(self) -> str:
         """The findings in one line."""
         problems, slow, notes = (len(self.of(s)) for s in ("problem", "slow", "note"))
-        parts = [counted(problems, "problem")] if problems else []
+        parts = [count_text(problems, "problem")] if problems else []
         parts += [f"{slow} that cost{'s' * (slow == 1)} time"] if slow else []
-        parts += [counted(notes, "note")] if notes else []
+        parts += [count_text(notes, "note")] if notes else []
         said = ", ".join(parts) or "nothing found"
         if self.model is None:
             return said

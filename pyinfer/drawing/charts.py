@@ -8,9 +8,9 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from .._units import bytes_text, time_text
 from .kinds import COLOURS, ink, kind_of
 from .svg import short
-from .units import bytes_text, time_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

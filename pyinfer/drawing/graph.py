@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
+from .._units import count_text
 from ..explanation import Node, full_name, origins
 from . import palette
 from .kinds import COLOURS, kind_of
@@ -60,10 +61,6 @@ class GraphPicture:
 
     def _repr_html_(self) -> str:
         return f'<div style="max-height:48em;overflow:auto">{self.svg}</div>'
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + "s" * (number != 1)
 
 
 def _dims(text: str) -> str:
@@ -195,9 +192,9 @@ class _Builder:
         source = self.model._recipe[0]
         title = os.path.basename(source) if isinstance(source, str) else "a model"
         if planned:
-            about = f"as it runs: {_count(count - views, 'step')}, {_count(views, 'view')}"
+            about = f"as it runs: {count_text(count - views, 'step')}, {count_text(views, 'view')}"
         else:
-            about = f"as in the file: {_count(count, 'node')}"
+            about = f"as in the file: {count_text(count, 'node')}"
         if self.times:
             about += f", {sum(step.ms for step in self.times):.3f} ms"
         lines = [_line(node, self.values) for node in self.plan["nodes"]]

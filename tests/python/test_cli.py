@@ -44,7 +44,7 @@ def test_run(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "6 of 6 right" in out and "█" in out
 
 
-@pytest.mark.parametrize("name", ["info", "bench", "compare", "profile", "explain", "memory", "doctor", "ops", "config"])
+@pytest.mark.parametrize("name", ["info", "bench", "compare", "profile", "explain", "graph", "memory", "doctor", "ops", "config"])
 def test_as_text_and_as_json(name: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = [] if name in ("ops", "config") else [path]
     few = {"bench": ["--repeat", "2"], "profile": ["--repeat", "2"], "compare": ["--with", "reference"]}.get(name, [])

@@ -194,7 +194,7 @@ def test_weights(tmp_path: Path) -> None:
     for report in (pyinfer.doctor(product), pyinfer.doctor(saved(product, tmp_path))):
         assert one(report, "note", "4 weights so small").details == ("w: 3 of 16", "wide: 1 of 16")
         assert one(report, "note", "1 weight is NaN").details == ("w: 1 of 16",)
-        assert one(report, "note", "never used").details == ("never: 10 kB", "normal: 28 bytes")
+        assert one(report, "note", "never used").details == ("never: 10.0 kB", "normal: 28 B")
         assert report.facts["model"]["weights"]["by_type"] == {"float32": 64 + 10_000 + 28, "float64": 128}
         assert report.ok
 
@@ -220,10 +220,10 @@ def test_external_data(tmp_path: Path) -> None:
     data = tmp_path / "model.data"
     os.truncate(data, 60)
     short = pyinfer.doctor(path)
-    assert "it has 60 bytes" in one(short, "problem", "too short").details[0]
+    assert "it has 60 B" in one(short, "problem", "too short").details[0]
     data.unlink()
     missing = pyinfer.doctor(path)
-    assert one(missing, "problem", "missing").details == ("model.data: 64 bytes, 1 weight",)
+    assert one(missing, "problem", "missing").details == ("model.data: 64 B, 1 weight",)
     assert len(missing.of("problem")) == len(short.of("problem")) == 1, "told once"
     bare = pyinfer.doctor(path.read_bytes())
     assert "by its path" in one(bare, "problem", "bytes have no folder").advice

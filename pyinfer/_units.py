@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times and sizes as people read them."""
+"""Times, sizes and numbers of things as people read them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def bytes_text(count: float) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def count_text(n: int, what: str, many: str = "") -> str:
+    """Things.
+
+    >>> count_text(1, "step"), count_text(2000, "step"), count_text(2, "step is", "steps are")
+    ('1 step', '2,000 steps', '2 steps are')
+    """
+    return f"{n:,} {what if n == 1 else many or what + 's'}"
