@@ -70,7 +70,8 @@ def test_views_are_no_blocks() -> None:
         helper.make_node("Reshape", ["a", "s"], ["b"]),
         helper.make_node("CumSum", ["b", "axis"], ["y"]),
     ]
-    model = pyinfer.load(tiny.model(nodes, [("x", np.float32, [2, 3])], [("y", np.float32, [6])], {"s": np.int64([6]), "axis": np.int64(0)}))
+    ports, weights = ([("x", np.float32, [2, 3])], [("y", np.float32, [6])]), {"s": np.int64([6]), "axis": np.int64(0)}
+    model = pyinfer.load(tiny.model(nodes, *ports, weights))
     blocks = network.blocks(model, (np.ones((2, 3), np.float32),), 2)
     assert [(b.op, b.parents) for b in blocks] == [("Neg", []), ("CumSum", [0])]
     assert blocks[0].output_bytes == 24 and not blocks[0].merged
