@@ -85,10 +85,12 @@ def open_model(
     source: Any = None,
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     threads: int = 0,
+    exact: bool | None = None,
 ) -> Opened:
     """A model from whatever `pyinfer.load` takes, or a loaded model; None is the packaged digits.
 
-    labels: names of the classes or a file of them; else those in the model's metadata.
+    labels: names of the classes or a file of them; else those in the model's metadata. exact: the
+    option of load; None: as the loaded model has it.
 
     >>> open_model(threads=1).labels[:3]
     ['0', '1', '2']
@@ -98,10 +100,11 @@ def open_model(
         source = example.model_path()
     if isinstance(source, Model):
         source, options, folder, _ = source._recipe
-        options = {**options, "threads": threads} if threads else options
+        chosen = {"threads": threads or None, "exact": exact}
+        options = {**options, **{k: int(v) for k, v in chosen.items() if v is not None}}
         model = _load(source, options, folder)
     else:
-        model = load(source, threads=threads or None)
+        model = load(source, threads=threads or None, exact=exact)
         source = model._recipe[0]
     if isinstance(labels, str | os.PathLike):
         names = classify.read_labels(labels)
@@ -127,6 +130,10 @@ class Session:
         return self.opened.model.threads
 
     @property
+    def exact(self) -> bool:
+        return bool(self.opened.model._recipe[1].get("exact"))
+
+    @property
     def drawn(self) -> Opened:
         """The model for drawings: the opened one if it takes small grey pictures."""
         wanted = self.opened.wanted
@@ -139,14 +146,18 @@ class Session:
             self.last[opened.source] = example.pictures()[0][4:5]
         return opened.feeds(self.last.get(opened.source))
 
-    def with_model(self, source: Any, labels: Any, threads: int) -> Session:
-        """A session like this with another model or number of threads; slow, for a worker."""
+    def with_model(
+        self, source: Any, labels: Any, threads: int, exact: bool | None = None
+    ) -> Session:
+        """A session like this with another model, number of threads, or precision (None: as now);
+        slow, for a worker."""
         other = Session.__new__(Session)
         other.last = dict(self.last)
-        other.opened = open_model(source, labels, threads)
+        exact = self.exact if exact is None else exact
+        other.opened = open_model(source, labels, threads, exact)
         if source is None:
             other.digits = other.opened
         else:
-            same = threads == self.threads
-            other.digits = self.digits if same else open_model(None, threads=threads)
+            same = threads == self.threads and exact == self.exact
+            other.digits = self.digits if same else open_model(None, None, threads, exact)
         return other

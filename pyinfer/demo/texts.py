@@ -17,6 +17,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "save": ("Save picture…", "保存图片…"),
     "help": ("Keys", "快捷键"),
     "threads": ("Threads", "线程"),
+    "exact": ("Exact", "精确"),
     "language": ("Language", "语言"),
     "clear": ("Clear", "清除"),
     "draw_hint": ("Draw a digit here", "在这里写一个数字"),

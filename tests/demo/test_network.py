@@ -102,7 +102,10 @@ def test_a_session_remembers_inputs(tmp_path: Path) -> None:
     other = session.with_model(str(tmp_path / "residual.onnx"), ["a", "b"], 1)
     assert other.drawn is session.digits and other.opened.labels == ["a", "b"] and other.opened.name == "residual.onnx"
     assert other.input_of(other.opened)["x"].shape == (1, 3, 16, 16)
+    exact = other.with_model(str(tmp_path / "residual.onnx"), None, 1, exact=True)
+    assert exact.exact and exact.digits is not session.digits and exact.with_model(None, None, 1).exact
     again = other.with_model(None, None, 2)
+    assert not again.exact
     assert again.opened is again.digits and again.threads == 2 and again.opened.labels[7] == "7"
 
 

@@ -107,6 +107,9 @@ def test_models_labels_threads(window: Any, tmp_path: Path) -> None:
     window.count.set(2)
     window._threads()
     until(window, lambda: window.session.threads == 2)
+    window.exact.set(True)
+    window._set_exact()
+    until(window, lambda: window.session.exact and window.session.threads == 2)
     until(window, lambda: window.worker.idle)
     assert tab.bars.shown[0].label == "digit 7"
     (tmp_path / "linear.onnx").write_bytes(tiny.linear())

@@ -158,6 +158,10 @@ class Window:
         label = ttk.Label(bar)
         label.pack(side="right")
         self.follow(label, "threads")
+        self.exact = tk.BooleanVar(self.root, self.session.exact)
+        exact = ttk.Checkbutton(bar, variable=self.exact, command=self._set_exact)
+        exact.pack(side="right", padx=(0, 16))
+        self.follow(exact, "exact")
         keys = ttk.Button(bar, command=self.help)
         keys.pack(side="right", padx=(0, 16))
         self.follow(keys, "help")
@@ -305,21 +309,26 @@ class Window:
         if 0 < count <= 1024 and count != self.session.threads:
             self._reopen(self._source, self._labels, count)
 
+    def _set_exact(self) -> None:
+        self._reopen(self._source, self._labels, self.session.threads)
+
     def _reopen(self, source: Any, labels: Any, threads: int) -> None:
         session = self.session
         name = Path(source).name if isinstance(source, str) else session.opened.name
         self.tell("loading", name=name)
+        exact = self.exact.get()
 
         def done(other: Session | None, error: Exception | None) -> None:
             if other is None:
                 self.count.set(self.session.threads)
+                self.exact.set(self.session.exact)
                 self.failed(error)
                 return
             self._source, self._labels, self.session = source, other.opened.labels, other
             self.tell("ready", name=other.opened.name, threads=other.threads)
             self._changed()
 
-        self.worker.submit("open", lambda: session.with_model(source, labels, threads), done)
+        self.worker.submit("open", lambda: session.with_model(source, labels, threads, exact), done)
 
     def _changed(self) -> None:
         self._times.clear()
