@@ -36,6 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(pyinfer.__file__).parents[1])},
+        cwd=to,  # python -c looks for packages in its folder first: not in the source tree
     )
     assert done.returncode == 0, done.stderr
     return to / "html"
