@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import ml_dtypes
@@ -198,7 +199,13 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_compare(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for other in ("onnxruntime", "openvino", "reference", path):
+    others = ["onnxruntime", "reference", path]
+    if find_spec("openvino"):
+        others.append("openvino")
+    else:
+        _, err = command(capsys, "compare", path, "--with", "openvino", code=1)
+        assert err == "pyinfer: comparing with OpenVINO needs openvino: pip install openvino\n"
+    for other in others:
         found = json.loads(command(capsys, "compare", path, "--with", other, "--size", "3", "--json")[0])
         assert found["ok"] and [row["name"] for row in found["rows"]] == ["y"], other
         assert found["rows"][0]["shape"] == [3, 2]
