@@ -39,6 +39,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path
 
 
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Two that wait for each other are no quicker with so small networks, and far slower where a core is taken."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def stand_in(model: Any = None, *, labels: Any = None, threads: int = 0, module: Any = None, language: str = "en") -> None:
     """pyinfer.demo.show without a window: it opens the model, and classifies."""
     from pyinfer.demo.session import open_model
@@ -60,6 +71,7 @@ def run_lines(text: str) -> None:
         assert done.returncode == 0 and done.stdout, f"{line}\n{done.stderr}"
 
 
+@pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyinfer.demo
