@@ -573,7 +573,7 @@ def test_an_output_beyond_the_limit() -> None:
 
 @says(MemoryError, "the system has no memory for N bytes", numbers=False)
 def test_no_memory_left_for_a_model() -> None:
-    _core._fail_alloc(40)
+    _core._fail_alloc(2)
     try:
         pyinfer.load(ANY)
     finally:
