@@ -83,28 +83,27 @@ static PyObject *core_ops(PyObject *self, PyObject *unused)
     return list;
 }
 
-static PyObject *core_peak_gflops(PyObject *self, PyObject *args)
+static PyObject *measured(PyObject *args, double (*measure)(int threads))
 {
     int threads;
     double peak;
-    (void)self;
     if (!PyArg_ParseTuple(args, "i", &threads)) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    peak = pyinfer_peak_gflops(threads);
+    peak = measure(threads);
     Py_END_ALLOW_THREADS
     return PyFloat_FromDouble(peak);
 }
 
+static PyObject *core_peak_gflops(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return measured(args, pyinfer_peak_gflops);
+}
+
 static PyObject *core_peak_gbytes(PyObject *self, PyObject *args)
 {
-    int threads;
-    double peak;
     (void)self;
-    if (!PyArg_ParseTuple(args, "i", &threads)) return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    peak = pyinfer_peak_gbytes(threads);
-    Py_END_ALLOW_THREADS
-    return PyFloat_FromDouble(peak);
+    return measured(args, pyinfer_peak_gbytes);
 }
 
 static PyObject *core_fail_alloc(PyObject *self, PyObject *n)
