@@ -94,6 +94,16 @@ pi_status pi_conv_pack(pi_prep *prep, uint32_t input, const pi_conv_pack_shape *
     return PI_E_OK;
 }
 
+int64_t pi_conv_pixels(const pi_conv *c) { return c->w.batch * c->w.out[0] * c->w.out[1] * c->w.out[2]; }
+
+bool pi_conv_pixelwise(const pi_conv *c)
+{
+    const pi_window *w = &c->w;
+    for (int i = 0; i < 3; i++)
+        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->pad[i] != 0 || w->in[i] != w->out[i]) return false;
+    return true;
+}
+
 pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
 {
     own_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
@@ -109,10 +119,9 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     s->taps = s->by_row ? w->kernel[0] * w->kernel[1] : places;
     s->k = s->by_row ? w->kernel[2] * s->in : s->in;
     s->panels = (s->out + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
-    s->pixels = w->batch * w->out[0] * w->out[1] * w->out[2];
+    s->pixels = pi_conv_pixels(&s->c);
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high);
-    s->pixelwise = places == 1;
-    for (int i = 0; i < 3; i++) s->pixelwise &= w->stride[i] == 1 && w->pad[i] == 0 && w->in[i] == w->out[i];
+    s->pixelwise = pi_conv_pixelwise(&s->c);
     int64_t mr = (int64_t)s->gemm->mr;
     s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
     s->block = (s->pixels + s->blocks - 1) / s->blocks;
@@ -319,7 +328,7 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
                 if (z) ends.residual = z + first * channels + group * s->out + at;
                 const float *next = panel + most < s->panels ? b + most * depth * nr : NULL;
-                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)(depth * nr), (size_t)(r / s->tile), tiles);
+                pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)(depth * nr), (size_t)depth, (size_t)(r / s->tile), tiles);
                 s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
                                     (size_t)channels, ahead.at, ahead.lines);
             }

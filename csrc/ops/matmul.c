@@ -348,7 +348,8 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl matmul_impls[] = {{"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 8},
+static const pi_impl matmul_impls[] = {{"strassen", pi_matmul_strassen_refuse, pi_matmul_strassen_prepare, pi_matmul_strassen_run, 8},
+                                       {"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 8},
                                        {"own", pi_matmul_own_refuse, pi_matmul_own_prepare, pi_matmul_own_run, 0},
                                        {"typed", pi_matmul_typed_refuse, pi_matmul_typed_prepare, pi_matmul_typed_run, 0},
                                        {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},

@@ -86,9 +86,29 @@ static pi_status pack_constant(void *arg, const pi_tensor *source, void *packed,
     return PI_E_OK;
 }
 
-static pack_shape shape_of(const own_state *s)
+static pack_shape shape_of(const pi_matmul *p)
 {
-    return (pack_shape){s->p.k, s->p.n, (int64_t)s->gemm->nr, s->p.b.row, s->p.b.col, (double)s->p.alpha};
+    return (pack_shape){p->k, p->n, (int64_t)pi_igemm()->nr, p->b.row, p->b.col, (double)p->alpha};
+}
+
+pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **out, pi_error *err)
+{
+    struct {
+        char name[8];
+        pack_shape shape;
+    } key;
+    size_t bytes;
+    memset(&key, 0, sizeof key);
+    memcpy(key.name, "igemm_b", 7);
+    key.shape = shape_of(p);
+    int64_t columns = (p->n + key.shape.nr - 1) / key.shape.nr * key.shape.nr;
+    if (!pi_mul((size_t)columns, (size_t)p->k, &bytes) || !pi_mul(bytes, sizeof(float), &bytes))
+        return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
+    const void *packed;
+    PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, bytes, pack_constant, &key.shape, &packed, err));
+    *out = packed;
+    pi_prep_drop(prep, 1);
+    return PI_E_OK;
 }
 
 static pi_status prepare_live(pi_prep *prep, own_state *s, pi_error *err)
@@ -142,19 +162,7 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
         return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
     PI_TRY(prepare_a(prep, s, err));
     PI_TRY(prepare_live(prep, s, err));
-    if (!once) return PI_E_OK;
-    struct {
-        char name[8];
-        pack_shape shape;
-    } key;
-    memset(&key, 0, sizeof key);
-    memcpy(key.name, "igemm_b", 7);
-    key.shape = shape_of(s);
-    const void *packed;
-    PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, bytes, pack_constant, &key.shape, &packed, err));
-    s->b = packed;
-    pi_prep_drop(prep, 1);
-    return PI_E_OK;
+    return once ? pi_matmul_pack(prep, &s->p, &s->b, err) : PI_E_OK;
 }
 
 /* ---- what is needed for the keys ---- */
@@ -187,7 +195,7 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     const pi_call *call = arg;
     const own_state *s = call->state;
-    pack_shape shape = shape_of(s);
+    pack_shape shape = shape_of(&s->p);
     for (int64_t u = begin; u < end; u++) {
         int64_t a, b, y, panel = u % s->panels;
         const needed part = needed_of(s, call, u / s->panels);
@@ -308,7 +316,7 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
                 int64_t at = oy + rows.first * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
                 pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
                 const float *mine = b + panel * size, *next = panel + group < s->panels ? mine + group * size : NULL;
-                pi_igemm_ahead ahead = pi_igemm_share(s->gemm, next, (size_t)size, (size_t)(t - first), (size_t)(last - first));
+                pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)size, (size_t)p->k, (size_t)(t - first), (size_t)(last - first));
                 s->gemm->tile_ahead((size_t)m, (size_t)n, 1, (size_t)(part.inner.end - part.inner.first), a_row,
                                     mine + part.inner.first * nr, &ends, y + at, (size_t)p->y.row, ahead.at, ahead.lines);
             }

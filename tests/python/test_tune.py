@@ -168,7 +168,7 @@ def test_the_same_step_is_measured_once() -> None:
 def test_options_hold() -> None:
     make, x = NETS["conv_net"]
     data = make().SerializeToString()
-    for options, absent in (({"exact": 1}, "winograd"), ({"onednn": 0}, "onednn")):
+    for options, absent in (({"exact": 1}, "winograd"), ({"exact": 1}, "strassen"), ({"onednn": 0}, "onednn")):
         with pyinfer.load(data, tune=ENOUGH, **options) as m:
             for s in steps(m, x):
                 assert absent not in s["tuned"] and s["impl"] != absent

@@ -30,15 +30,19 @@ typedef struct {
      * call the next ones, into the second-level cache. */
     void (*tile_ahead)(size_t m, size_t n, size_t taps, size_t k, const float *const *a, const float *b,
                        const pi_igemm_end *end, float *c, size_t c_row, const float *ahead, size_t lines);
+    /* mr rows by nr columns with T(which) of kernels/strassen, 1 to 4, in place of b: made of the blocks of B in b, and left in t,
+     * k rows of nr. */
+    void (*tile_sum)(int which, size_t k, const float *const *a, const float *const b[4], float *t, const pi_igemm_end *end,
+                     float *c, size_t c_row, const float *ahead, size_t lines);
 } pi_igemm_kernels;
 enum { PI_IGEMM_STEP = 8 };
 
-/* What tile number `tile` of `tiles`, which all read a panel of `size` floats, is to fetch of another such panel at `next`. */
+/* What tile number `tile` of `tiles`, which all go through k rows of a panel, is to fetch of `size` floats at `next`. */
 typedef struct {
     const float *at;
     size_t lines;
 } pi_igemm_ahead;
-pi_igemm_ahead pi_igemm_share(const pi_igemm_kernels *kernels, const float *next, size_t size, size_t tile, size_t tiles);
+pi_igemm_ahead pi_igemm_share(const float *next, size_t size, size_t k, size_t tile, size_t tiles);
 
 #define X(isa, name) extern const pi_igemm_kernels name;
 #include "kernels/igemm/kernels.inc"

@@ -26,4 +26,14 @@ static void tile_ahead(size_t m, size_t n, size_t taps, size_t k, const float *c
     tile(m, n, taps, k, a, b, end, c, c_row);
 }
 
-const pi_igemm_kernels pi_igemm_ref = {4, 16, tile, tile_ahead};
+static void tile_sum(int which, size_t k, const float *const *a, const float *const b[4], float *t, const pi_igemm_end *end, float *c,
+                     size_t c_row, const float *ahead, size_t lines)
+{
+    for (size_t i = 0; i < k * 16; i++) {
+        float one = b[1][i] - b[0][i], two = b[3][i] - one;
+        t[i] = which == 1 ? one : which == 2 ? two : which == 3 ? b[3][i] - b[1][i] : b[2][i] - two;
+    }
+    tile_ahead(4, 16, 1, k, a, t, end, c, c_row, ahead, lines);
+}
+
+const pi_igemm_kernels pi_igemm_ref = {4, 16, tile, tile_ahead, tile_sum};

@@ -18,10 +18,10 @@ int64_t pi_igemm_group(const pi_igemm_kernels *kernels, size_t rows)
     return panel < BYTES ? (int64_t)(BYTES / panel) : 1;
 }
 
-pi_igemm_ahead pi_igemm_share(const pi_igemm_kernels *kernels, const float *next, size_t size, size_t tile, size_t tiles)
+pi_igemm_ahead pi_igemm_share(const float *next, size_t size, size_t k, size_t tile, size_t tiles)
 {
     enum { LINE = 64 / sizeof(float) };
-    size_t line = size / LINE, steps = size / kernels->nr / PI_IGEMM_STEP; /* a step of a tile, `lines` lines */
+    size_t line = size / LINE, steps = k / PI_IGEMM_STEP; /* a step of a tile, `lines` lines */
     if (!next || steps == 0) return (pi_igemm_ahead){0};
     size_t lines = (line + steps * tiles - 1) / (steps * tiles), from = tile * steps * lines;
     return from < line ? (pi_igemm_ahead){next + from * LINE, lines} : (pi_igemm_ahead){0};

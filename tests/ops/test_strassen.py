@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products by one level of Strassen's algorithm against float64: odd rows, panels that are left or half full, long sums in
+parts, epilogues, threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from ops.node import forced
+
+import pyinfer
+
+# rows, columns, products of a sum
+SIZES = [
+    (128, 512, 512),
+    (49, 1000, 640),  # an odd number of rows, a panel that is half full
+    (197, 96, 770),  # three panels of 32: one is left
+    (131, 200, 2100),  # sums in parts
+    (300, 129, 1024),  # rows that meet in one set of the cache; one column in the last panel
+    (24, 64, 64),  # the fewest: one thread has all
+    (1200, 70, 30),  # many blocks of rows
+]
+ENDS: dict[str, list[tuple[str, list[str]]]] = {
+    "plain": [],
+    "bias": [("Add", ["b"])],
+    "relu": [("Add", ["b"]), ("Relu", [])],
+    "gelu": [("Add", ["b"]), ("Gelu", [])],
+    "residual": [("Add", ["b"]), ("Add", ["z"]), ("Relu", [])],
+}
+
+
+def model(nodes: list[onnx.NodeProto], shapes: dict[str, Any], weights: dict[str, np.ndarray]) -> bytes:
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, v) for k, v in shapes.items()],
+        [helper.make_empty_tensor_value_info(nodes[-1].output[0])],
+        [numpy_helper.from_array(v, k) for k, v in weights.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    return made.SerializeToString()
+
+
+def chain(first: onnx.NodeProto, end: str) -> list[onnx.NodeProto]:
+    nodes = [first]
+    for op, more in ENDS[end]:
+        nodes.append(helper.make_node(op, [nodes[-1].output[0], *more], [f"y{len(nodes)}"]))
+    return nodes
+
+
+def finish(y: np.ndarray, end: str, b: np.ndarray, z: np.ndarray | None) -> np.ndarray:
+    from math import erf
+
+    y = y if end == "plain" else y + b
+    y = y if z is None else y + z
+    if end == "gelu":
+        return y * (1 + np.vectorize(erf)(y / np.sqrt(2))) / 2
+    return np.maximum(y, 0) if end in ("relu", "residual") else y
+
+
+def impls(m: pyinfer.Model, feeds: dict[str, np.ndarray]) -> list[str]:
+    return [step["impl"] for step in m.steps(tuple(feeds.values()), 0)[0][0]]
+
+
+def check(data: bytes, feeds: dict[str, np.ndarray], want: np.ndarray, threads: tuple[int, ...] = (1, 2)) -> None:
+    for count in threads:
+        with forced("strassen"):
+            m = pyinfer.load(data, threads=count)
+            for _ in range(2):
+                (got,) = m.run(feeds).values()
+                assert np.abs(got - want).max() <= 3e-6 * np.abs(want).max()
+            assert "strassen" in impls(m, feeds)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_products(size: tuple[int, int, int], end: str) -> None:
+    m, n, k = size
+    rng = np.random.default_rng(m * n)
+    x, z = rng.standard_normal((m, k), np.float32), rng.standard_normal((m, n), np.float32)
+    w = rng.standard_normal((k, n), np.float32) / np.float32(np.sqrt(k))
+    b = rng.standard_normal(n).astype(np.float32)
+    feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
+    data = model(chain(helper.make_node("MatMul", ["x", "w"], ["y"]), end),
+                 {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})  # fmt: skip
+    want = finish(x.astype(np.float64) @ w, end, b, feeds.get("z"))
+    # With little to do for each thread the direct product is quicker.
+    check(data, feeds, want, (1, 2, 3) if m > 3 * 128 else (1, 2) if m > 24 else (1,))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_pointwise_convolutions(end: str) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((2, 96, 15, 13), np.float32)
+    w = rng.standard_normal((200, 96, 1, 1), np.float32) / 10
+    b, z = rng.standard_normal((200, 1, 1)).astype(np.float32), rng.standard_normal((2, 200, 15, 13), np.float32)
+    feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
+    # A convolution before it, so that the image is channels-last there.
+    nodes = [helper.make_node("Conv", ["x", "first"], ["x1"], pads=[1, 1, 1, 1])]
+    nodes += chain(helper.make_node("Conv", ["x1", "w"], ["y"]), end)
+    first = rng.standard_normal((96, 96, 3, 3), np.float32) / 30
+    data = model(nodes, {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b, "first": first})
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    image = np.einsum("nchwij,ocij->nohw", windows, first.astype(np.float64), optimize=True)
+    want = np.einsum("nchw,oc->nohw", image, w[:, :, 0, 0].astype(np.float64), optimize=True)
+    check(data, feeds, finish(want, end, b, feeds.get("z")))
+
+
+def test_where_it_is_taken() -> None:
+    """Where it saves time, and nowhere else; exact=1 turns it off."""
+    for m, n, k, taken in ((128, 2048, 1024, True), (20, 2048, 1024, False), (128, 64, 64, False)):
+        x = np.ones((m, k), np.float32)
+        data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x.shape}, {"w": np.ones((k, n), np.float32)})
+        assert (impls(pyinfer.load(data, threads=1), {"x": x}) == ["strassen"]) == taken
+        assert "strassen" not in impls(pyinfer.load(data, threads=1, exact=True), {"x": x})
+        assert pyinfer.load(data)(x) == pytest.approx(k)
+
+
+def test_infinity_stays_in_its_pair() -> None:
+    """A row that is not finite spoils itself and the row half of A away, nothing else."""
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((130, 512), np.float32), rng.standard_normal((512, 256), np.float32)
+    data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x.shape}, {"w": w})
+    with forced("strassen"):
+        m = pyinfer.load(data)
+        clean = m(x).copy()
+        x[7, 300] = np.inf
+        got = m(x)
+    others = np.delete(np.arange(130), [7, 72])
+    np.testing.assert_array_equal(got[others], clean[others])
+    assert not np.isfinite(got[7]).any()
