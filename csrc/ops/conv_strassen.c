@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 1x1 convolution on channels-last data by one level of Strassen's product: rows are pixels. */
 #include "ops/conv.h"
-#include "ops/strassen.h"
+#include "ops/strassen_product.h"
 
 typedef struct {
     pi_conv c;

@@ -247,7 +247,8 @@ static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
         for (int64_t r = 0; r < t->rows; r += high) {
             int64_t n = pi_min_i64(high, t->rows - r);
             for (int64_t i = 0; i < n; i++) row[i] = v + (r + i) * channels;
-            pi_igemm_ahead ahead = pi_igemm_share(u + 1 < end ? b + size : NULL, (size_t)size, (size_t)channels, (size_t)(r / high), (size_t)tiles);
+            const float *next = u + 1 < end ? b + size : NULL;
+            pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)size, (size_t)channels, (size_t)(r / high), (size_t)tiles);
             s->gemm->tile_ahead((size_t)n, (size_t)pi_min_i64(nr, outs - panel * nr), 1, (size_t)channels, row, b, NULL,
                                 m + r * outs, (size_t)outs, ahead.at, ahead.lines);
         }

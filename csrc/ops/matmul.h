@@ -42,7 +42,7 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* A constant B in panels for kernels/igemm, alpha in it; the constant itself is not needed any more. */
 pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **packed, pi_error *err) PI_MUST_USE;
-/* The same with fewer multiplications, see ops/strassen.h. */
+/* The same with fewer multiplications, see ops/strassen_product.h. */
 const char *pi_matmul_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_strassen_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_strassen_run(const pi_call *call, pi_error *err) PI_MUST_USE;

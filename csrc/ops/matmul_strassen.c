@@ -2,7 +2,7 @@
 /* MatMul and Gemm with a constant B by one level of Strassen's product. */
 #include "ops/matmul.h"
 #include "ops/conv.h"
-#include "ops/strassen.h"
+#include "ops/strassen_product.h"
 
 const char *pi_matmul_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {

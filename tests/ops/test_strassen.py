@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from ops.node import forced
 
 import pyinfer
+from ops.node import forced
 
 # rows, columns, products of a sum
 SIZES = [

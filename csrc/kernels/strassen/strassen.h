@@ -8,7 +8,8 @@
  *     U2 = P1 + P6   U3 = U2 + P7
  *     C11 = P1 + P2   C12 = U2 + P5 + P3   C21 = U3 + P4   C22 = U3 + P5
  *
- * Sums of B are made where they are multiplied: tile_sum of kernels/igemm. Pointers need float alignment only; results alias nothing but where it is said. */
+ * Sums of B are made where they are multiplied: tile_sum of kernels/igemm. Pointers need float alignment only; results alias
+ * nothing but where it is said. */
 #ifndef PI_KERNELS_STRASSEN_H
 #define PI_KERNELS_STRASSEN_H
 #include <stddef.h>

@@ -5,8 +5,8 @@
  *
  * Error against the direct sum: some 1e-6 of the largest output. A NaN or an infinity in a row of A spoils the row that it is
  * paired with, half of A away, too. The option exact=1 turns it off. */
-#ifndef PI_OPS_STRASSEN_H
-#define PI_OPS_STRASSEN_H
+#ifndef PI_OPS_STRASSEN_PRODUCT_H
+#define PI_OPS_STRASSEN_PRODUCT_H
 #include "base/act.h"
 #include "kernels/igemm/igemm.h"
 #include "kernels/strassen/strassen.h"

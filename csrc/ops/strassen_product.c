@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See strassen.h. For a block of pairs of rows and a pair of panels: sums of B, the seven products over all tiles, and the four
+/* See strassen_product.h. For a block of pairs of rows and a pair of panels: sums of B, the seven products over all tiles, and the four
  * blocks of C of them. Long sums go in parts, so that all factors of a part stay in the second-level cache. */
-#include "ops/strassen.h"
+#include "ops/strassen_product.h"
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
