@@ -50,9 +50,9 @@ def _near(pattern: str, names: Sequence[str]) -> str:
 
 
 def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
-    """Value names by the keys of the result: a name is its own key, also that of a node, which
-    stands for its first output; what a glob pattern matches (cases are alike) is keyed by the
-    value's name.
+    """Value names by the keys of the result: a name is its own key, also that of a weight, and of
+    a node, which stands for its first output; what a glob pattern matches (cases are alike, and it
+    matches no weight) is keyed by the value's name.
 
     Raises InputError for a name that is none and a pattern that matches nothing.
 
@@ -69,11 +69,13 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
     for row in rows:
         first.setdefault(row.node, row.name)
     first.pop("", None)
+    read = {n for _, _, inputs in model.inner_edges() for n in inputs}
+    weights = read - {*known, *model.input_names, ""}
     found: dict[str, str] = {}
     for pattern in patterns:
         name = known.get(pattern) or first.get(pattern)
-        if name:
-            found[pattern] = name
+        if name or pattern in weights:
+            found[pattern] = name or pattern
             continue
         low = pattern.lower() if set(pattern) & set("*?[") else ""
         by_node = {first[n] for n in first if fnmatchcase(n.lower(), low)}
@@ -84,7 +86,7 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
             names = list(dict.fromkeys([*known, *first]))
             raise _core.InputError(
                 f"fetch: {pattern!r} is no value or node of the model; {_near(pattern, names)}"
-                ". Weights, inputs, and values within If, Loop and Scan cannot be fetched"
+                ". Inputs, and values within If, Loop and Scan cannot be fetched; weights by name only"
             )
         found.update(zip(matches, matches, strict=True))
     return found

@@ -91,7 +91,7 @@ typedef struct {
     int check_numbers;
     size_t memory_limit;
     /* Not of options.inc: values within the graph that become outputs too, behind the model's own, by the names of
-     * pyinfer_inner_at. Fusion stops at them. INPUT if there is no such value. Read while loading only. */
+     * pyinfer_inner_at, and weights by theirs. Fusion stops at values. INPUT if there is no such value. Read while loading only. */
     const char *const *fetch;
     int n_fetch;
 } pyinfer_options;
