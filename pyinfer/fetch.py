@@ -42,6 +42,19 @@ def values(model: Model) -> tuple[Value, ...]:
     return tuple(Value(*row) for row in model.inner_rows())
 
 
+def weights(model: Model) -> set[str]:
+    """Names of the constants that the nodes read.
+
+    >>> import pyinfer
+    >>> from pyinfer import example
+    >>> "classify.bias" in weights(pyinfer.load(example.model_path()))
+    True
+    """
+    edges = model.inner_edges()
+    read = {name for _, _, inputs in edges for name in inputs}
+    return read - {value for value, _, _ in edges} - {*model.input_names, ""}
+
+
 def _near(pattern: str, names: Sequence[str]) -> str:
     plain = pattern.strip("*?")
     near = [n for n in names if plain and plain.lower() in n.lower()][:5]
@@ -69,12 +82,11 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
     for row in rows:
         first.setdefault(row.node, row.name)
     first.pop("", None)
-    read = {n for _, _, inputs in model.inner_edges() for n in inputs}
-    weights = read - {*known, *model.input_names, ""}
+    constants = weights(model)
     found: dict[str, str] = {}
     for pattern in patterns:
         name = known.get(pattern) or first.get(pattern)
-        if name or pattern in weights:
+        if name or pattern in constants:
             found[pattern] = name or pattern
             continue
         low = pattern.lower() if set(pattern) & set("*?[") else ""
@@ -86,7 +98,7 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
             names = list(dict.fromkeys([*known, *first]))
             raise _core.InputError(
                 f"fetch: {pattern!r} is no value or node of the model; {_near(pattern, names)}"
-                ". Inputs, and values within If, Loop and Scan cannot be fetched; weights by name only"
+                ". Values within If, Loop and Scan cannot be fetched, weights by their names only"
             )
         found.update(zip(matches, matches, strict=True))
     return found

@@ -109,9 +109,9 @@ class Model(_core.Model):
         names of nodes (for their first output), or patterns of such (``"*attention*"``, cases
         are alike). Operators are not fused across them, so rounding may differ from that of a plain
         call, and they come in the axes of the file. The first run with new names loads and packs
-        the model again; the last four variants are kept. Weights are fetched by their names in full;
-        values within If, Loop and Scan cannot be. Raises InputError, with names that are near, for
-        what the model does not have.
+        the model again; the last four variants are kept. Weights come by their names in full;
+        values within If, Loop and Scan cannot be fetched. Raises InputError, with names that are
+        near, for what the model does not have.
 
         >>> from pyinfer import example
         >>> m = load(example.model_path())
