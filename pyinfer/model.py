@@ -230,8 +230,9 @@ class Model(_core.Model):
     def graph(
         self, *arrays: Any, passes: bool = True, profile: Profile | None = None
     ) -> GraphPicture:
-        """A picture of the graph: what runs on inputs of these shapes (as in :meth:`explain`), or,
-        with passes=False, the nodes of the file (loaded once more for it, with level=0).
+        """A picture of the graph after the passes, as it runs on inputs of these shapes (as in
+        :meth:`explain`), or, with passes=False, before them: the nodes of the file (loaded once
+        more for it, with level=0).
 
         Blocks are coloured by kind of operator, or by their time in `profile`, which must be one
         of the same shapes. Shown in notebooks; ``.save("graph.svg")``, ``.svg``; as a text a node

@@ -192,9 +192,9 @@ class _Builder:
         source = self.model._recipe[0]
         title = os.path.basename(source) if isinstance(source, str) else "a model"
         if planned:
-            about = f"as it runs: {count_text(count - views, 'step')}, {count_text(views, 'view')}"
+            about = f"as it runs, after the passes: {count_text(count - views, 'step')}, {count_text(views, 'view')}"
         else:
-            about = f"as in the file: {count_text(count, 'node')}"
+            about = f"as in the file, before the passes: {count_text(count, 'node')}"
         if self.times:
             about += f", {sum(step.ms for step in self.times):.3f} ms"
         lines = [_line(node, self.values) for node in self.plan["nodes"]]

@@ -65,7 +65,7 @@ def test_steps_and_nodes(tmp_path: Path) -> None:
     inner = m.inner_rows()
     assert len(blocks) == len(inner) + 2 and [texts(b)[0] for b in blocks[1:-1]] == [row[2] for row in inner]
     assert texts(blocks[0]) == ["x"] and texts(blocks[-1]) == ["probabilities"]
-    assert str(file).splitlines()[0] == "digits.onnx: as in the file: 10 nodes" and len(str(file).splitlines()) == 11
+    assert str(file).splitlines()[0] == "digits.onnx: as in the file, before the passes: 10 nodes" and len(str(file).splitlines()) == 11
     planned.save(tmp_path / "g.svg")
     assert (tmp_path / "g.svg").read_text(encoding="utf-8") == planned.svg == planned._repr_svg_()
     assert planned.svg in planned._repr_html_() and "http" not in re.sub(r'xmlns="[^"]*"', "", planned.svg)
@@ -142,7 +142,7 @@ def test_no_nodes() -> None:
     m = pyinfer.load(tiny.model([node], [], [("y", np.float32, [2])], {"w": np.ones(2, np.float32)}), threads=1)
     blocks, edges, root = read(m.graph())
     assert not blocks and not edges and float(root.get("width", 0)) > 0
-    assert str(m.graph()) == "a model: as it runs: 0 steps, 0 views" and not m.explain().steps
+    assert str(m.graph()) == "a model: as it runs, after the passes: 0 steps, 0 views" and not m.explain().steps
     assert m.memory().arena == m.memory().lower_bound == 0
     m.memory().plot()
     m.profile(repeat=1).plot()
