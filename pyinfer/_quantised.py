@@ -40,7 +40,6 @@ class Stored(NamedTuple):
         floats = (np.asarray(stored).astype(np.float64) - zero) * scale
         return floats.astype(np.float32).reshape(np.shape(stored))
 
-
     def misfit(self, stored: Any, values: Mapping[str, Any], floats: Any) -> str:
         """How far the integers reach, beside the floats, where these go further, or not nearly so
         far: a wrong scale."""
@@ -52,9 +51,7 @@ class Stored(NamedTuple):
         low, high, margin = np.min(floats), np.max(floats), (most - least) / 20
         if least - margin <= low and high <= most + margin and high - low >= margin:
             return ""
-        return (
-            f"integers reach from {least:.3g} to {most:.3g}, floats from {low:.3g} to {high:.3g}"
-        )
+        return f"integers reach from {least:.3g} to {most:.3g}, floats from {low:.3g} to {high:.3g}"
 
 
 class Quantised(NamedTuple):

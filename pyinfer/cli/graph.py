@@ -22,7 +22,11 @@ EXAMPLES = """\
 def arguments(parser: Parser) -> None:
     parser.add_model()
     parser.add("--output", metavar="FILE", help="write the picture here")
-    parser.add("--file", action="store_true", help="before the passes: the nodes of the file, not the steps")
+    parser.add(
+        "--file",
+        action="store_true",
+        help="before the passes: the nodes of the file",
+    )
     parser.add("--time", action="store_true", help="run it, and colour the steps by time")
     parser.add(*FEEDING, *LOADING, "--json")
 

@@ -192,7 +192,8 @@ class _Builder:
         source = self.model._recipe[0]
         title = os.path.basename(source) if isinstance(source, str) else "a model"
         if planned:
-            about = f"as it runs, after the passes: {count_text(count - views, 'step')}, {count_text(views, 'view')}"
+            steps = f"{count_text(count - views, 'step')}, {count_text(views, 'view')}"
+            about = f"as it runs, after the passes: {steps}"
         else:
             about = f"as in the file, before the passes: {count_text(count, 'node')}"
         if self.times:
