@@ -147,3 +147,20 @@ def test_no_nodes() -> None:
     m.memory().plot()
     m.profile(repeat=1).plot()
     assert len(read(m.graph(passes=False))[0]) == 2
+
+
+def test_titles_fit_into_their_blocks() -> None:
+    helvetica_bold = {"C": 722, "o": 611, "n": 611, "v": 556, " ": 278, "+": 584, "B": 722, "a": 556, "t": 333, "c": 556}
+    helvetica_bold |= {"h": 611, "…": 1000, "i": 278, "R": 722, "e": 556, "l": 278, "u": 611, "N": 722, "z": 500}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n"]),
+        helper.make_node("Relu", ["n"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.random((8, 3, 3, 3), np.float32)} | {n: rng.random(8, np.float32) + 1 for n in "sbmv"}
+    ports = [("x", np.float32, [1, 3, 9, 9])], [("y", np.float32, [1, 8, 7, 7])]
+    blocks, _, _ = read(pyinfer.load(tiny.model(nodes, *ports, weights)).graph())
+    (title,) = (texts(b)[0] for b in blocks if texts(b)[0].startswith("Conv + "))
+    assert title.endswith("n + Relu")
+    assert sum(helvetica_bold[letter] for letter in title) * 12 / 1000 < 176 - 10
