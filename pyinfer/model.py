@@ -354,7 +354,9 @@ def _blank(port: Port, dims: Sequence[int]) -> np.ndarray:
     """Zeros; ones for a mask: a batch of nothing but padding would not be computed."""
     import numpy as np
 
-    if "mask" in port.name.lower() and port.dtype in ("bool", "int32", "int64"):
+    from ._tensors import is_mask
+
+    if is_mask(port):
         return np.ones(dims, port.dtype)
     return np.zeros(dims, object if port.dtype == "str" else port.dtype)
 

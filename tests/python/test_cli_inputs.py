@@ -106,6 +106,15 @@ def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["outputs"]["y"]["values"] == ["a!", "b!"]
 
 
+def test_a_mask_that_is_made_up() -> None:
+    """Random ones would have texts of nothing but padding: NaN."""
+    node = helper.make_node("Identity", ["attention_mask"], ["y"])
+    ports = [[(name, np.int64, ["n", 9])] for name in ("attention_mask", "y")]
+    model = pyinfer.load(tiny.model([node], *ports))
+    assert make_feeds(model, flags(size=4))["attention_mask"].all()
+    assert not make_feeds(model, flags("attention_mask=zeros"))["attention_mask"].any()
+
+
 def test_shared_sizes(tmp_path: Path) -> None:
     """An input that is made up has the sizes that the others, which were given, say."""
     ports = [("a", np.float32, ["n", "k"]), ("b", np.float32, ["k", 4])], [("y", np.float32, ["n", 4])]
