@@ -77,7 +77,8 @@ def is_mask(port: Port) -> bool:
 def made_up(port: Port, size: int = 1, value: str = "random") -> Any:
     """An array that fits an input; size: of dimensions that the model leaves open. value: "random"
     (always the same: a normal distribution, or 0 and 1 for other types than floats; ones for masks,
-    as a text of nothing but padding has no meaning), "zeros" or "ones". Raises InputError for sequences, optionals and inputs of any rank."""
+    as a text of nothing but padding has no meaning), "zeros" or "ones". Raises InputError for
+    sequences, optionals and inputs of any rank."""
     if "(" in port.dtype:
         raise _core.InputError(f"input {port} is more than one array: run this model from Python")
     if port.shape is None:

@@ -76,9 +76,11 @@ def _dims(text: str) -> str:
 
 
 def _title(op: str, came: Sequence[Node]) -> str:
-    """What a block does: the file's operators that became it, if they are few."""
-    if 1 < len(came) <= 3:
-        return " + ".join(node.op for node in came)
+    """What a block does: the file's operators that became it, if they are few, without those that
+    only move data where others compute."""
+    computing = [node for node in came if kind_of(node.op) != "moving data"] or came
+    if len(came) > 1 and len(computing) <= 3:
+        return " + ".join(node.op for node in computing)
     return op.partition("(")[0].rpartition(".")[2] + (f" ({len(came)} nodes)" if came[1:] else "")
 
 

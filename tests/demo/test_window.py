@@ -178,6 +178,18 @@ def test_network(window: Any) -> None:
     assert all(0 < tab.graph._at(*p)[1] < tab.graph.winfo_height() for p in tab.graph.plan.places)
 
 
+def test_the_legend_fits(window: Any) -> None:
+    tab = window.tab_of("network")
+    window.front(tab)
+    until(window, lambda: tab.blocks and window.worker.idle)
+    for language in ("en", "zh"):
+        window.speak(language)
+        window.root.geometry("1000x640")
+        until(window, lambda: tab.winfo_toplevel().winfo_width() == 1000)
+        window.root.update()
+        assert tab.legend.bbox("all")[2] <= tab.legend.winfo_width(), language
+
+
 def test_compare(window: Any) -> None:
     tab = window.tab_of("compare")
     tab.wanted["PyTorch"].set(False)
