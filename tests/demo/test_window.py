@@ -184,10 +184,30 @@ def test_the_legend_fits(window: Any) -> None:
     until(window, lambda: tab.blocks and window.worker.idle)
     for language in ("en", "zh"):
         window.speak(language)
-        window.root.geometry("1000x640")
-        until(window, lambda: tab.winfo_toplevel().winfo_width() == 1000)
+        window.root.geometry("300x640")
+        until(window, lambda: window.root.winfo_width() == window.root.minsize()[0])
         window.root.update()
         assert tab.legend.bbox("all")[2] <= tab.legend.winfo_width(), language
+
+
+def test_all_controls_stay_in_sight(window: Any) -> None:
+    window.root.update()
+    for larger in (1.0, 1.3):
+        window.resize(larger)
+        window.root.geometry("300x300")
+        window.root.update()
+        for _ in range(50):
+            window.root.update()
+            time.sleep(0.01)
+        wide = window.bar.winfo_width()
+        for child in window.bar.winfo_children():
+            assert child.winfo_viewable() and child.winfo_x() + child.winfo_width() <= wide
+            assert child.winfo_width() >= child.winfo_reqwidth()
+    table = window.tab_of("compare").table
+    window.resize(1 / 1.3)
+    window.front(window.tab_of("compare"))
+    until(window, lambda: table.winfo_width() > 1)
+    assert sum(table.column(name, "minwidth") for name in table["columns"]) <= table.winfo_width()
 
 
 def test_compare(window: Any) -> None:
