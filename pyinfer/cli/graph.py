@@ -45,6 +45,5 @@ def run(args: argparse.Namespace) -> int:
         keys = ("title", "note", "tip", "parents", "label")
         blocks = [{key: getattr(block, key) for key in keys} for block in picture.blocks]
         return print_json({"title": picture.title, "about": picture.about, "blocks": blocks})
-    if not args.output:
-        print(picture)
+    print(f"{picture.title}: {picture.about}; see {args.output}" if args.output else picture)
     return 0

@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 )
 
 import pyinfer
+from pyinfer import cli
 from pyinfer._quantised import Noise
 from pyinfer.comparison import Difference, _conclude
 
@@ -163,6 +164,19 @@ def test_the_table_tells_that_values_are_cut_off(folder: Path, net: Net) -> None
     assert whole.first and whole.first.name == "relu_QuantizeLinear_Output" and "integers reach" in whole.first.note
     back = pyinfer.compare(folder / "net.onnx", broken, X)
     assert back.first and back.first.name == "relu" and back.first.node.startswith("node_Conv_")
+
+
+def test_in_a_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(folder / "x.npy", X.numpy())
+    words = ["--with", str(folder / "net.onnx"), "--input", f"x={folder / 'x.npy'}"]
+    assert cli.main(["compare", str(folder / "qdq.onnx"), *words]) == 0
+    assert "agrees with" in capsys.readouterr().out
+    broken = with_scale(folder / "qdq.onnx", "relu_scale", 0.1)
+    assert cli.main(["compare", str(broken), *words]) == 1
+    assert "first difference is in value 'relu_QuantizeLinear_Output'" in capsys.readouterr().out
+    assert cli.main(["compare", str(folder / "qdq.onnx"), *words[:2]]) == 1  # random: not what it was calibrated on
+    said = capsys.readouterr().out
+    assert "in value 'x_QuantizeLinear_Output'" in said and "integers reach from" in said
 
 
 def test_names_of_another_exporter(folder: Path, net: Net) -> None:
