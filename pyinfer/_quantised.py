@@ -117,6 +117,7 @@ def quantised(model: Model) -> Quantised:
     for value, (scale, zero) in read.items():
         floats = (*found[value].floats, *names.get(value, ()))
         found[value] = Stored(floats, scale, zero)
+    found = {value: how for value, how in found.items() if how.scale}
     return Quantised(found, to_round - to_others, rounded, coarse, computed)
 
 

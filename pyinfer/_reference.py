@@ -97,8 +97,9 @@ class ModelReference(Reference):
         wanted = {n: stands.get(n, n) for n in shapes if n in have or n in stands}
         if not wanted:
             return {}
-        parameters = [p for n in {*wanted.values()} & stored.keys() for p in stored[n].parameters]
-        got = self.model.run(self.feeds, None, None, [*wanted.values(), *parameters])
+        parameters = {p for n in {*wanted.values()} & stored.keys() for p in stored[n].parameters}
+        fetched = [*wanted.values(), *(parameters - self.feeds.keys())]
+        got = self.feeds | self.model.run(self.feeds, None, None, fetched)
         return {n: stored[w].numbers(got[w], got) if n != w else got[w] for n, w in wanted.items()}
 
 

@@ -253,9 +253,10 @@ def _inside(
     if not order:
         return _Inside([], {})
     stored = {name: quant.stored[name] for name in order if name in quant.stored}
-    parameters = {name for how in stored.values() for name in how.parameters}
-    got = model.run(feeds, None, None, [*order, *parameters])
-    shapes = {name: getattr(value, "shape", None) for name, value in got.items()}
+    parameters = {name for how in stored.values() for name in how.parameters} - feeds.keys()
+    found = model.run(feeds, None, None, [*order, *parameters])
+    shapes = {name: getattr(value, "shape", None) for name, value in found.items()}
+    got = feeds | found
     for name, how in stored.items():
         shapes |= dict.fromkeys(how.floats, shapes[name])
     for name in outputs:

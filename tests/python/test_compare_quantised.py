@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -24,6 +24,7 @@ import pyinfer
 from pyinfer import cli
 from pyinfer._quantised import Noise
 from pyinfer.comparison import Difference, _conclude
+from support import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -164,6 +165,23 @@ def test_the_table_tells_that_values_are_cut_off(folder: Path, net: Net) -> None
     assert whole.first and whole.first.name == "relu_QuantizeLinear_Output" and "integers reach" in whole.first.note
     back = pyinfer.compare(folder / "net.onnx", broken, X)
     assert back.first and back.first.name == "relu" and back.first.node.startswith("node_Conv_")
+
+
+def test_a_scale_that_is_an_input() -> None:
+    """Of two models that differ in a weight behind it."""
+
+    def model(weight: float) -> pyinfer.Model:
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+            helper.make_node("Mul", ["d", "w"], ["m"]),
+            helper.make_node("Exp", ["m"], ["y"]),
+        ]
+        ports = [("x", np.float32, ["n"]), ("s", np.float32, [])], [("y", np.float32, ["n"])]
+        return pyinfer.load(tiny.model(nodes, *ports, {"w": np.float32([weight])}))
+
+    found = pyinfer.compare(model(1), model(2), (np.linspace(0, 2, 100, dtype=np.float32), np.float32(0.01)))
+    assert found.first and found.first.name == "y" and [row.name for row in found.rows if row.ok] == ["q", "d"], str(found)
 
 
 def test_in_a_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
