@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from demo import screen
 from pyinfer import example
@@ -221,6 +223,20 @@ def test_compare(window: Any) -> None:
     window.root.event_generate("<F5>")
     until(window, lambda: not tab.running and window.worker.idle)
     assert len(tab.chart.find_all()) > 5
+
+
+def test_a_model_of_texts(window: Any, tmp_path: Path) -> None:
+    """It takes no picture: said where one would be looked for; its mask is made up without padding."""
+    nodes = [helper.make_node("Add", ["ids", "attention_mask"], ["y"])]
+    ports = [("ids", np.int64, ["n", "t"]), ("attention_mask", np.int64, ["n", "t"])], [("y", np.int64, ["n", "t"])]
+    path = tmp_path / "texts.onnx"
+    path.write_bytes(tiny.model(nodes, *ports))
+    window.open_model(str(path))
+    until(window, lambda: window.session.opened.name == "texts.onnx" and window.worker.idle)
+    feeds = window.session.input_of(window.session.opened)
+    assert feeds["attention_mask"].all() and feeds["ids"].shape == (1, 64)
+    window.front(window.picture)
+    until(window, lambda: "does not take one picture" in window.news.cget("text"))
 
 
 def test_camera(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
