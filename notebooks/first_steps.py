@@ -138,7 +138,13 @@ assert "Relu" not in [step.op for step in steps]  # it became a part of the conv
 assert [node.op for node in steps[0].nodes] == ["Conv", "Relu"]
 
 # %% [markdown]
-# As a picture (with the pointer on a block, it tells more; `passes=False` draws the file's nodes):
+# As pictures: before the passes that rewrite it, the nodes of the file...
+
+# %%
+model.graph(pictures, passes=False)
+
+# %% [markdown]
+# ...and after them, the steps that run. With the pointer on a block, it tells more.
 
 # %%
 model.graph(pictures)

@@ -13,20 +13,26 @@ from typing import Any
 import numpy as np
 
 from . import _core, _mistakes
+from ._quantised import quantised
 from ._tensors import to_array, to_tensor
-from .fetch import values
+from .fetch import values, weights
 from .model import Model, _load, load
+
+Shapes = Mapping[str, tuple[int, ...] | None]  # of the model's values, None: of what is no array
 
 
 class Reference:
-    """outputs and values by name; values gives those that it has, of the names that are asked."""
+    """outputs and values by name; values gives those that it has, of the names that are asked.
+    coarse: whether it is quantised. sources: lines of PyTorch of its values."""
 
     name = ""
+    coarse = False
+    sources: Mapping[str | None, str | None] = {}
 
     def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
         raise NotImplementedError
 
-    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
+    def values(self, shapes: Shapes, notes: list[str]) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -73,6 +79,8 @@ def arrays_of(model: Model, inputs: Any) -> dict[str, Any]:
 class ModelReference(Reference):
     def __init__(self, model: Model, feeds: dict[str, Any], name: str) -> None:
         self.model, self.name = model, name
+        self.quantised = quantised(model)
+        self.coarse = bool(self.quantised.coarse)
         names = model.input_names
         self.feeds = (
             feeds if set(feeds) == set(names) else dict(zip(names, feeds.values(), strict=False))
@@ -81,10 +89,18 @@ class ModelReference(Reference):
     def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
         return _named(names, self.model.run(self.feeds))
 
-    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
-        have = {row.name for row in values(self.model)}
-        shared = [n for n in names if n in have]
-        return self.model.run(self.feeds, None, None, shared) if shared else {}
+    def values(self, shapes: Shapes, notes: list[str]) -> dict[str, Any]:
+        self.sources = {row.name: row.source for row in values(self.model)}
+        stored = self.quantised.stored
+        stands = {alias: n for n, how in stored.items() for alias in how.floats}
+        have = self.sources.keys() | weights(self.model)
+        wanted = {n: stands.get(n, n) for n in shapes if n in have or n in stands}
+        if not wanted:
+            return {}
+        parameters = {p for n in {*wanted.values()} & stored.keys() for p in stored[n].parameters}
+        fetched = [*wanted.values(), *(parameters - self.feeds.keys())]
+        got = self.feeds | self.model.run(self.feeds, None, None, fetched)
+        return {n: stored[w].numbers(got[w], got) if n != w else got[w] for n, w in wanted.items()}
 
 
 def unfused(
@@ -108,6 +124,7 @@ class OnnxRuntime(Reference):
                 f"comparing with ONNX Runtime needs {error.name}: pip install onnxruntime onnx"
             ) from error
         self.source, self.feeds = model._recipe[0], feeds
+        self.coarse = bool(quantised(model).coarse)
         self.threads = model.threads
         self.onnx, self.runtime = onnx, onnxruntime
 
@@ -150,8 +167,8 @@ class OnnxRuntime(Reference):
     def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
         return self._run([])
 
-    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
-        return self._run(names)
+    def values(self, shapes: Shapes, notes: list[str]) -> dict[str, Any]:
+        return self._run(list(shapes))
 
 
 class OpenVino(Reference):
@@ -167,6 +184,7 @@ class OpenVino(Reference):
                 "comparing with OpenVINO needs openvino: pip install openvino"
             ) from error
         self.openvino, self.feeds, self.source = openvino, feeds, model._recipe[0]
+        self.coarse = bool(quantised(model).coarse)
         self.config = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": model.threads,
@@ -176,7 +194,8 @@ class OpenVino(Reference):
         try:
             source = self.source if isinstance(self.source, str) else io.BytesIO(self.source)
             read = self.openvino.Core().read_model(source)
-            known = {n for op in read.get_ops() for out in op.outputs() for n in out.get_names()}
+            ops = [op for op in read.get_ops() if op.get_type_name() != "Constant"]
+            known = {n for op in ops for out in op.outputs() for n in out.get_names()}
             more = [n for n in more if n in known]
             if more:
                 read.add_outputs(more)
@@ -191,8 +210,8 @@ class OpenVino(Reference):
     def outputs(self, names: list[str], notes: list[str]) -> dict[str, Any]:
         return self._run(names, [])
 
-    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
-        return self._run([], names)
+    def values(self, shapes: Shapes, notes: list[str]) -> dict[str, Any]:
+        return self._run([], list(shapes))
 
 
 class TorchModule(Reference):
@@ -223,17 +242,13 @@ class TorchModule(Reference):
         extra = range(len(names), len(tensors))
         return dict(zip([*names, *map(str, extra)], tensors, strict=False))
 
-    def values(self, names: list[str], notes: list[str]) -> dict[str, Any]:
-        shapes = self.model.run(self.feeds, None, None, names)
-        mapped = {
-            n: v
-            for n, v in self._exported(set(names)).items()
-            if getattr(shapes[n], "shape", None) == v.shape
-        }
-        if 2 * len(mapped) >= len(names):
+    def values(self, shapes: Shapes, notes: list[str]) -> dict[str, Any]:
+        found = self._exported(set(shapes))
+        mapped = {n: v for n, v in found.items() if shapes[n] == v.shape}
+        if 2 * len(mapped) >= len(shapes) or quantised(self.model).coarse:
             return mapped
         notes.append("values within are held against the model without fusion (level=0)")
-        return unfused(self.model, self.feeds).values(names, notes)
+        return unfused(self.model, self.feeds).values(shapes, notes)
 
     def _as_exported(self) -> tuple[Any, Any]:
         """Arguments and dynamic shapes for an export whose names are those of the model's: names
@@ -261,6 +276,7 @@ class TorchModule(Reference):
         """The module's values by the names that torch.export gives, which are those in the file."""
         import torch
 
+        from .diagnosis.onnx_file import TRACE, own_line
         from .torch_export import export, inference
 
         found: dict[str, Any] = {}
@@ -275,10 +291,12 @@ class TorchModule(Reference):
         if self.named:
             return found
         try:
-            program = export(self.module, *self._as_exported()).exported_program
+            made = export(self.module, *self._as_exported())
+            traces = [(node, node.metadata_props.get(TRACE, "")) for node in made.model.graph]
+            self.sources = {out.name: own_line(t) for node, t in traces for out in node.outputs}
             with warnings.catch_warnings(), inference(self.module), torch.no_grad():
                 warnings.simplefilter("ignore")
-                Keep(program.module()).run(*self.args)
+                Keep(made.exported_program.module()).run(*self.args)
         except Exception as error:  # of a part of PyTorch that may change: level=0 does it then
             warnings.warn(f"values of the module cannot be had: {error}", stacklevel=6)
         return found

@@ -69,10 +69,16 @@ def _type_of(port: Port) -> Any:
         raise _core.InputError(f"input {port} needs ml_dtypes: pip install ml_dtypes") from None
 
 
+def is_mask(port: Port) -> bool:
+    """Whether the input says which tokens are padding, by its name and type."""
+    return "mask" in port.name.lower() and port.dtype in ("bool", "int32", "int64")
+
+
 def made_up(port: Port, size: int = 1, value: str = "random") -> Any:
     """An array that fits an input; size: of dimensions that the model leaves open. value: "random"
-    (always the same: a normal distribution, or 0 and 1 for other types than floats), "zeros" or
-    "ones". Raises InputError for sequences, optionals and inputs of any rank."""
+    (always the same: a normal distribution, or 0 and 1 for other types than floats; ones for masks,
+    as a text of nothing but padding has no meaning), "zeros" or "ones". Raises InputError for
+    sequences, optionals and inputs of any rank."""
     if "(" in port.dtype:
         raise _core.InputError(f"input {port} is more than one array: run this model from Python")
     if port.shape is None:
@@ -81,8 +87,8 @@ def made_up(port: Port, size: int = 1, value: str = "random") -> Any:
     dtype = _type_of(port)
     if dtype.kind == "O":
         return np.full(dims, "text", object)
-    if value != "random":
-        return np.full(dims, value == "ones").astype(dtype)
+    if value != "random" or is_mask(port):
+        return np.full(dims, value != "zeros").astype(dtype)
     rng = np.random.default_rng(0)
     if "float" in port.dtype:
         return rng.standard_normal(dims).astype(dtype)

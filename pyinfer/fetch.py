@@ -42,6 +42,19 @@ def values(model: Model) -> tuple[Value, ...]:
     return tuple(Value(*row) for row in model.inner_rows())
 
 
+def weights(model: Model) -> set[str]:
+    """Names of the constants that the nodes read.
+
+    >>> import pyinfer
+    >>> from pyinfer import example
+    >>> "classify.bias" in weights(pyinfer.load(example.model_path()))
+    True
+    """
+    edges = model.inner_edges()
+    read = {name for _, _, inputs in edges for name in inputs}
+    return read - {value for value, _, _ in edges} - {*model.input_names, ""}
+
+
 def _near(pattern: str, names: Sequence[str]) -> str:
     plain = pattern.strip("*?")
     near = [n for n in names if plain and plain.lower() in n.lower()][:5]
@@ -50,9 +63,9 @@ def _near(pattern: str, names: Sequence[str]) -> str:
 
 
 def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
-    """Value names by the keys of the result: a name is its own key, also that of a node, which
-    stands for its first output; what a glob pattern matches (cases are alike) is keyed by the
-    value's name.
+    """Value names by the keys of the result: a name is its own key, also that of a weight, and of
+    a node, which stands for its first output; what a glob pattern matches (cases are alike, and it
+    matches no weight) is keyed by the value's name.
 
     Raises InputError for a name that is none and a pattern that matches nothing.
 
@@ -69,11 +82,12 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
     for row in rows:
         first.setdefault(row.node, row.name)
     first.pop("", None)
+    constants = weights(model)
     found: dict[str, str] = {}
     for pattern in patterns:
         name = known.get(pattern) or first.get(pattern)
-        if name:
-            found[pattern] = name
+        if name or pattern in constants:
+            found[pattern] = name or pattern
             continue
         low = pattern.lower() if set(pattern) & set("*?[") else ""
         by_node = {first[n] for n in first if fnmatchcase(n.lower(), low)}
@@ -84,7 +98,7 @@ def resolve(model: Model, patterns: Sequence[str]) -> dict[str, str]:
             names = list(dict.fromkeys([*known, *first]))
             raise _core.InputError(
                 f"fetch: {pattern!r} is no value or node of the model; {_near(pattern, names)}"
-                ". Weights, inputs, and values within If, Loop and Scan cannot be fetched"
+                ". Values within If, Loop and Scan cannot be fetched, weights by their names only"
             )
         found.update(zip(matches, matches, strict=True))
     return found

@@ -109,9 +109,9 @@ class Model(_core.Model):
         names of nodes (for their first output), or patterns of such (``"*attention*"``, cases
         are alike). Operators are not fused across them, so rounding may differ from that of a plain
         call, and they come in the axes of the file. The first run with new names loads and packs
-        the model again; the last four variants are kept. Values within If, Loop and Scan cannot be
-        fetched, nor weights and inputs. Raises InputError, with names that are near, for what the
-        model does not have.
+        the model again; the last four variants are kept. Weights come by their names in full;
+        values within If, Loop and Scan cannot be fetched. Raises InputError, with names that are
+        near, for what the model does not have.
 
         >>> from pyinfer import example
         >>> m = load(example.model_path())
@@ -230,8 +230,9 @@ class Model(_core.Model):
     def graph(
         self, *arrays: Any, passes: bool = True, profile: Profile | None = None
     ) -> GraphPicture:
-        """A picture of the graph: what runs on inputs of these shapes (as in :meth:`explain`), or,
-        with passes=False, the nodes of the file (loaded once more for it, with level=0).
+        """A picture of the graph after the passes, as it runs on inputs of these shapes (as in
+        :meth:`explain`), or, with passes=False, before them: the nodes of the file (loaded once
+        more for it, with level=0).
 
         Blocks are coloured by kind of operator, or by their time in `profile`, which must be one
         of the same shapes. Shown in notebooks; ``.save("graph.svg")``, ``.svg``; as a text a node
@@ -353,7 +354,9 @@ def _blank(port: Port, dims: Sequence[int]) -> np.ndarray:
     """Zeros; ones for a mask: a batch of nothing but padding would not be computed."""
     import numpy as np
 
-    if "mask" in port.name.lower() and port.dtype in ("bool", "int32", "int64"):
+    from ._tensors import is_mask
+
+    if is_mask(port):
         return np.ones(dims, port.dtype)
     return np.zeros(dims, object if port.dtype == "str" else port.dtype)
 

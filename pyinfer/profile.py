@@ -24,8 +24,7 @@ class Step(NamedTuple):
     point operations and bytes moved at least once (0: not known), the PyTorch line, why others
     were refused; then both as rates, in GFLOP/s and GB/s, and the share of the machine's f32 peak;
     the widest instructions and the layout (see ``Model.explain``); the share of its rows that was
-    computed: operations are without padding that was left out (the option skip_padding), bytes are
-    with it.
+    computed: operations and bytes are without padding that was left out (option skip_padding).
 
     Operations are those of direct sums: a Winograd convolution needs fewer, so that its share may
     be above 1; so may that of a product of bytes. More GB/s than the memory has came from caches.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values within the graph: what they are called in the file, and those that become outputs too. Done before any pass, so
- * that every pass sees them as outputs and keeps them. */
+/* Values within the graph: what they are called in the file, and those, or weights, that become outputs too. Done before any
+ * pass, so that every pass sees them as outputs and keeps them. */
 #include <string.h>
 #include "base/map.h"
 #include "capi/capi.h"
@@ -40,6 +40,11 @@ int pyinfer_inner_at(const pyinfer_model *m, int i, pyinfer_inner *inner)
 
 static pi_status map_values(const pi_graph *g, pi_map *names, pi_error *err)
 {
+    for (uint32_t k = 0; k < g->n_nodes; k++)
+        for (uint32_t i = 0; i < g->node[k]->n_in; i++) {
+            const pi_value *v = g->node[k]->in[i];
+            if (listed(v) && v->constant) PI_TRY(pi_map_set(names, v->name, strlen(v->name), v->id, err));
+        }
     for (uint32_t k = g->n_nodes; k-- > 0;) /* of two with one name the first counts */
         for (uint32_t i = g->node[k]->n_out; i-- > 0;) {
             const pi_value *v = g->node[k]->out[i];

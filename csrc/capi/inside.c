@@ -37,7 +37,13 @@ static const char *first_value(const pi_node *node)
     return "";
 }
 
-static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, char *text, size_t *at)
+/* What of it a step moves that computes such a share of its rows: weights are read whole. */
+static double moved(const pyinfer_request *r, const pi_value *v, double computed)
+{
+    return bytes_of(r, v) * (v->constant ? 1 : computed);
+}
+
+static double append_shapes(const pyinfer_request *r, pi_value *const *list, uint32_t n, double computed, char *text, size_t *at)
 {
     double bytes = 0;
     char one[300];
@@ -46,7 +52,7 @@ static double append_shapes(const pyinfer_request *r, pi_value *const *list, uin
         const pi_tensor *t = pi_context_tensor(r->context, list[i]->id);
         int put = snprintf(text + *at, TEXT_SIZE - *at, "%s%s", i ? ", " : "", pi_tensor_text(t, one, sizeof one));
         *at += put < 0 || (size_t)put >= TEXT_SIZE - *at ? TEXT_SIZE - 1 - *at : (size_t)put;
-        bytes += bytes_of(r, list[i]);
+        bytes += moved(r, list[i], computed);
     }
     return bytes;
 }
@@ -82,12 +88,12 @@ int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_step *out)
     if (!r->text) return 1;
     size_t at = 0;
     r->text[0] = '\0';
-    out->bytes = append_shapes(r, node->in, node->n_in, r->text, &at);
+    out->bytes = append_shapes(r, node->in, node->n_in, out->computed, r->text, &at);
     at += (size_t)snprintf(r->text + at, TEXT_SIZE - at, " -> ");
     if (at >= TEXT_SIZE) at = TEXT_SIZE - 1;
-    out->bytes += append_shapes(r, node->out, node->n_out, r->text, &at);
+    out->bytes += append_shapes(r, node->out, node->n_out, out->computed, r->text, &at);
     if (node->op->flags & PI_OP_PICKS) {
-        double unread = bytes_of(r, node->in[0]) - bytes_of(r, node->out[0]);
+        double unread = moved(r, node->in[0], out->computed) - moved(r, node->out[0], out->computed);
         if (unread > 0) out->bytes -= unread;
     }
     out->shapes = r->text;

@@ -91,7 +91,7 @@ typedef struct {
     int check_numbers;
     size_t memory_limit;
     /* Not of options.inc: values within the graph that become outputs too, behind the model's own, by the names of
-     * pyinfer_inner_at. Fusion stops at them. INPUT if there is no such value. Read while loading only. */
+     * pyinfer_inner_at, and weights by theirs. Fusion stops at values. INPUT if there is no such value. Read while loading only. */
     const char *const *fetch;
     int n_fetch;
 } pyinfer_options;
@@ -262,7 +262,7 @@ typedef struct {
     uint64_t ns;         /* of the last profiled run, or 0 */
     uint64_t start_ns;   /* since the start of that run */
     double flops;        /* 0: not known; of a profiled run, without the padding that was left out */
-    double bytes;        /* read and written at least once */
+    double bytes;        /* read and written at least once; of a profiled run, without that padding */
     double computed;     /* share of its rows that the last profiled run computed: the option skip_padding leaves out others */
     size_t scratch, scratch_offset; /* bytes of the arena that it needs for itself while it runs, and where */
 } pyinfer_step;

@@ -262,6 +262,7 @@ static pi_status take_gemm(pi_graph *g, pi_node *q, const grid *y, pi_error *err
     pi_value *shape = conv ? pi_graph_ints(g, (int64_t[]){0, n}, 2, 1, err) : NULL;
     if (!shape) return pi_alloc_status(err);
     conv->number = gemm->number;
+    if (!relu) conv->out[0]->name = q->out[0]->name; /* the Reshape may go: who asks, finds the step by it */
     return replace(g, q, gemm, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){conv->out[0], shape}, 2, relu, y, &made,
                    err);
 }

@@ -12,7 +12,7 @@ PyObject *py_raise(const pyinfer_error *error);
 PyObject *py_exception(pyinfer_status status);
 
 /* py_array.c */
-int py_array_init(void); /* imports NumPy's C API; -1 with an exception set */
+int py_array_init(void); /* imports NumPy, once, before the first of these; -1 with an exception set */
 /* The object as a tensor of the wanted input: the array's own memory where dtype and layout fit, else a copy that `keep`
  * (a new reference) holds. *copied says that a cast or copy was made. -1 with an exception set. */
 int py_array_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied);

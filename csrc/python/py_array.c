@@ -46,6 +46,7 @@ static PyArray_Descr *descr_of(int dtype)
 
 int py_array_init(void)
 {
+    if (PyArray_API) return 0;
     import_array1(-1);
     return 0;
 }

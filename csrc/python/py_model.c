@@ -124,6 +124,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     pyinfer_options options;
     pyinfer_error error;
     pyinfer_status st = PYINFER_OK;
+    if (py_array_init() < 0) return NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|zO!", keywords, &source, &PyDict_Type, &dict, &folder, &PyTuple_Type, &fetch))
         return NULL;
     if (read_options(dict, &options) < 0) return NULL;

@@ -146,7 +146,7 @@ static PyMethodDef functions[] = {
 
 static int module_exec(PyObject *module)
 {
-    if (py_array_init() < 0 || add_exceptions(module) < 0 || py_model_add(module) < 0) return -1;
+    if (add_exceptions(module) < 0 || py_model_add(module) < 0) return -1;
     (void)Py_AtExit(pyinfer_stop); /* daemon threads still compute */
     return PyModule_AddStringConstant(module, "version", pyinfer_version());
 }

@@ -32,12 +32,23 @@ def _file(path: str, port: Port) -> np.ndarray:
         raise Problem(f"input {port.name}: {path}: {text}") from None
 
 
-def _picture(path: str, port: Port) -> np.ndarray:
-    """A picture as the input has it: grey or RGB, channels before or behind the pixels, scaled to
-    its size; 0..1 for floats, 0..255 for whole numbers without sign."""
-    import numpy as np
+def _numbers(flag: str, text: str | None, usual: float, channels: int) -> tuple[float, ...]:
+    """Of --mean and --std: one for each channel."""
+    try:
+        found = tuple(map(float, text.split(","))) if text else (usual,)
+    except ValueError:
+        raise Usage(f"{flag} is a number, or R,G,B, not {text!r}") from None
+    if len(found) not in (1, channels):
+        raise Usage(f"{flag} has {len(found)} numbers, the picture {channels} channels")
+    return found
 
+
+def _picture(path: str, port: Port, args: argparse.Namespace) -> np.ndarray:
+    """A picture as the input has it: grey or RGB, channels before or behind the pixels, its middle
+    in the size of the input; 0..1 or by --mean and --std for floats, 0..255 for whole numbers
+    without sign."""
     from .._tensors import made_up
+    from ..demo.pictures import SCALINGS, fitted, of_port
 
     try:
         from PIL import Image
@@ -50,19 +61,23 @@ def _picture(path: str, port: Port) -> np.ndarray:
     dtype = made_up(port, 1, "zeros").dtype
     if dtype.kind in "ibO":
         raise Problem(f"a picture needs an input of floats or of uint8, {port} is none")
-    last = port.shape[3] in (1, 3) and port.shape[1] not in (1, 3)
-    channels, height, width = port.shape[1:] if not last else (port.shape[3], *port.shape[1:3])
     try:
-        image = Image.open(path).convert("L" if channels == 1 else "RGB")
+        image = Image.open(path)
+        image.load()
     except OSError:
         raise Problem(f"input {port.name}: {path} is neither a .npy file nor a picture") from None
-    if isinstance(height, int) and isinstance(width, int):
-        image = image.resize((width, height))
-    pixels = np.asarray(image)[None]
-    pixels = pixels[..., None] if channels == 1 else pixels
-    pixels = pixels if last else pixels.transpose(0, 3, 1, 2)
-    scaled = pixels if dtype.kind == "u" else np.float32(pixels) / np.float32(255)
-    return np.ascontiguousarray(scaled, dtype)
+    wanted = of_port(port, (image.height, image.width))
+    if wanted is None:
+        raise Problem(f"a picture needs an input of 1 or 3 channels, {port} is none")
+    if dtype.kind == "u":
+        if args.mean or args.std:
+            raise Usage(f"--mean and --std are for inputs of floats, {port} takes 0..255")
+        return fitted(image, wanted, *SCALINGS["0..255"])
+    mean = _numbers("--mean", args.mean, 0.0, wanted.channels)
+    std = _numbers("--std", args.std, 1.0, wanted.channels)
+    if 0 in std:
+        raise Usage("--std has a 0: pixels are divided by it")
+    return fitted(image, wanted, mean, std)
 
 
 def _number(text: str) -> int | float | None:
@@ -115,14 +130,18 @@ def make_feeds(model: Model, args: argparse.Namespace) -> dict[str, np.ndarray]:
             near = nearest(name, ports)
             raise Problem(f"there is no input {name!r}{near}; the inputs are {have}")
     feeds = {}
+    pictures = False
     later = {name: given.get(name, "random") for name in ports}
     for name, value in given.items():
         is_text = ports[name].dtype == "str"
         if value.endswith(".npy"):
             feeds[name] = _file(value, ports[name])
         elif not is_text and value not in MADE_UP and _number(value) is None:
-            feeds[name] = _picture(value, ports[name])
+            feeds[name] = _picture(value, ports[name], args)
+            pictures = True
         later = {n: v for n, v in later.items() if n not in feeds}
+    if (args.mean or args.std) and not pictures:
+        raise Usage("--mean and --std are for pictures: give one, --input NAME=FILE.png")
     sizes = _known_sizes(ports, feeds)
     for name, value in later.items():
         shape = ports[name].shape

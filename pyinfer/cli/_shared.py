@@ -48,9 +48,18 @@ FLAGS: dict[str, dict[str, Any]] = {
         "action": "append",
         "default": [],
         "metavar": "NAME=VALUE",
-        "help": "FILE.npy, a picture (as 0..1, or 0..255 for uint8), a number or a text that fills "
-        "it, random, zeros or ones; inputs not named are random",
+        "help": "FILE.npy, a picture (its middle, 0..1, or 0..255 for uint8), a number or a text "
+        "that fills it, random, zeros or ones; inputs not named are random",
         "complete": "FILE",
+    },
+    "--mean": {
+        "metavar": "R,G,B",
+        "help": "what is taken from pictures in 0..1, a number or one for each channel; for "
+        "ImageNet 0.485,0.456,0.406",
+    },
+    "--std": {
+        "metavar": "R,G,B",
+        "help": "what they are then divided by; for ImageNet 0.229,0.224,0.225",
     },
     "--size": {
         "type": int,
@@ -62,7 +71,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--top": {"type": int, "metavar": "N", "help": "how many rows to print"},
 }
 LOADING = ("--threads", "--level", "--tune", "--option")
-FEEDING = ("--input", "--size")
+FEEDING = ("--input", "--mean", "--std", "--size")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -19,6 +19,7 @@ EXAMPLES = """\
   pyinfer compare model.onnx                          with ONNX Runtime, on random numbers
   pyinfer compare model.onnx --with reference         with this engine, not optimised
   pyinfer compare old.onnx --with new.onnx --input x=photo.npy
+  pyinfer compare int8.onnx --with float.onnx --input x=photo.png
   pyinfer compare model.onnx --rtol 1e-3 --atol 1e-5 --json
 """
 
@@ -39,7 +40,7 @@ def arguments(parser: Parser) -> None:
         type=float,
         metavar="SHARE",
         help="what is allowed, as a share of an output's largest value (1e-4; 1e-2 for 16-bit "
-        "floats)",
+        "floats; of quantised models what rounding explains)",
     )
     parser.add("--rtol", type=float, metavar="X", help="instead: a share of each value")
     parser.add("--atol", type=float, metavar="X", help="instead, or with --rtol: an absolute error")

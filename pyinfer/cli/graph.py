@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the graph of a model as an SVG file, to be opened in a browser: the steps that run on
-inputs of some shapes, or the nodes that are in the file. What a block shows under the mouse: its
-nodes, kernel and line of PyTorch. Without a file to write, a node a line is printed."""
+"""Draws the graph of a model as an SVG file, to be opened in a browser: after the passes, the steps
+that run on inputs of some shapes, or before them, the nodes of the file. A block shows its nodes,
+kernel and line of PyTorch under the mouse. Without a file to write, a node a line is printed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ._progress import busy
 from ._shared import FEEDING, LOADING, Parser, load, print_json
 
 EXAMPLES = """\
-  pyinfer graph model.onnx --output graph.svg
-  pyinfer graph model.onnx --output file.svg --file     before the passes
+  pyinfer graph model.onnx --output after.svg           after the passes, as it runs
+  pyinfer graph model.onnx --output before.svg --file   before the passes, as in the file
   pyinfer graph model.onnx --output times.svg --time    coloured by time
 """
 
@@ -22,7 +22,11 @@ EXAMPLES = """\
 def arguments(parser: Parser) -> None:
     parser.add_model()
     parser.add("--output", metavar="FILE", help="write the picture here")
-    parser.add("--file", action="store_true", help="the nodes of the file, not the steps that run")
+    parser.add(
+        "--file",
+        action="store_true",
+        help="before the passes: the nodes of the file",
+    )
     parser.add("--time", action="store_true", help="run it, and colour the steps by time")
     parser.add(*FEEDING, *LOADING, "--json")
 
@@ -41,6 +45,5 @@ def run(args: argparse.Namespace) -> int:
         keys = ("title", "note", "tip", "parents", "label")
         blocks = [{key: getattr(block, key) for key in keys} for block in picture.blocks]
         return print_json({"title": picture.title, "about": picture.about, "blocks": blocks})
-    if not args.output:
-        print(picture)
+    print(f"{picture.title}: {picture.about}; see {args.output}" if args.output else picture)
     return 0

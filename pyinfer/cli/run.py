@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a model once and prints what came out: shape, least, mean and largest value of each output,
-and the largest values of an output that looks like scores. With --json, outputs of up to 1000
+and the largest values in each row of one that looks like scores. With --json, outputs of up to 1000
 numbers are there whole."""
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ EXAMPLES = """\
   pyinfer run model.onnx                       on random numbers
   pyinfer run model.onnx --size 8              with 8 for each symbolic dimension
   pyinfer run model.onnx --input x=photo.png   on a picture; also x=array.npy, x=zeros
+  pyinfer run model.onnx --input x=photo.png --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
   pyinfer run model.onnx --json | jq .outputs  the numbers
 """
 
 
 MOST_VALUES = 1000  # of an output, in JSON
+MOST_ROWS = 20  # of scores that are printed
 
 
 def arguments(parser: Parser) -> None:
@@ -46,6 +48,16 @@ def _bars(values: np.ndarray, labels: Sequence[str], top: int) -> list[str]:
         bar = "█" * round(30 * max(float(values[i]), 0.0) / most)
         lines.append(f"  {labels[i] if i < len(labels) else i:>6}  {values[i]:8.4f}  {bar}")
     return lines
+
+
+def _rows(scores: np.ndarray, top: int) -> list[str]:
+    """The largest of each row, a line a row."""
+    lines = []
+    for i, row in enumerate(scores[:MOST_ROWS]):
+        order = row.argsort()[::-1][:top]
+        lines.append(f"  row {i}:  " + ",  ".join(f"{n}  {row[n]:.4f}" for n in order))
+    more = len(scores) - MOST_ROWS
+    return lines + ([f"  ... {more} more rows"] if more > 0 else [])
 
 
 def _run_example(args: argparse.Namespace) -> int:
@@ -136,7 +148,8 @@ def run(args: argparse.Namespace) -> int:
         return print_json({"milliseconds": ms, "first_milliseconds": first_ms, "outputs": rows})
     for name, array in outputs.items():
         print(f"{name}: {_summary(array, args.top)}")
-        if array.dtype.kind == "f" and array.ndim == 2 and array.shape[0] == 1:
-            print("\n".join(_bars(array[0], [], args.top)))
+        if array.dtype.kind == "f" and array.ndim == 2 and array.size:
+            single = len(array) == 1
+            print("\n".join(_bars(array[0], [], args.top) if single else _rows(array, args.top)))
     print(f"{ms:.3f} ms ({first_ms:.1f} ms the first time)")
     return 0

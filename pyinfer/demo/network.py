@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,6 @@ from ..explanation import origins
 
 if TYPE_CHECKING:
     from ..model import Model
-
-SIZES = {"f64": 8, "i64": 8, "u64": 8, "f32": 4, "i32": 4, "u32": 4, "f16": 2, "bf16": 2, "i16": 2}
 
 
 @dataclass
@@ -35,24 +31,7 @@ class Block:
     value: str = ""  # the value that leaves it, by its name in the file
     merged: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes of what it writes."""
-        return shape_bytes(self.shapes.rpartition("->")[2])
-
-
-def shape_bytes(text: str) -> int:
-    """
-    >>> shape_bytes("f32[1, 2, 3]"), shape_bytes("f32[2], i64[1]"), shape_bytes("str[?]")
-    (24, 16, 0)
-    """
-    total = 0
-    for dtype, dims in re.findall(r"(\w+)\[([^\]]*)\]", text):
-        sides = [d.strip() for d in dims.split(",") if d.strip()]
-        if all(d.isdigit() for d in sides):
-            total += SIZES.get(dtype, 1) * math.prod(map(int, sides))
-    return total
+    output_bytes: int = 0  # that it writes; 0 if that is not known before the run
 
 
 def blocks(model: Model, arrays: tuple[Any, ...], runs: int) -> list[Block]:
@@ -72,11 +51,12 @@ def blocks(model: Model, arrays: tuple[Any, ...], runs: int) -> list[Block]:
         merged = [n.op for n in came]
         if step["op"] in merged:
             merged.remove(step["op"])
-        maker.update((v, len(found)) for v in node["out"] if v >= 0)
+        made = [v for v in node["out"] if v >= 0]
+        maker.update((v, len(found)) for v in made)
         found.append(Block(
             step["name"], step["op"], step["impl"], ns[len(ns) // 2] / 1e6, step["shapes"],
             step["flops"], step["bytes"], step["refused"], step["source"] or "", step["value"],
-            merged, parents))  # fmt: skip
+            merged, parents, sum(plan["values"][v]["bytes"] for v in made)))  # fmt: skip
     return found
 
 

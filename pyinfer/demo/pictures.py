@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,16 +45,21 @@ def picture_input(ports: tuple[Port, ...]) -> PictureInput | None:
     >>> picture_input((Port("x", (1, 3, 224, None), "float32"),))
     PictureInput(name='x', channels=3, height=224, width=224, last=False, dtype='float32')
     """
-    if len(ports) != 1:
-        return None
-    (port,) = ports
+    return of_port(ports[0]) if len(ports) == 1 else None
+
+
+def of_port(port: Port, open_size: tuple[int, int] = (USUAL, USUAL)) -> PictureInput | None:
+    """The same of one input. open_size: height and width where the model leaves them open."""
     if port.shape is None or len(port.shape) != 4 or port.dtype == "str" or "(" in port.dtype:
         return None
     last = port.shape[3] in (1, 3) and port.shape[1] not in (1, 3)
     channels, height, width = (port.shape[i] for i in ((3, 1, 2) if last else (1, 2, 3)))
     if channels not in (1, 3) or port.shape[0] not in (1, None) and isinstance(port.shape[0], int):
         return None
-    high, wide = (n if isinstance(n, int) else USUAL for n in (height, width))
+    high, wide = (
+        n if isinstance(n, int) else usual
+        for n, usual in zip((height, width), open_size, strict=True)
+    )
     return PictureInput(port.name, int(channels), high, wide, last, port.dtype)
 
 
@@ -78,21 +84,35 @@ def _square_of_ink(grey: NDArray[Any]) -> NDArray[Any]:
 def tensor(image: Any, wanted: PictureInput, scaling: str | None = None) -> NDArray[Any]:
     """A PIL picture as the model's input: the middle, enlarged or reduced to its size. For models
     of grey pictures: white on black, cut to what is written."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    size = (wanted.width, wanted.height)
-    x: NDArray[Any]
-    if wanted.channels == 1:
-        grey = _square_of_ink(np.asarray(image.convert("L"), np.float32) / 255)
-        small = Image.fromarray(grey).resize(size, Image.Resampling.BOX)
-        x = np.asarray(small, np.float32)[..., None]
-    else:
-        fitted = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.BILINEAR)
-        x = np.asarray(fitted, np.float32) / 255
-    mean, width = (
-        np.array(v[: wanted.channels], np.float32) for v in SCALINGS[scaling or wanted.scaling]
+    if wanted.channels != 1:
+        return fitted(image, wanted, *SCALINGS[scaling or wanted.scaling])
+    grey = _square_of_ink(np.asarray(image.convert("L"), np.float32) / 255)
+    small = Image.fromarray(grey).resize((wanted.width, wanted.height), Image.Resampling.BOX)
+    return _scaled(
+        np.asarray(small, np.float32)[..., None], wanted, *SCALINGS[scaling or wanted.scaling]
     )
-    x = (x - mean) / width
+
+
+def fitted(
+    image: Any, wanted: PictureInput, mean: Sequence[float], width: Sequence[float]
+) -> NDArray[Any]:
+    """The middle of a PIL picture, enlarged or reduced to the model's size, grey or RGB."""
+    from PIL import ImageOps
+    from PIL.Image import Resampling
+
+    image = image.convert("L" if wanted.channels == 1 else "RGB")
+    middle = ImageOps.fit(image, (wanted.width, wanted.height), Resampling.BILINEAR)
+    x = np.asarray(middle, np.float32).reshape(wanted.height, wanted.width, wanted.channels)
+    return _scaled(x / np.float32(255), wanted, mean, width)
+
+
+def _scaled(
+    x: NDArray[Any], wanted: PictureInput, mean: Sequence[float], width: Sequence[float]
+) -> NDArray[Any]:
+    least, unit = (np.array(v[: wanted.channels], np.float32) for v in (mean, width))
+    x = (x - least) / unit
     x = x if wanted.last else x.transpose(2, 0, 1)
     if not wanted.dtype.startswith("float"):
         x = x.round()

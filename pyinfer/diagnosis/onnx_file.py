@@ -154,7 +154,7 @@ def _opset(data: Any, span: Any) -> tuple[str, int]:
     return "" if domain == "ai.onnx" else domain, version
 
 
-def _source(trace: str) -> str:
+def own_line(trace: str) -> str:
     """ "net.py:7, in forward: y = fc(x)" from the last frame of a stack trace that is not within a
     library, as the engine tells it."""
     lines = [line.strip() for line in trace.splitlines()]
@@ -244,7 +244,7 @@ class _Reader:
                 trace = text if key == TRACE else trace
         domain = "" if texts[7] == "ai.onnx" else texts[7]
         version = opsets.get(domain)
-        self.file.nodes.append(Node(domain, texts[4], version, texts[3], _source(trace)))
+        self.file.nodes.append(Node(domain, texts[4], version, texts[3], own_line(trace)))
         for attribute in attributes:
             for number, value in _fields(self.data, attribute):
                 if number in (5, 10):

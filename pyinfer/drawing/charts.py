@@ -135,10 +135,11 @@ def _roofline(axes: Axes, profile: Profile) -> None:
         axes.annotate(
             f"memory: {memory:.1f} GB/s", (ridge / 2, peak / 2), (-8, 4), fontsize=8,
             textcoords="offset points", ha="right", bbox=PAPER)  # fmt: skip
+        axes.axhline(peak, color=GREY, linewidth=0.8, linestyle=":")
     axes.plot([ridge, high], [peak, peak], color="black", linewidth=1.5)
-    axes.annotate(
-        f"multiply-adds: {peak:.0f} GFLOP/s on {threads}", (high, peak), (0, 6),
-        textcoords="offset points", ha="right", fontsize=8, bbox=PAPER)  # fmt: skip
+    axes.annotate(  # on the left, where hardly a step is
+        f"multiply-adds: {peak:.0f} GFLOP/s on {threads}", (low, peak), (6, 6),
+        textcoords="offset points", fontsize=8, bbox=PAPER)  # fmt: skip
     total = profile.ms or 1.0
     axes.scatter(
         intensity,

@@ -76,9 +76,11 @@ def _dims(text: str) -> str:
 
 
 def _title(op: str, came: Sequence[Node]) -> str:
-    """What a block does: the file's operators that became it, if they are few."""
-    if 1 < len(came) <= 3:
-        return " + ".join(node.op for node in came)
+    """What a block does: the file's operators that became it, if they are few, without those that
+    only move data where others compute."""
+    computing = [node for node in came if kind_of(node.op) != "moving data"] or came
+    if len(came) > 1 and len(computing) <= 3:
+        return " + ".join(node.op for node in computing)
     return op.partition("(")[0].rpartition(".")[2] + (f" ({len(came)} nodes)" if came[1:] else "")
 
 
@@ -192,9 +194,10 @@ class _Builder:
         source = self.model._recipe[0]
         title = os.path.basename(source) if isinstance(source, str) else "a model"
         if planned:
-            about = f"as it runs: {count_text(count - views, 'step')}, {count_text(views, 'view')}"
+            steps = f"{count_text(count - views, 'step')}, {count_text(views, 'view')}"
+            about = f"as it runs, after the passes: {steps}"
         else:
-            about = f"as in the file: {count_text(count, 'node')}"
+            about = f"as in the file, before the passes: {count_text(count, 'node')}"
         if self.times:
             about += f", {sum(step.ms for step in self.times):.3f} ms"
         lines = [_line(node, self.values) for node in self.plan["nodes"]]

@@ -16,7 +16,7 @@ from .layout import layout
 WIDE, HIGH = 196.0, 84.0  # pixels from block to block
 BOX, LOW = (176.0, 44.0), 24.0  # a block; the height of a flat one
 MARGIN, GAP = 24.0, 44.0  # around the graph; between columns
-LETTER = 0.56  # width of a usual letter in parts of its size
+LETTER, BOLD = 0.56, 0.66  # width of a usual letter in parts of its size, of a capital or bold one
 MOST_ROWS = 44  # of a column, unless there are thousands
 
 
@@ -44,13 +44,13 @@ def plain(text: str) -> str:
     return escape(re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
-def short(text: str, width: float, size: float) -> str:
+def short(text: str, width: float, size: float, letter: float = LETTER) -> str:
     """What of the text fits into so many pixels, at its two ends.
 
     >>> short("encoder.layer.0.attention", 100, 12)
     'encoder…ention'
     """
-    most = max(int(width / (LETTER * size)), 4)
+    most = max(int(width / (letter * size)), 4)
     if len(text) <= most:
         return text
     return f"{text[: most // 2]}…{text[len(text) - (most + 1) // 2 + 1 :]}"
@@ -149,16 +149,16 @@ class _Sheet:
         x, y = self.at(self.plan.places[number])
         half, dark = self.half(number), f' fill="{ink(block.colour)}"'
         lines = (
-            [(block.title, y + 3.5, 10.5, dark)]
+            [(block.title, y + 3.5, 10.5, LETTER, dark)]
             if block.flat
             else [
-                (block.title, y - 4, 12, dark + ' font-weight="bold"'),
-                (block.note, y + 13, 10.5, dark),
+                (block.title, y - 4, 12, BOLD, dark + ' font-weight="bold"'),
+                (block.note, y + 13, 10.5, LETTER, dark),
             ]
         )
         texts = "".join(
-            _text(x, at, short(text, BOX[0] - 10, size), size, f' text-anchor="middle"{rest}')
-            for text, at, size, rest in lines
+            _text(x, at, short(text, BOX[0] - 10, size, wide), size, f' text-anchor="middle"{rest}')
+            for text, at, size, wide, rest in lines
             if text
         )
         dash = ' stroke-dasharray="4 3"' if block.dashed else ""
@@ -204,7 +204,7 @@ def svg(blocks: Sequence[Block], title: str, about: str, legend: Sequence[tuple[
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#7a7a7a"/></marker></defs>\n'
         f'<rect width="100%" height="100%" fill="{palette.PAPER}"/>\n'
-        + _text(MARGIN, 28, short(title, width - 2 * MARGIN, 14), 14, ' font-weight="bold"')
+        + _text(MARGIN, 28, short(title, width - 2 * MARGIN, 14, BOLD), 14, ' font-weight="bold"')
         + _text(MARGIN, 47, about, 12)
         + "\n"
         + "\n".join(keys)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Top classes, and where their names come from."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pyinfer.demo import classify
+from pyinfer.demo.session import open_model
 
 
 def test_top() -> None:
@@ -37,3 +40,23 @@ def test_odd_labels() -> None:
     assert classify.parse_labels("{9999999999: 'far'}") == []
     assert classify.parse_labels("[" * 5000) == ["[" * 5000]
     assert classify.parse_labels("") == [] == classify.labels_of({})
+
+
+def test_the_first_run_is_not_the_time() -> None:
+    """It plans and packs; that of the second is told. Then each is run once."""
+    opened = open_model(threads=1)
+    x = np.zeros((1, 1, 8, 8), np.float32)
+    runs: list[Any] = []
+
+    class Counted:
+        outputs = opened.model.outputs
+
+        def run_tuple(self, arrays: Any) -> Any:
+            runs.append(arrays)
+            return opened.model.run_tuple(arrays)
+
+    counted = dataclasses.replace(opened, model=Counted())  # type: ignore[arg-type]
+    counted.classify(x, 3)
+    assert len(runs) == 2
+    counted.classify(x, 3)
+    assert len(runs) == 3

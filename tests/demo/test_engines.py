@@ -27,7 +27,7 @@ def test_all_agree() -> None:
         assert [row.problem for row in rows] == [""] * 3
         assert rows[0].difference is None and all(row.difference < 1e-5 for row in rows[1:])
         assert all(row.answer.outputs[0].argmax() == 7 for row in rows)
-        assert all(len(times) == 3 and compared.median(name) > 0 for name, times in compared.times.items())
+        assert all(len(times) == 4 and compared.median(name) > 0 for name, times in compared.times.items())
     finally:
         compared.close()
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from demo import screen
 from pyinfer import example
@@ -178,6 +180,38 @@ def test_network(window: Any) -> None:
     assert all(0 < tab.graph._at(*p)[1] < tab.graph.winfo_height() for p in tab.graph.plan.places)
 
 
+def test_the_legend_fits(window: Any) -> None:
+    tab = window.tab_of("network")
+    window.front(tab)
+    until(window, lambda: tab.blocks and window.worker.idle)
+    for language in ("en", "zh"):
+        window.speak(language)
+        window.root.geometry("300x640")
+        until(window, lambda: window.root.winfo_width() == window.root.minsize()[0])
+        window.root.update()
+        assert tab.legend.bbox("all")[2] <= tab.legend.winfo_width(), language
+
+
+def test_all_controls_stay_in_sight(window: Any) -> None:
+    window.root.update()
+    for larger in (1.0, 1.3):
+        window.resize(larger)
+        window.root.geometry("300x300")
+        window.root.update()
+        for _ in range(50):
+            window.root.update()
+            time.sleep(0.01)
+        wide = window.bar.winfo_width()
+        for child in window.bar.winfo_children():
+            assert child.winfo_viewable() and child.winfo_x() + child.winfo_width() <= wide
+            assert child.winfo_width() >= child.winfo_reqwidth()
+    table = window.tab_of("compare").table
+    window.resize(1 / 1.3)
+    window.front(window.tab_of("compare"))
+    until(window, lambda: table.winfo_width() > 1)
+    assert sum(table.column(name, "minwidth") for name in table["columns"]) <= table.winfo_width()
+
+
 def test_compare(window: Any) -> None:
     tab = window.tab_of("compare")
     tab.wanted["PyTorch"].set(False)
@@ -189,6 +223,20 @@ def test_compare(window: Any) -> None:
     window.root.event_generate("<F5>")
     until(window, lambda: not tab.running and window.worker.idle)
     assert len(tab.chart.find_all()) > 5
+
+
+def test_a_model_of_texts(window: Any, tmp_path: Path) -> None:
+    """It takes no picture: said where one would be looked for; its mask is made up without padding."""
+    nodes = [helper.make_node("Add", ["ids", "attention_mask"], ["y"])]
+    ports = [("ids", np.int64, ["n", "t"]), ("attention_mask", np.int64, ["n", "t"])], [("y", np.int64, ["n", "t"])]
+    path = tmp_path / "texts.onnx"
+    path.write_bytes(tiny.model(nodes, *ports))
+    window.open_model(str(path))
+    until(window, lambda: window.session.opened.name == "texts.onnx" and window.worker.idle)
+    feeds = window.session.input_of(window.session.opened)
+    assert feeds["attention_mask"].all() and feeds["ids"].shape == (1, 64)
+    window.front(window.picture)
+    until(window, lambda: "does not take one picture" in window.news.cget("text"))
 
 
 def test_camera(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:

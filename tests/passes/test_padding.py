@@ -193,7 +193,8 @@ def test_switch(tmp_path: Path) -> None:
 
 
 def test_profile(tmp_path: Path) -> None:
-    """A profile counts the operations of the rows that are computed."""
+    """A profile counts the operations, and the bytes, of the rows that are computed; weights are read whole."""
+    bytes_of = dict[str, dict[float, float]]()
     on = export(Embed(mean).eval(), tmp_path / "m.onnx", "dynamo", True)
     off = pyinfer.load(str(tmp_path / "m.onnx"), threads=2, skip_padding=0)
     for pattern in ("right", "none", "one token"):
@@ -208,8 +209,13 @@ def test_profile(tmp_path: Path) -> None:
         for step in products:
             full = next(s for s in all_rows if s.name == step.name)
             assert step.computed == pytest.approx(share) and step.flops == pytest.approx(full.flops * share)
+            bytes_of.setdefault(step.name, {})[share] = step.bytes
         for step in few:
             assert 0 < step.computed <= 1 and (pattern != "none" or step.computed == 1)
+    for sizes in bytes_of.values():
+        whole = sizes.pop(1.0)
+        rows = {round((whole - size) / (1 - share)) for share, size in sizes.items()}
+        assert len(sizes) == 2 and len(rows) == 1 and 0 < rows.pop() < whole, "what all rows take is one number"
 
 
 def test_onnxruntime(tmp_path: Path) -> None:

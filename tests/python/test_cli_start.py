@@ -37,6 +37,13 @@ def child(code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.parametrize("words", [["--version"], ["ops", "conv"], ["config"]], ids=" ".join)
+def test_the_engine_without_numpy(words: list[str]) -> None:
+    done = child(RUN, *words)
+    modules = done.stderr.splitlines()[-1].split()
+    assert done.stdout and "pyinfer._core" in modules and "numpy" not in modules
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -88,6 +88,16 @@ def test_values_at_the_ends_of_steps_leave_the_plan_as_it_is() -> None:
     assert got["y"].tobytes() == m(x).tobytes()
 
 
+@pytest.mark.parametrize("level", [0, 2])
+def test_weights_by_name(level: int) -> None:
+    m = pyinfer.load(net(12), level=level)
+    got = m.run(picture(), fetch=["w2", "r1", "b"])
+    assert list(got) == ["y", "w2", "r1", "b"] and got["y"].tobytes() == m(picture()).tobytes()
+    np.testing.assert_array_equal(got["w2"], W["w2"])
+    np.testing.assert_array_equal(got["b"], W["b"])
+    assert list(m.run(picture(), fetch=["*"])) == ["y", "c1", "r1", "c2", "s2", "r2"], "a pattern matches no weight"
+
+
 def test_unknown_names_say_what_is_near() -> None:
     m = pyinfer.load(net())
     for wrong, near in ((["firs/conv"], "first/conv"), (["*relo*"], "first/relu"), (["c1", "c7"], "c7.*c1"), (["R1"], "r1")):

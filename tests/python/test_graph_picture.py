@@ -65,7 +65,7 @@ def test_steps_and_nodes(tmp_path: Path) -> None:
     inner = m.inner_rows()
     assert len(blocks) == len(inner) + 2 and [texts(b)[0] for b in blocks[1:-1]] == [row[2] for row in inner]
     assert texts(blocks[0]) == ["x"] and texts(blocks[-1]) == ["probabilities"]
-    assert str(file).splitlines()[0] == "digits.onnx: as in the file: 10 nodes" and len(str(file).splitlines()) == 11
+    assert str(file).splitlines()[0] == "digits.onnx: as in the file, before the passes: 10 nodes" and len(str(file).splitlines()) == 11
     planned.save(tmp_path / "g.svg")
     assert (tmp_path / "g.svg").read_text(encoding="utf-8") == planned.svg == planned._repr_svg_()
     assert planned.svg in planned._repr_html_() and "http" not in re.sub(r'xmlns="[^"]*"', "", planned.svg)
@@ -142,8 +142,25 @@ def test_no_nodes() -> None:
     m = pyinfer.load(tiny.model([node], [], [("y", np.float32, [2])], {"w": np.ones(2, np.float32)}), threads=1)
     blocks, edges, root = read(m.graph())
     assert not blocks and not edges and float(root.get("width", 0)) > 0
-    assert str(m.graph()) == "a model: as it runs: 0 steps, 0 views" and not m.explain().steps
+    assert str(m.graph()) == "a model: as it runs, after the passes: 0 steps, 0 views" and not m.explain().steps
     assert m.memory().arena == m.memory().lower_bound == 0
     m.memory().plot()
     m.profile(repeat=1).plot()
     assert len(read(m.graph(passes=False))[0]) == 2
+
+
+def test_titles_fit_into_their_blocks() -> None:
+    helvetica_bold = {"C": 722, "o": 611, "n": 611, "v": 556, " ": 278, "+": 584, "B": 722, "a": 556, "t": 333, "c": 556}
+    helvetica_bold |= {"h": 611, "…": 1000, "i": 278, "R": 722, "e": 556, "l": 278, "u": 611, "N": 722, "z": 500}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n"]),
+        helper.make_node("Relu", ["n"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.random((8, 3, 3, 3), np.float32)} | {n: rng.random(8, np.float32) + 1 for n in "sbmv"}
+    ports = [("x", np.float32, [1, 3, 9, 9])], [("y", np.float32, [1, 8, 7, 7])]
+    blocks, _, _ = read(pyinfer.load(tiny.model(nodes, *ports, weights)).graph())
+    (title,) = (texts(b)[0] for b in blocks if texts(b)[0].startswith("Conv + "))
+    assert title.endswith("n + Relu")
+    assert sum(helvetica_bold[letter] for letter in title) * 12 / 1000 < 176 - 10

@@ -456,8 +456,8 @@ def test_out_that_is_one_array(image: Any) -> None:
 
 @says(
     pyinfer.InputError,
-    "fetch: '*embedding*' is no value or node of the model; near it: embed. Weights, inputs, and values within If, "
-    "Loop and Scan cannot be fetched",
+    "fetch: '*embedding*' is no value or node of the model; near it: embed. Values within If, Loop and Scan "
+    "cannot be fetched, weights by their names only",
 )
 def test_a_fetch_pattern_that_matches_nothing(text: Any) -> None:
     text.run((IDS, IDS), fetch=["*embedding*"])

@@ -556,6 +556,16 @@ def test_an_operator_that_an_optimiser_made() -> None:
 
 @says(
     pyinfer.UnsupportedError,
+    "1 operator of this model is not supported: com.microsoft.QGemm (opset 1, made by ONNX Runtime's quantiser: "
+    "quantise with quant_format=QuantFormat.QDQ, 1 node). Operators of other domains run if the model has "
+    "functions for them",
+)
+def test_an_operator_of_onnx_runtimes_quantiser() -> None:
+    pyinfer.load(model(node("QGemm", "x x", "y", domain="com.microsoft"), domain="com.microsoft"))
+
+
+@says(
+    pyinfer.UnsupportedError,
     "1 operator of this model is not supported: Gelu (opset 17, too old: export the model with opset_version=20 or "
     "newer, 1 node)",
 )

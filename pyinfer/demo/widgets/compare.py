@@ -123,7 +123,8 @@ class Compare(Tab):
                 name, "99999.99 ms"
             )
             wide = max(body.measure(texts), body.measure(say(name))) + 30
-            self.table.column(name, width=wide, minwidth=wide, stretch=name == "answer")
+            least = wide // 3 if name == "answer" else wide
+            self.table.column(name, width=wide, minwidth=least, stretch=name == "answer")
         here = engines.installed()
         for name in self.wanted:
             row = self.rows.get(name)

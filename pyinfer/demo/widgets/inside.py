@@ -41,8 +41,9 @@ class Inside(Tab):
         self.total = ttk.Label(left)
         self.total.grid(row=1, column=2, sticky="w")
         self.legend = tk.Canvas(
-            left, background=palette.BACK, highlightthickness=0, width=160, height=40
+            left, background=palette.BACK, highlightthickness=0, width=10, height=40
         )
+        self.legend.bind("<Configure>", lambda _: self._tell_total())
         self.legend.grid(row=1, column=3, sticky="ew", padx=(16, 0))
         self._details(ttk.Frame(self))
 
@@ -135,13 +136,18 @@ class Inside(Tab):
             )
 
         self.legend.delete("all")
-        slowest = time_text(max((b.ms for b in self.blocks), default=0.0))
+        if not self.blocks:
+            return
+        slowest = time_text(max(b.ms for b in self.blocks))
+        room = self.legend.winfo_width() - self.window.style.fonts["demo.body"].measure(slowest)
+        cell = max(2, min(8, (room - 14) // 10))
         for i in range(10):
+            left = 2 + i * cell
             self.legend.create_rectangle(
-                2 + i * 8, 11, 10 + i * 8, 29, width=0, fill=palette.heat(i / 9)
+                left, 11, left + cell, 29, width=0, fill=palette.heat(i / 9)
             )
-        self.legend.create_rectangle(2, 11, 82, 29, outline=palette.QUIET)
-        self.legend.create_text(92, 20, text=slowest, anchor="w", font="demo.body")
+        self.legend.create_rectangle(2, 11, 2 + 10 * cell, 29, outline=palette.QUIET)
+        self.legend.create_text(10 + 10 * cell, 20, text=slowest, anchor="w", font="demo.body")
 
     # -- one block --
 

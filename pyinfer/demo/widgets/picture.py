@@ -85,6 +85,9 @@ class Picture(Tab):
 
     def entered(self) -> None:
         self.canvas.focus_set()
+        opened = self.window.session.opened
+        if opened.wanted is None and self.what.get() == "classify":
+            self.window.tell("no_classifier", name=opened.name)
 
     def ask_picture(self) -> None:
         """A dialogue for a picture."""

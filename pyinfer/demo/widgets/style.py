@@ -11,6 +11,7 @@ from ...drawing import palette
 
 FAMILIES = ("Noto Sans", "Open Sans", "Ubuntu", "DejaVu Sans", "Liberation Sans")
 SIZES = {"demo.body": 19, "demo.strong": 20, "demo.large": 30, "demo.small": 16}  # pixels
+WIDTH = 1120  # of a screen that has room for them
 
 
 class Style:
@@ -39,7 +40,7 @@ class Style:
                               weight="bold" if name in ("demo.strong", "demo.large") else "normal")
             for name, size in SIZES.items()
         }  # fmt: skip
-        self.set_size(1.0)
+        self.set_size(min(1.0, root.winfo_screenwidth() / WIDTH))
 
     def set_size(self, factor: float) -> None:
         """1 is the usual size."""

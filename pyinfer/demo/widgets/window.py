@@ -47,8 +47,8 @@ class Window:
         self.language = language
         self.module = module
         self.root = make_root()
-        self.root.geometry("1280x800")
-        self.root.minsize(800, 560)
+        room = self.root.winfo_screenwidth(), self.root.winfo_screenheight()
+        self.root.geometry(f"{min(1280, room[0])}x{min(800, room[1])}")
         self.style = Style(self.root)
         self._texts: dict[Any, str] = {}
         self._times: deque[float] = deque(maxlen=15)
@@ -130,7 +130,7 @@ class Window:
     # -- controls --
 
     def _header(self) -> None:
-        bar = ttk.Frame(self.root, padding=(16, 12, 16, 8))
+        self.bar = bar = ttk.Frame(self.root, padding=(16, 12, 16, 8))
         bar.pack(side="top", fill="x")
         for key, command in (
             ("open_model", self.ask_model),
@@ -229,6 +229,13 @@ class Window:
         self.style.set_size(self.style.factor * by)
         for tab in self.tabs:
             tab.spoke()
+        self._least()
+
+    def _least(self) -> None:
+        """The controls stay in sight, if the screen has room for them."""
+        self.root.update_idletasks()
+        wide = max(self.bar.winfo_reqwidth(), round(1060 * self.style.factor))
+        self.root.minsize(min(wide, self.root.winfo_screenwidth()), 560)
 
     # -- language and news --
 
@@ -251,6 +258,7 @@ class Window:
         for tab in self.tabs:
             self.notebook.tab(tab, text=self.say(tab.key))  # type: ignore[no-untyped-call]
             tab.spoke()
+        self._least()
         self.tell(self._news[0], **self._news[1])
 
     def tell(self, key: str, **values: object) -> None:
