@@ -24,13 +24,12 @@ def ours(*suffixes: str) -> Iterator[Path]:
         parts = Path(folder).relative_to(ROOT).parts
         built = {"lib", "include"} if parts == ("pyinfer",) else set()
         below[:] = sorted(
-            name
-            for name in below
-            if not (name.startswith(".") and name != ".ci") and name not in skip | built and not name.endswith(".egg-info")
+            entry
+            for entry in below
+            if not (entry.startswith(".") and entry != ".ci") and entry not in skip | built and not entry.endswith(".egg-info")
         )
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix in TEXT and (not suffixes or path.suffix in suffixes):
+        for path in (Path(folder, entry) for entry in sorted(files) if not entry.startswith(".")):
+            if path.suffix in TEXT and (not suffixes or path.suffix in suffixes):
                 yield path
 
 
