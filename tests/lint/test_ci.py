@@ -40,17 +40,18 @@ def test_a_part_without_tests_fails(closing: str, ran: bool, tmp_path: Path) -> 
 def test_each_run_of_tests_is_checked(tmp_path: Path) -> None:
     text = SCRIPT.read_text()
     subprocess.run(["bash", "-n", SCRIPT], check=True)
-    assert len(re.findall(r"^[^#\n]*\btests (?:pytest|ctest)\b", text, re.MULTILINE)) == 5
-    assert len(re.findall(r"^    at_once ", text, re.MULTILINE)) == 2
-    head = text[: text.index("c_tests()")].replace('cd "$(dirname', 'true "$(dirname')
+    runs = re.findall(r"^(?!#|part |at_once ).*\b(?:pytest|ctest)[ ;].*", text.replace("\\\n", ""), re.MULTILINE)
+    assert len(runs) == 9 and all(re.search(r"\btests (?:env .*)?(?:pytest|ctest)[ ;]", run) for run in runs), runs
+    head = text[: text.index("tools()")].replace('cd "$(dirname', 'true "$(dirname')
     script = tmp_path / "script"
-    for parts, good in (("good", True), ("good bad good", False), ("none", False), ("twice", True), ("half", False), ("empty", False)):
-        script.write_text(
-            f"{head}\ngood() {{ tests echo 3 passed; }}\nbad() {{ false; echo 3 passed; }}\nnone() {{ tests echo; }}\n"
-            'twice() { at_once "echo 3 passed" "echo 4 passed"; }\nhalf() { at_once "echo 3 passed; false" "echo 4 passed"; }\n'
-            'empty() { at_once "echo 3 passed" "echo"; }\n'
-            f'for p in {parts}; do part "$p" "$p"; done\n[ ${{#failed[@]}} = 0 ]\n'
-        )
-        done = subprocess.run(["bash", script], capture_output=True, text=True)
-        assert (done.returncode == 0) == good, done.stdout
-        assert done.stdout.count(": ok") + done.stdout.count(": FAILED") == len(parts.split())
+    for parts, good in (("good", True), ("good bad good", False), ("none", False), ("good good good", True), ("bad", False)):
+        for how in ("part", "at_once"):
+            script.write_text(
+                f"{head}\ngood() {{ tests echo 3 passed; }}\nbad() {{ false; echo 3 passed; }}\nnone() {{ tests echo; }}\n"
+                f'for p in {parts}; do {how} "$p" "$p"; done\nall_done\n[ ${{#failed[@]}} = 0 ]\n'
+            )
+            done = subprocess.run(["bash", script], capture_output=True, text=True)
+            assert (done.returncode == 0) == good, done.stdout + done.stderr
+            count = parts.count("good")
+            assert done.stdout.count(": ok") == count
+            assert done.stdout.count(": FAILED") == len(parts.split()) - count

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files stay short, have their own names, say their licence, and know no one's machine."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,12 +20,16 @@ TEXT = {".c", ".h", ".inc", ".py", ".pyi", ".md", ".toml", ".txt", ".cmake", ".j
 def ours(*suffixes: str) -> Iterator[Path]:
     """Text files of the project itself."""
     skip = {"build", "dist", "__pycache__", "node_modules"}
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        hidden = any(part.startswith(".") and part != ".ci" for part in parts)
-        built = parts[:2] in {("pyinfer", "lib"), ("pyinfer", "include")} or any(p.endswith(".egg-info") for p in parts)
-        if not hidden and not built and not skip & set(parts) and path.is_file() and path.suffix in TEXT:
-            if not suffixes or path.suffix in suffixes:
+    for folder, below, files in os.walk(ROOT):
+        parts = Path(folder).relative_to(ROOT).parts
+        built = {"lib", "include"} if parts == ("pyinfer",) else set()
+        below[:] = sorted(
+            entry
+            for entry in below
+            if not (entry.startswith(".") and entry != ".ci") and entry not in skip | built and not entry.endswith(".egg-info")
+        )
+        for path in (Path(folder, entry) for entry in sorted(files) if not entry.startswith(".")):
+            if path.suffix in TEXT and (not suffixes or path.suffix in suffixes):
                 yield path
 
 

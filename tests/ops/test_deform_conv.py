@@ -50,15 +50,15 @@ def deform_conv(
         else mask.reshape(n, offset_group, *kernel, *out)
     )
     y = np.zeros((n, w.shape[0], *out))
-    for i, o, ci in itertools.product(range(n), range(w.shape[0]), range(w.shape[1])):
-        channel = o // (w.shape[0] // group) * w.shape[1] + ci
+    for i, channel in itertools.product(range(n), range(c)):
+        g, ci = divmod(channel, w.shape[1])
+        outputs = slice(g * (w.shape[0] // group), (g + 1) * (w.shape[0] // group))
         og = channel // (c // offset_group)
         for tap, place in itertools.product(np.ndindex(*kernel), np.ndindex(*out)):
             moved = offset[(i, og, *tap, slice(None), *place)]
             at = np.array(place) * strides - pads[:d] + np.array(tap) * dilations + moved
-            y[(i, o, *place)] += (
-                w[(o, ci, *tap)] * mask[(i, og, *tap, *place)] * sample(x[i, channel], at)
-            )
+            seen = mask[(i, og, *tap, *place)] * sample(x[i, channel], at)
+            y[(i, outputs, *place)] += w[(outputs, ci, *tap)] * seen
     return y if bias is None else y + bias.reshape(1, -1, *[1] * d)
 
 
