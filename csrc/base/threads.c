@@ -153,6 +153,14 @@ static __attribute__((no_sanitize("thread"))) void run_members(pi_team_work *w)
     SEE_OTHERS(w);
 }
 
+double pi_parallel_waiting(int threads, int64_t units)
+{
+    int64_t most = units / threads + (units % threads != 0);
+    return units > 0 ? (double)most * threads / (double)units : 1;
+}
+
+bool pi_parallel_even(int threads, int64_t units) { return pi_parallel_waiting(threads, units) < 1.05; }
+
 void pi_parallel_team(int threads, pi_team_task fn, void *arg)
 {
     if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;

@@ -15,6 +15,12 @@ typedef void (*pi_task)(void *arg, int64_t begin, int64_t end, int thread);
  * on which thread is not told: results must not depend on it. */
 void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
 
+/* The time that `threads` threads take for `units` pieces of work of one size, as a multiple of what they have to do: 1 if all
+ * have the same number. */
+double pi_parallel_waiting(int threads, int64_t units);
+/* That is nearly 1. */
+bool pi_parallel_even(int threads, int64_t units);
+
 /* A member of a team: members run at the same time, and may wait for each other. 0 <= member < members. */
 typedef void (*pi_team_task)(void *arg, int member, int members);
 /* Runs fn once on each of at most `threads` threads, in one region; a nested call has one member. All results must be the

@@ -46,7 +46,7 @@ static void describe(const pi_conv *c, const pi_node *node, const pi_tensor *con
     d->end.residual = node->n_explicit > 3 && in[3] ? PI_DNNL_SUM : PI_DNNL_NO_RESIDUAL;
 }
 
-enum { FEW = 8, FEW_PIXELS = 32 }; /* output channels of a group: our own tiles are wider; all pixels of Y */
+enum { FEW = 8, FEW_PIXELS = 63 }; /* output channels of a group: our own tiles are wider; all pixels of Y */
 
 /* Depthwise convolutions of lines, which oneDNN does at 4 GFLOP/s, and of large images with strides: 0.69 of its time. */
 static bool own_depthwise(const pi_window *w, const pi_tensor *weights)

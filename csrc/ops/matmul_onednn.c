@@ -16,7 +16,7 @@ typedef struct {
     bool has_bias, bias_is_residual;
 } dnnl_state;
 
-enum { MOST_HEAD = 64, FEW_ROWS = 32 };
+enum { MOST_HEAD = 64, FEW_ROWS = 63 };
 
 /* Does the bias differ along the last dimension only? */
 static bool bias_by_column(const pi_matmul *p)

@@ -42,21 +42,14 @@ const char *pi_strassen_refuse(int64_t m, int64_t n, int64_t k)
 
 /* ---- prepare ---- */
 
-static const double EVEN = 1.04;
-
-/* The time that threads take for a block and a pair of panels each, as a multiple of what they have to do. */
-static double waiting(const pi_strassen_plan *s, int threads)
-{
-    int64_t units = s->blocks * (s->panels - s->halves);
-    return (double)(divide_up(units, threads) * threads) / (double)units;
-}
+static int64_t units(const pi_strassen_plan *s) { return s->blocks * (s->panels - s->halves); }
 
 /* Still, with these threads, of which several may make the sums of a block, or some wait. */
 static bool pays(const pi_strassen_plan *s, int threads)
 {
-    double wait = waiting(s, threads);
+    double wait = pi_parallel_waiting(threads, units(s));
     bool shared = threads > 2 && s->blocks < threads;
-    if (wait <= EVEN && !shared) return true;
+    if (pi_parallel_even(threads, units(s)) && !shared) return true;
     return (1 - saving(s->m, s->n, s->k, shared ? s->n * s->blocks / threads + 1 : s->n)) * wait < 1 - WORTH;
 }
 
@@ -72,7 +65,7 @@ pi_status pi_strassen_prepare(pi_prep *prep, pi_strassen_plan *s, pi_error *err)
     s->stride = divide_up(half, LINE) * LINE + LINE; /* no two rows in one set of the cache */
     s->made = s->row % WAY == 0 ? LEFT : 4; /* rows that far apart meet in one set */
     s->blocks = divide_up(s->pairs, BLOCK);
-    while (waiting(s, prep->threads) > EVEN && s->pairs / (s->blocks + 1) >= 2 * (int64_t)s->gemm->mr) s->blocks++;
+    while (!pi_parallel_even(prep->threads, units(s)) && s->pairs / (s->blocks + 1) >= 2 * (int64_t)s->gemm->mr) s->blocks++;
     s->block = divide_up(s->pairs, s->blocks);
     if (!pays(s, prep->threads)) return pi_fail(err, PI_E_UNSUPPORTED, "so many threads have too little to do");
     /* All left factors of a part, and half as much again of B, in the second-level cache. */
@@ -299,6 +292,6 @@ static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
 pi_status pi_strassen_run(const pi_strassen_plan *s, const pi_call *call, const pi_strassen_data *data, pi_error *err)
 {
     product_task task = {.s = s, .call = call, .d = data};
-    pi_parallel(call->run->threads, s->blocks * (s->panels - s->halves), 1, product_chunk, &task);
+    pi_parallel(call->run->threads, units(s), 1, product_chunk, &task);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
