@@ -41,9 +41,14 @@ def apart(wishes: list[float], gap: float, most: float) -> list[float]:
 
 
 def _usual(values: Sequence[float]) -> float:
-    """A level that nearly all stay below; hiccups must not flatten the rest."""
+    """A level that nearly all stay below; hiccups must not flatten the rest.
+
+    >>> _usual([70, 600]), _usual([1, 1, 2, 9])
+    (600, 6)
+    """
     ordered = sorted(values)
-    return min(ordered[int((len(ordered) - 1) * 0.95)], 3 * ordered[len(ordered) // 2])
+    place = math.ceil((len(ordered) - 1) * 0.95)
+    return min(ordered[place], 3 * ordered[len(ordered) // 2])
 
 
 class Chart(tk.Canvas):
@@ -92,7 +97,8 @@ class Chart(tk.Canvas):
             ]
             self.create_line(*[c for p in points for c in p], width=3, dash=DASHES.get(name, ()),
                              fill=palette.ENGINES.get(name, palette.PURPLE))  # fmt: skip
-            ends.append((bottom - sorted(values)[len(values) // 2] * scale, name))
+            middle = min(sorted(values)[len(values) // 2], marks[-1])
+            ends.append((bottom - middle * scale, name))
         x = right + 10
         ends.sort()
         places = apart([y for y, _ in ends], line * 1.2, height - line)
