@@ -104,6 +104,13 @@ typedef struct {
     float *left, *room; /* factors; then products and sums of B */
 } block_task;
 
+/* Begins to fetch n floats: rows of A that another core wrote come one cache line after the other otherwise, 50 ns each. */
+static void fetch(const float *row, int64_t n)
+{
+    enum { LINE = 16, SECOND_LEVEL = 2 };
+    for (int64_t i = 0; i < n; i += LINE) __builtin_prefetch(row + i, 0, SECOND_LEVEL);
+}
+
 /* The sums of A, or all left factors. */
 static void make_left(const block_task *t)
 {
@@ -115,6 +122,8 @@ static void make_left(const block_task *t)
         const float *top = t->d->a + pair * t->d->a_row, *low = two ? top + s->pairs * t->d->a_row : s->zeros;
         const float *a[4] = {top, top + half, low, two ? low + half : s->zeros};
         float *to[LEFT];
+        if (i + 1 < t->pairs.rows) fetch(top + t->d->a_row, s->k);
+        if (i + 1 < t->pairs.rows && pair + 1 + s->pairs < s->m) fetch(low + t->d->a_row, s->k);
         for (int j = 0; j < s->made; j++) to[j] = t->left + (j * s->block + i) * s->stride;
         s->sums->a_sums((size_t)half, a, to);
         for (int j = A11; j < s->made; j++) memcpy(to[j], a[j == A11 ? 0 : j == A12 ? 1 : 3], (size_t)half * sizeof(float));
