@@ -6,7 +6,6 @@
 #include <string.h>
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
-#include "ops/conv.h"
 
 enum { S1, S2, S3, S4, A11, A12, A22, LEFT }; /* left factors */
 enum { B11, B21, B22, T1, T2, T3, T4 }; /* right factors */
@@ -73,10 +72,10 @@ pi_status pi_strassen_prepare(pi_prep *prep, pi_strassen_plan *s, pi_error *err)
     s->part = divide_up(half, divide_up(half, fits < LINE ? LINE : pi_min_i64(fits, PART)));
     s->zeros = pi_prep_alloc(prep, (size_t)half * sizeof(float), err);
     if (!s->zeros) return pi_alloc_status(err);
-    size_t made;
+    size_t made, threads = (size_t)pi_min_i64(pi_min_i64(prep->threads, PI_MAX_THREADS), units(s));
     if (!pi_mul((size_t)(s->made * s->block), (size_t)s->stride, &made) ||
         !pi_add(made, (size_t)((PI_STRASSEN_PRODUCTS * s->block + 4 * s->part) * nr), &s->room) ||
-        !pi_mul(s->room * sizeof(float), (size_t)prep->threads, &prep->scratch))
+        !pi_mul(s->room * sizeof(float), threads, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the sums have more bytes than can be addressed");
     prep->flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
     return PI_E_OK;
@@ -184,15 +183,15 @@ static void multiply(const block_task *t, const right_part *b, range pairs, bool
     const float *const right[] = {b->b[0], b->b[2], b->b[3], b->sums[0], b->sums[1], b->sums[2], b->sums[3]}, *a[MOST];
     for (int i = 0; i < PI_STRASSEN_PRODUCTS; i++, call++, p += s->block * (int64_t)nr) {
         const left_rows left = left_of(t, products[i].left, pairs.first);
-        int64_t m = products[i].left == A22 ? pi_min_i64(pairs.rows, s->m - s->pairs - pairs.first) : pairs.rows;
-        for (int64_t l = 0; l < m; l++) a[l] = left.row + l * left.step + b->at;
+        int64_t there = products[i].left == A22 ? s->m - s->pairs - pairs.first : pairs.rows; /* the last pair may be one row */
+        for (int64_t l = 0; l < pairs.rows; l++) a[l] = (l < there ? left.row + l * left.step : s->zeros) + b->at;
         const pi_igemm_end add = {.residual = p, .low = -INFINITY, .high = INFINITY}, *end = b->at ? &add : NULL;
         const pi_igemm_ahead next = ahead_of(s, b->j, b->at, b->k, call, calls);
         int which = products[i].right - T1;
         if (first && which >= 0)
             gemm->tile_sum(which + 1, (size_t)b->k, a, b->b, b->sums[which], end, p, nr, next.at, next.lines);
         else
-            gemm->tile_ahead((size_t)m, nr, 1, (size_t)b->k, a, right[products[i].right], end, p, nr, next.at, next.lines);
+            gemm->tile_ahead((size_t)pairs.rows, nr, 1, (size_t)b->k, a, right[products[i].right], end, p, nr, next.at, next.lines);
     }
 }
 
