@@ -26,8 +26,9 @@ class Step(NamedTuple):
     the widest instructions and the layout (see ``Model.explain``); the share of its rows that was
     computed: operations and bytes are without padding that was left out (option skip_padding).
 
-    Operations are those of direct sums: a Winograd convolution needs fewer, so that its share may
-    be above 1; so may that of a product of bytes. More GB/s than the memory has came from caches.
+    Operations are those of direct sums: a Winograd convolution and a Strassen product need fewer,
+    so that their share may be above 1; so may that of a product of bytes. More GB/s than the memory
+    has came from caches.
     """
 
     name: str

@@ -274,7 +274,7 @@ PYINFER_API int pyinfer_step_at(const pyinfer_request *request, int i, pyinfer_s
 /* Measures each step of the following executes of this request. */
 PYINFER_API void pyinfer_profile(pyinfer_request *request, int on);
 /* GFLOP/s of f32 multiply-adds on registers (2 each), on so many threads at once (below 1: as many as this process may use):
- * what a step's flops / ns can reach, unless it needs fewer multiplications than its direct sums (Winograd) or works on
+ * what a step's flops / ns can reach, unless it needs fewer multiplications than its direct sums (Winograd, Strassen) or works on
  * narrower types. Measured at each call, in some 5 ms. */
 PYINFER_API double pyinfer_peak_gflops(int threads);
 /* GB/s that so many threads read from memory, from more than the caches hold (64 to 128 MB for the while). Measured at each

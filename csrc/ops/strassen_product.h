@@ -3,8 +3,8 @@
  * constant B, packed in the panels of kernels/igemm. Seven multiplications for eight, so at most an eighth of the time is saved,
  * less what the sums take. Sums of A are made once for some rows, those of B while they are needed, so weights are stored once.
  *
- * Error against the direct sum: some 1e-6 of the largest output. A NaN or an infinity in a row of A spoils the row that it is
- * paired with, half of A away, too. The option exact=1 turns it off. */
+ * Error against the direct sum: some 1e-6 of the largest output in the two rows that are paired, half of A away from each other. A
+ * NaN or an infinity in one spoils the other too. The option exact=1 turns it off. */
 #ifndef PI_OPS_STRASSEN_PRODUCT_H
 #define PI_OPS_STRASSEN_PRODUCT_H
 #include "base/act.h"

@@ -32,7 +32,7 @@ def arguments(parser: Parser) -> None:
         default="onnxruntime",
         metavar="OTHER",
         help="onnxruntime, openvino, another model's file, or reference: this engine without its "
-        "passes, oneDNN and Winograd",
+        "passes, oneDNN, Winograd and Strassen",
         complete=f"{' '.join(ENGINES)} FILE:{','.join(MODELS)}",
     )
     parser.add(
