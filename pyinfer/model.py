@@ -478,8 +478,8 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     memory_limit (bytes), exact (no Winograd convolutions, no Strassen products),
     skip_padding (of batches of texts), tune, onednn, level, check_numbers (a run ends with a
     NumberError, which names the node and its line in PyTorch, at the first step that makes a NaN
-    or an infinity; slower, and fused steps are looked at as a whole). An option that is not given is
-    read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints
+    or an infinity; slower, and fused steps are looked at as a whole). An option that is not given
+    is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints
     them all.
 
     tune: seconds, True being one. The first call with new input shapes measures the candidates of
