@@ -479,8 +479,8 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     skip_padding (of batches of texts), tune, onednn, level, check_numbers (a run ends with a
     NumberError, which names the node and its line in PyTorch, at the first step that makes a NaN
     or an infinity; slower, and fused steps are looked at as a whole). An option that is not given
-    is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config`` prints
-    them all.
+    is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config``
+    prints them all.
 
     tune: seconds, True being one. The first call with new input shapes measures the candidates of
     each step that long at most, and takes the fastest; all such calls together take up to sixteen
