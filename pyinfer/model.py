@@ -120,7 +120,7 @@ class Model(_core.Model):
         >>> [y.shape for y in m.run(example.pictures()[0], fetch=["*mean*"]).values()]
         [(6, 10), (6, 64)]
         """
-        if not isinstance(feeds, Mapping):
+        if type(feeds) is not dict and not isinstance(feeds, Mapping):
             given_arrays = feeds if isinstance(feeds, tuple) else (feeds,)
             if len(given_arrays) != len(self.input_names):
                 self._refuse_arguments(given_arrays, None, feeds)
@@ -130,11 +130,10 @@ class Model(_core.Model):
         names = [row[0] for row in self.output_rows]
         self._check_names(feeds, outputs, out, names)
         given = tuple(out.get(n) for n in names) if out else None
-        result = self.run_tuple(tuple(feeds[n] for n in self.input_names), given)
+        result = self.run_tuple(tuple([feeds[n] for n in self.input_names]), given)
         self._warn_copies(3)
-        wanted = names if outputs is None else list(outputs)
         by_name = dict(zip(names, result, strict=True))
-        return {n: by_name[n] for n in wanted}
+        return by_name if outputs is None else {n: by_name[n] for n in outputs}
 
     def _run_fetch(
         self,
@@ -169,10 +168,13 @@ class Model(_core.Model):
         out: Mapping[str, np.ndarray] | None,
         names: list[str],
     ) -> None:
-        if len(feeds) != len(self.input_names) or any(n not in feeds for n in self.input_names):
+        expected = self.input_names
+        if len(feeds) != len(expected) or not all(map(feeds.__contains__, expected)):
             from . import _mistakes
 
             raise _mistakes.input_names(self, feeds)
+        if outputs is None and out is None:
+            return
         if isinstance(outputs, str):
             raise TypeError(f"outputs is a list of names: give [{outputs!r}]")
         if out is not None and not isinstance(out, Mapping):
