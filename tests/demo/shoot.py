@@ -2,23 +2,29 @@
 """Makes docs/images: a picture of each tab.
 
     xvfb-run -a -s "-screen 0 1400x900x24" python tests/demo/shoot.py
+
+In place of a camera OpenCV plays a film, if it is installed (opencv-python-headless).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import numpy as np  # noqa: E402
 from PIL import Image, ImageDraw, ImageFont  # noqa: E402
 
 from demo.test_window import draw_seven  # noqa: E402
 from models import zoo  # noqa: E402
+from pyinfer.demo import camera  # noqa: E402
 from pyinfer.demo.session import Session  # noqa: E402
 from pyinfer.demo.widgets.window import Window  # noqa: E402
 
@@ -36,6 +42,32 @@ def sign() -> Image.Image:
     return page
 
 
+class Film:
+    """What cv2.VideoCapture gives, over and over, at a camera's pace."""
+
+    def __init__(self, path: str) -> None:
+        import cv2
+
+        film = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 30, sign().size)
+        for i in range(30):
+            film.write(np.asarray(sign().rotate(i / 10))[:, :, ::-1])
+        film.release()
+        self.path, self.capture = path, cv2.VideoCapture(path)
+
+    def read(self) -> tuple[bool, Any]:
+        import cv2
+
+        time.sleep(1 / 30)
+        worked, frame = self.capture.read()
+        if not worked:
+            self.capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            worked, frame = self.capture.read()
+        return worked, frame
+
+    def release(self) -> None:
+        self.capture.release()
+
+
 def until(window: Window, what: Callable[[], object]) -> None:
     while not what():
         window.root.update()
@@ -47,10 +79,24 @@ def save(window: Window, name: str) -> None:
     window.grab().quantize(128, dither=Image.Dither.NONE).save(FOLDER / f"demo-{name}.png", optimize=True)
 
 
-def main() -> None:
+def main(folder: str) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    filmed = bool(importlib.util.find_spec("cv2"))
+    camera.present = lambda: filmed
+    camera._default = lambda: Film(f"{folder}/film.avi")
     window = Window(Session(threads=1))
     window.root.update()
+    if filmed:
+        live: Any = window.tab_of("camera")
+        window.front(live)
+        window.root.update()
+        live.what.set("read")
+        live._choose()
+        live.toggle()
+        until(window, lambda: len(live.lines) == len(SIGN))
+        live.toggle()  # only then the worker comes to rest
+        save(window, "camera")
+        window.front(window.tabs[0])
     draw_seven(window)
     save(window, "draw")
     window.front(window.picture)
@@ -83,4 +129,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with TemporaryDirectory() as temporary:
+        main(temporary)

@@ -242,6 +242,7 @@ def test_a_model_of_texts(window: Any, tmp_path: Path) -> None:
 def test_camera(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
+    from pyinfer.demo import reading
     from pyinfer.demo.widgets import live
 
     class Camera:
@@ -263,6 +264,10 @@ def test_camera(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tab.toggle()
     until(window, lambda: tab.bars.shown)
     assert tab.bars.shown[0].label == "8"
+    tab.lines = (reading.Line((1, 2, 30, 12), "text", 1.0),)
+    seen = tab.image
+    until(window, lambda: tab.image is not seen)
+    assert any(tab.canvas.type(item) == "rectangle" for item in tab.canvas.find_all())  # the next picture has them
     tab.camera.failed = True
     until(window, lambda: tab.camera is None)
 

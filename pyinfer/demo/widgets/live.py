@@ -56,7 +56,5 @@ class Live(Picture):
             return
         image = self.camera.take()
         if image is not None:
-            lines = self.lines
-            self.show(image)
-            self.lines = lines
+            self.show(image, self.lines)  # those of an earlier picture, until this one is read
         self.after(PAUSE, self._look)

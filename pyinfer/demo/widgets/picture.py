@@ -136,9 +136,9 @@ class Picture(Tab):
         else:
             self.window.tell("no_picture")
 
-    def show(self, image: Any) -> None:
-        """An RGB picture of PIL, of at most SIDE pixels either way."""
-        self.image, self.lines = image, ()
+    def show(self, image: Any, lines: Sequence[reading.Line] = ()) -> None:
+        """An RGB picture of PIL, of at most SIDE pixels either way; lines that may be on it."""
+        self.image, self.lines = image, lines
         self._redraw()
         self.ask()
 
