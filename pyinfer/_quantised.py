@@ -111,7 +111,8 @@ def quantised(model: Model) -> Quantised:
             found[value] = found[inputs[0]]._replace(floats=tuple(plain))
         for i in READERS.get(op, ()):
             if inputs[i] in found:
-                read[inputs[i]] = tuple([*inputs[i + 1 :], ""][:2])  # type: ignore[assignment]
+                scale, zero = [*inputs[i + 1 :], ""][:2]
+                read[inputs[i]] = scale, zero
                 if op == "DequantizeLinear":
                     names.setdefault(inputs[i], []).append(value)
     for value, (scale, zero) in read.items():

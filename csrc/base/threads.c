@@ -161,6 +161,12 @@ double pi_parallel_waiting(int threads, int64_t units)
 
 bool pi_parallel_even(int threads, int64_t units) { return pi_parallel_waiting(threads, units) < 1.05; }
 
+int64_t pi_parallel_blocks(int threads, int64_t blocks, int64_t each, int64_t rows, int64_t least)
+{
+    while (!pi_parallel_even(threads, blocks * each) && rows / (blocks + 1) >= least) blocks++;
+    return blocks;
+}
+
 void pi_parallel_team(int threads, pi_team_task fn, void *arg)
 {
     if (threads > PI_MAX_THREADS) threads = PI_MAX_THREADS;

@@ -20,6 +20,9 @@ void pi_parallel(int threads, int64_t n, int64_t grain, pi_task fn, void *arg);
 double pi_parallel_waiting(int threads, int64_t units);
 /* That is nearly 1. */
 bool pi_parallel_even(int threads, int64_t units);
+/* So many blocks of `rows` rows, `blocks` at least, that threads have even numbers of units, `each` of every block; no more than
+ * leave a block at least `least` rows. */
+int64_t pi_parallel_blocks(int threads, int64_t blocks, int64_t each, int64_t rows, int64_t least);
 
 /* A member of a team: members run at the same time, and may wait for each other. 0 <= member < members. */
 typedef void (*pi_team_task)(void *arg, int member, int members);

@@ -124,8 +124,7 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     s->pixelwise = pi_conv_pixelwise(&s->c);
     int64_t mr = (int64_t)s->gemm->mr;
     s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
-    while (!pi_parallel_even(prep->threads, s->blocks * s->c.group * s->panels) && s->pixels / (s->blocks + 1) >= 2 * mr)
-        s->blocks++;
+    s->blocks = pi_parallel_blocks(prep->threads, s->blocks, s->c.group * s->panels, s->pixels, 2 * mr);
     s->block = (s->pixels + s->blocks - 1) / s->blocks;
     s->tile = (s->block + mr - 1) / mr;
     s->tile = (s->block + s->tile - 1) / s->tile;

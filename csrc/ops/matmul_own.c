@@ -348,7 +348,7 @@ pi_status pi_matmul_own_run(const pi_call *call, pi_error *err)
     const own_state *s = call->state;
     pi_call copy = *call;
     int64_t tiles = find_tiles(s, call), nr = (int64_t)s->gemm->nr, blocks = (tiles + BLOCK - 1) / BLOCK;
-    while (!pi_parallel_even(call->run->threads, s->batches * blocks * s->panels) && tiles / (blocks + 1) >= 2) blocks++;
+    blocks = pi_parallel_blocks(call->run->threads, blocks, s->batches * s->panels, tiles, 2);
     gemm_work work = {call, blocks, (tiles + blocks - 1) / blocks};
     int64_t rows = pi_min_i64(work.tiles * (int64_t)s->gemm->mr, s->p.m);
     if (s->turned)

@@ -63,8 +63,8 @@ pi_status pi_strassen_prepare(pi_prep *prep, pi_strassen_plan *s, pi_error *err)
     s->pairs = divide_up(s->m, 2);
     s->stride = divide_up(half, LINE) * LINE + LINE; /* no two rows in one set of the cache */
     s->made = s->row % WAY == 0 ? LEFT : 4; /* rows that far apart meet in one set */
-    s->blocks = divide_up(s->pairs, BLOCK);
-    while (!pi_parallel_even(prep->threads, units(s)) && s->pairs / (s->blocks + 1) >= 2 * (int64_t)s->gemm->mr) s->blocks++;
+    s->blocks = pi_parallel_blocks(prep->threads, divide_up(s->pairs, BLOCK), s->panels - s->halves, s->pairs,
+                                   2 * (int64_t)s->gemm->mr);
     s->block = divide_up(s->pairs, s->blocks);
     if (!pays(s, prep->threads)) return pi_fail(err, PI_E_UNSUPPORTED, "so many threads have too little to do");
     /* All left factors of a part, and half as much again of B, in the second-level cache. */
