@@ -5,10 +5,10 @@
 #include <string.h>
 #include "base/str.h"
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise_typed.h"
 #include "ops/bcast.h"
 #include "ops/block.h"
 #include "ops/eltwise_find.h"
-#include "ops/eltwise_typed.h"
 #include "ops/ops.h"
 
 enum { GRAIN = 1 << 15 };
