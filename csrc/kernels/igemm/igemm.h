@@ -37,7 +37,8 @@ typedef struct {
 } pi_igemm_kernels;
 enum { PI_IGEMM_STEP = 8 };
 
-/* What tile number `tile` of `tiles`, which all go through k rows of a panel, is to fetch of `size` floats at `next`. */
+/* What tile number `tile` of `tiles`, which all go through k rows of a panel, is to fetch of `size` floats at `next`; NULL: nothing.
+ * Not for a single row: it goes through memory in one line, where the hardware's own fetching is faster (31 GB/s, not 20, Zen 4). */
 typedef struct {
     const float *at;
     size_t lines;
