@@ -2,6 +2,7 @@
 /* A product of queries by keys, a softmax (with its mask) along the keys, and the product of that by values become
  * pyinfer.Attention: scores stay in the cache, and one step is waited for instead of three. Transposes around them are
  * permutations of the products by now (fuse_matmul). */
+#include <string.h>
 #include "passes/match.h"
 #include "passes/passes.h"
 
@@ -54,6 +55,27 @@ static pi_node *scores(const pi_node *values, pi_node **softmax, pi_value **mask
     return product;
 }
 
+/* Keys or values [batch, heads, total, size] of which each head was repeated for a group of queries' heads, as Expand and Reshape
+ * do it: what was repeated, and how often. NULL on failure; v itself if it was not repeated. */
+static pi_value *shared_heads(pi_graph *g, const pi_node *like, pi_value *v, int64_t *group, pi_error *err)
+{
+    const pi_node *merge = pi_made_by(v, "Reshape"), *expand = merge ? pi_made_by(merge->in[0], "Expand") : NULL;
+    *group = 1;
+    if (!expand) return v;
+    const pi_tensor *x = &expand->in[0]->t, *y = &expand->out[0]->t;
+    if (!pi_tensor_known(x) || !pi_tensor_known(y) || x->rank != RANK + 1 || y->rank != RANK + 1 || x->dim[2] != 1) return v;
+    const int64_t dim[RANK] = {x->dim[0], x->dim[1], x->dim[3], x->dim[4]};
+    for (int i = 0; i < RANK; i++)
+        if (dim[i] == 0 || dim[i] != y->dim[i < 2 ? i : i + 1]) return v;
+    for (int i = 0; i < RANK; i++)
+        if (v->t.dim[i] != (i == 1 ? dim[1] * y->dim[2] : dim[i])) return v;
+    *group = y->dim[2];
+    const pi_node *apart = expand->in[0]->producer;
+    bool view = pi_is(apart, "Unsqueeze") || pi_is(apart, "Reshape");
+    if (view && apart->in[0]->t.rank == RANK && memcmp(apart->in[0]->t.dim, dim, sizeof dim) == 0) return apart->in[0];
+    return pi_reshaped(g, like, expand->in[0], RANK, dim, err);
+}
+
 static pi_status fuse(pi_graph *g, pi_node *values, pi_error *err)
 {
     pi_value *mask, *added;
@@ -74,11 +96,19 @@ static pi_status fuse(pi_graph *g, pi_node *values, pi_error *err)
     if (qt->dtype != PI_DTYPE_F32 || pi_attr_float(values, "alpha") != 1) return PI_E_OK;
     for (int i = 0; i < 2; i++) /* none of them repeats */
         if (kt->dim[k[i]] != qt->dim[q[i]] || vt->dim[v[i]] != qt->dim[q[i]]) return PI_E_OK;
+    pi_value *keys = product->in[1], *vals = values->in[1];
+    if (k[1] == 1 && v[1] == 1) {
+        int64_t of_keys, of_vals;
+        keys = shared_heads(g, values, keys, &of_keys, err);
+        vals = keys ? shared_heads(g, values, vals, &of_vals, err) : NULL;
+        if (!vals) return pi_alloc_status(err);
+        if (of_keys != of_vals) keys = product->in[1], vals = values->in[1];
+    }
     int64_t y[RANK] = {0, 1, 2, 3};
     for (int i = 0; perm_y && i < RANK; i++) y[i] = perm_y[i];
     bool guarded = pi_is_internal(softmax, "Softmax") && pi_attr_int(softmax, "nan_to_zero");
     float scale = pi_attr_float(product, "alpha");
-    pi_value *in[4] = {product->in[0], product->in[1], values->in[1], mask};
+    pi_value *in[4] = {product->in[0], keys, vals, mask};
     pi_node *node = pi_rewrite(g, values, pi_op_internal("Attention"), in, 4, err);
     if (!node) return pi_alloc_status(err);
     PI_TRY(pi_attr_set_float(g, node, "scale", scale, err));

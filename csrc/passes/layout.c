@@ -153,13 +153,7 @@ static pi_value *broadened(pi_layout *l, const pi_node *like, pi_value *v, int r
     int64_t dim[PI_MAX_RANK];
     int missing = rank - v->t.rank;
     for (int i = 0; i < rank; i++) dim[i] = i < missing ? 1 : v->t.dim[i - missing];
-    pi_value *shape = pi_graph_ints(l->g, dim, rank, 1, err);
-    pi_node *node = shape ? pi_insert(l->g, like, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){v, shape}, 2, err) : NULL;
-    if (!node) return NULL;
-    node->out[0]->t = v->t;
-    node->out[0]->t.data = NULL;
-    pi_tensor_set_shape(&node->out[0]->t, rank, dim);
-    return node->out[0];
+    return pi_reshaped(l->g, like, v, rank, dim, err);
 }
 
 /* At least one input comes out of a transpose to "first", and not more than as many would need a new transpose. */

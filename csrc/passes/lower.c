@@ -20,18 +20,6 @@ static pi_status take_conv(pi_graph *g, pi_node *conv, const char *name, pi_erro
     return PI_E_OK;
 }
 
-/* x under another shape; NULL on failure. */
-static pi_value *reshaped(pi_graph *g, const pi_node *like, pi_value *x, int rank, const int64_t *dim, pi_error *err)
-{
-    pi_value *shape = pi_graph_ints(g, dim, rank, 1, err);
-    pi_node *node = shape ? pi_insert(g, like, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){x, shape}, 2, err) : NULL;
-    if (!node) return NULL;
-    node->out[0]->t = x->t;
-    node->out[0]->t.data = NULL;
-    pi_tensor_set_shape(&node->out[0]->t, rank, dim);
-    return node->out[0];
-}
-
 /* All that reads the product [m, n] is a Reshape to [..., n]: multiply A as [..., k], and the product has that shape. */
 static pi_status unflatten(pi_graph *g, pi_node *node, pi_error *err)
 {
@@ -45,7 +33,7 @@ static pi_status unflatten(pi_graph *g, pi_node *node, pi_error *err)
     int64_t dim[PI_MAX_RANK];
     memcpy(dim, wide->dim, sizeof dim);
     dim[wide->rank - 1] = a->t.dim[1];
-    pi_value *x = reshaped(g, node, a, wide->rank, dim, err), *out = next->out[0];
+    pi_value *x = pi_reshaped(g, node, a, wide->rank, dim, err), *out = next->out[0];
     if (!x) return pi_alloc_status(err);
     PI_TRY(pi_node_set_in(g, node, 0, x, err));
     pi_node_set_out(next, 0, NULL);

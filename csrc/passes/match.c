@@ -112,6 +112,20 @@ pi_node *pi_insert(pi_graph *g, const pi_node *like, const pi_op *op, pi_value *
     return node;
 }
 
+pi_value *pi_reshaped(pi_graph *g, const pi_node *like, pi_value *x, int rank, const int64_t *dim, pi_error *err)
+{
+    pi_value *shape = pi_graph_ints(g, dim, rank, 1, err);
+    pi_node *node = shape ? pi_insert(g, like, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){x, shape}, 2, err) : NULL;
+    if (!node) return NULL;
+    if (!pi_tensor_known(&x->t)) return node->out[0];
+    node->out[0]->t = x->t;
+    node->out[0]->t.data = NULL;
+    pi_tensor_set_shape(&node->out[0]->t, rank, dim);
+    for (int i = 0; i < rank && i < x->t.rank; i++)
+        if (dim[i] == 0) node->out[0]->t.dim[i] = x->t.dim[i];
+    return node->out[0];
+}
+
 pi_status pi_retype(pi_node *node, pi_error *err)
 {
     enum { MANY = 64 };

@@ -35,6 +35,8 @@ pi_node *pi_rewrite(pi_graph *g, pi_node *old, const pi_op *op, pi_value *const 
 /* A new node of one new output; named after `like`. */
 pi_node *pi_insert(pi_graph *g, const pi_node *like, const pi_op *op, pi_value *const *in, uint32_t n_in,
                    pi_error *err);
+/* x under another shape, a Reshape of its own (a dim of 0 stays as x has it); NULL on failure. */
+pi_value *pi_reshaped(pi_graph *g, const pi_node *like, pi_value *x, int rank, const int64_t *dim, pi_error *err);
 /* Infers the output types of one node, whose inputs are typed. */
 pi_status pi_retype(pi_node *node, pi_error *err);
 #endif

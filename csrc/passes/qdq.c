@@ -217,14 +217,6 @@ static pi_status take_matmul(pi_graph *g, pi_node *q, const grid *y, pi_error *e
     return replace(g, q, mm, pi_op_find(NULL, "QLinearMatMul", 10), in, 8, relu, y, &made, err);
 }
 
-static pi_value *reshaped(pi_graph *g, const pi_node *like, pi_value *x, const int64_t *dim, int rank, pi_error *err)
-{
-    pi_value *shape = pi_graph_ints(g, dim, rank, 1, err);
-    pi_node *node =
-        shape ? pi_insert(g, like, pi_op_find(NULL, "Reshape", 13), (pi_value *[]){x, shape}, 2, err) : NULL;
-    return node ? node->out[0] : NULL;
-}
-
 /* Gemm with a matrix of weights is a convolution of images of one place, which has a bias. */
 static pi_status take_gemm(pi_graph *g, pi_node *q, const grid *y, pi_error *err)
 {
@@ -248,10 +240,10 @@ static pi_status take_gemm(pi_graph *g, pi_node *q, const grid *y, pi_error *err
         PI_TRY(pi_attr_set_ints(g, t, "perm", (int64_t[]){1, 0}, 2, err));
         weights = t->out[0];
     }
-    pi_value *in[9] = {reshaped(g, gemm, x.x, (int64_t[]){0, k, 1, 1}, 4, err),
+    pi_value *in[9] = {pi_reshaped(g, gemm, x.x, 4, (int64_t[]){0, k, 1, 1}, err),
                        x.scale,
                        zero_value(g, &x, err),
-                       reshaped(g, gemm, weights, (int64_t[]){n, k, 1, 1}, 4, err),
+                       pi_reshaped(g, gemm, weights, 4, (int64_t[]){n, k, 1, 1}, err),
                        w.scale,
                        zeros_value(g, &w, err),
                        y->scale,

@@ -110,26 +110,33 @@ static bool same_matrix(const pi_tensor *a, const pi_tensor *b)
 }
 
 /* Reshape(Transpose(Reshape(x))) that merges leading dims, swaps the last two and splits the leading dims again is a
- * Transpose of x. */
+ * Transpose of x; where it splits them otherwise than x had them, of a Reshape of x. */
 static pi_status swap_between_reshapes(pi_graph *g, pi_node *last, pi_error *err)
 {
     pi_node *swap = pi_made_by(last->in[0], "Transpose"), *first = swap ? pi_made_by(swap->in[0], "Reshape") : NULL;
-    int64_t perm[PI_MAX_RANK];
+    int64_t perm[PI_MAX_RANK], dim[PI_MAX_RANK];
     int rank;
     if (!first || !read_perm(swap, perm, &rank) || rank < 2 || perm[rank - 1] != rank - 2 || perm[rank - 2] != rank - 1)
         return PI_E_OK;
     for (int i = 0; i < rank - 2; i++)
         if (perm[i] != i) return PI_E_OK;
     const pi_tensor *x = &first->in[0]->t, *y = &last->out[0]->t;
-    if (!same_matrix(x, &first->out[0]->t) || !same_matrix(&swap->out[0]->t, y) || x->rank != y->rank) return PI_E_OK;
-    for (int i = 0; i < x->rank; i++) perm[i] = i;
-    for (int i = 0; i < x->rank - 2; i++)
-        if (x->dim[i] != y->dim[i]) return PI_E_OK;
-    perm[x->rank - 1] = x->rank - 2;
-    perm[x->rank - 2] = x->rank - 1;
-    pi_node *node = pi_rewrite(g, last, pi_op_find(NULL, "Transpose", 13), first->in, 1, err);
+    if (!same_matrix(x, &first->out[0]->t) || !same_matrix(&swap->out[0]->t, y) || pi_tensor_n(x) == 0) return PI_E_OK;
+    bool same = x->rank == y->rank;
+    for (int i = 0; i < y->rank; i++) perm[i] = i, dim[i] = y->dim[i];
+    for (int i = 0; same && i < x->rank - 2; i++) same = x->dim[i] == y->dim[i];
+    rank = y->rank;
+    perm[rank - 1] = rank - 2;
+    perm[rank - 2] = rank - 1;
+    pi_value *from = first->in[0];
+    if (!same) {
+        dim[rank - 1] = x->dim[x->rank - 1];
+        dim[rank - 2] = x->dim[x->rank - 2];
+        if (!(from = pi_reshaped(g, last, from, rank, dim, err))) return pi_alloc_status(err);
+    }
+    pi_node *node = pi_rewrite(g, last, pi_op_find(NULL, "Transpose", 13), &from, 1, err);
     if (!node) return pi_alloc_status(err);
-    PI_TRY(pi_attr_set_ints(g, node, "perm", perm, (uint32_t)node->in[0]->t.rank, err));
+    PI_TRY(pi_attr_set_ints(g, node, "perm", perm, (uint32_t)rank, err));
     return merge_transposes(g, node, err);
 }
 

@@ -104,3 +104,44 @@ def test_nan_goes_through() -> None:
     got, _ = steps(data, feeds)
     assert np.isnan(got[0, 2, 1]).all()
     assert np.isnan(got).sum() == got.shape[3]
+
+
+def repeated(size: tuple[int, ...], groups: tuple[int, int], flat: bool) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Heads of keys and values that serve groups[0] and groups[1] heads of queries each, as PyTorch's exporter repeats them: Unsqueeze,
+    Expand, Reshape; the keys are turned as a matrix of three dims (flat) or of four."""
+    b, h, s, t, d = size
+    rng = np.random.default_rng(h)
+    feeds = {"q": rng.standard_normal((b, h, s, d)).astype(np.float32)}
+    nodes, ints = [], {"axis": [2]}
+    for name, group in zip("kv", groups, strict=True):
+        feeds[name] = rng.standard_normal((b, h // group, t, d)).astype(np.float32)
+        whole = [b * h, t, d] if flat and name == "k" else [b, h, t, d]
+        ints |= {f"{name}_wide": [b, h // group, group, t, d], f"{name}_heads": whole}
+        nodes += [helper.make_node("Unsqueeze", [name, "axis"], [f"{name}1"]),
+                  helper.make_node("Expand", [f"{name}1", f"{name}_wide"], [f"{name}2"]),
+                  helper.make_node("Reshape", [f"{name}2", f"{name}_heads"], [f"{name}3"])]  # fmt: skip
+    if flat:
+        ints["turned"] = [b, h, d, t]
+        nodes += [helper.make_node("Transpose", ["k3"], ["k4"], perm=[0, 2, 1]), helper.make_node("Reshape", ["k4", "turned"], ["k5"])]
+    else:
+        nodes += [helper.make_node("Transpose", ["k3"], ["k5"], perm=[0, 1, 3, 2])]
+    nodes += [helper.make_node("MatMul", ["q", "k5"], ["x"]), helper.make_node("Softmax", ["x"], ["w"], axis=-1),
+              helper.make_node("MatMul", ["w", "v3"], ["y"])]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in feeds.items()],
+        [helper.make_empty_tensor_value_info("y")], [numpy_helper.from_array(np.array(v), n) for n, v in ints.items()])  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString(), feeds
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["4d", "3d"])
+@pytest.mark.parametrize("size", [(1, 12, 1, 33, 64), (2, 6, 40, 17, 16), (3, 4, 2, 5, 8)], ids=str)
+@pytest.mark.parametrize("groups", [(1, 1), (2, 2), (2, 1)], ids=str)
+def test_heads_of_keys_that_are_shared(size: tuple[int, ...], groups: tuple[int, int], flat: bool) -> None:
+    """Repeated heads are read where they lie: no Expand is left, if keys and values are shared by the same heads."""
+    data, feeds = repeated(size, groups, flat)
+    wide = feeds | {n: feeds[n].repeat(g, 1) for n, g in zip("kv", groups, strict=True)}
+    want = expected(wide, BHSD, False, 1.0)
+    got, ops = steps(data, feeds)
+    assert ops.count("Attention") == 1
+    assert ("Expand" in ops) == (groups == (2, 1))
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 * np.abs(want).max())
