@@ -109,6 +109,33 @@ def test_pointwise_convolutions(end: str) -> None:
     check(data, feeds, finish(want, end, b, feeds.get("z")))
 
 
+# batch, places, channels, filters, kernel, stride, pads
+AXES = [
+    (1, 401, 64, 96, 3, 2, (0, 0)),
+    (2, 130, 96, 200, 3, 1, (1, 1)),  # two images, each between its zeros
+    (1, 100, 128, 128, 5, 3, (4, 0)),  # places at the end that no window reads
+    (1, 128, 128, 256, 4, 1, (3, 9)),  # windows of nothing but zeros
+    (1, 200, 256, 128, 1, 2, (0, 0)),
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("case", AXES, ids=str)
+def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str) -> None:
+    batch, places, channels, filters, kernel, stride, pads = case
+    rng = np.random.default_rng(places)
+    x = rng.standard_normal((batch, channels, places), np.float32)
+    w = rng.standard_normal((filters, channels, kernel), np.float32) / 20
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), pads))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, 2)[:, :, ::stride]
+    want = np.einsum("ncli,oci->nol", windows, w.astype(np.float64), optimize=True)
+    b, z = rng.standard_normal((filters, 1)).astype(np.float32), rng.standard_normal(want.shape, np.float32)
+    feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
+    nodes = chain(helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride], pads=pads), end)
+    data = model(nodes, {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})
+    check(data, feeds, finish(want, end, b, feeds.get("z")))
+
+
 def test_where_it_is_taken() -> None:
     """Where it saves time, and nowhere else; exact=1 turns it off."""
     for m, n, k, taken in ((128, 2048, 1024, True), (20, 2048, 1024, False), (128, 64, 64, False)):
