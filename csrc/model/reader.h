@@ -188,6 +188,7 @@ typedef struct {
     bool has_metadata;
     uint32_t n_in, n_out, n_attrs;
     uint32_t number; /* in the file */
+    int64_t version; /* of the operator, where it is not that of the domain in the scope; else 0 */
 } read_node_head;
 
 pi_status read_node(pi_reader *r, pi_span message, uint32_t number, read_node_head *node, pi_error *err) PI_MUST_USE;

@@ -116,6 +116,11 @@ void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const flo
         return;
     }
     float low = (float)dl - zero, high = (float)dh - zero; /* exact: small integers */
+    if (dtype == PI_DTYPE_U16 || dtype == PI_DTYPE_I16) {
+        uint16_t *y = (uint16_t *)data + at;
+        for (int64_t i = 0; i < n; i++) y[i] = (uint16_t)(int32_t)(nearest(within(x[i], low, high)) + zero);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         int64_t v = (int64_t)(nearest(within(x[i], low, high)) + zero);
         pi_write_i64(dtype, pi_at_mut(data, dtype, at + i), 1, 1, &v);
@@ -256,6 +261,7 @@ static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
     const quant_job *job = arg;
     float y[PI_BLOCK], scale[PI_BLOCK];
     double x[PI_BLOCK], zero[PI_BLOCK];
+    float less[PI_BLOCK];
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t index, step;
         n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), end - at);
@@ -267,8 +273,10 @@ static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
         }
         n = pi_min_i64(n, PI_BLOCK);
         pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
-        if (!job->zero) {
+        if (!job->zero || job->x->dtype != PI_DTYPE_I32) {
             pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, y);
+            if (job->zero) pi_read_f32(job->zero->dtype, pi_at(job->zero->data, job->zero->dtype, index), step, n, less);
+            for (int64_t i = 0; job->zero && i < n; i++) y[i] -= less[i];
         } else { /* the difference of two i32 does not fit in a float */
             pi_read_f64(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, x);
             pi_read_f64(job->zero->dtype, pi_at(job->zero->data, job->zero->dtype, index), step, n, zero);

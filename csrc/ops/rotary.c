@@ -13,6 +13,7 @@
 typedef struct {
     int64_t batch, heads, steps, size, half; /* half: pairs of a head */
     bool flat; /* [batch, steps, heads * size] instead of [batch, heads, steps, size] */
+    int64_t turns; /* rows of caches without position_ids: batch * steps, or steps when all of the batch share them */
 } rotary;
 
 static pi_status rotary_init(rotary *r, const pi_node *node, const pi_tensor *const *in, pi_error *err)
@@ -33,7 +34,8 @@ static pi_status rotary_init(rotary *r, const pi_node *node, const pi_tensor *co
     r->half = (part ? part : r->size) / 2;
     bool fits = c->rank == (p ? 2 : 3) && pi_tensor_same_shape(c, s) && c->dim[c->rank - 1] == r->half;
     if (p) fits = fits && p->rank == 2 && p->dim[0] == r->batch && p->dim[1] == r->steps;
-    if (!p) fits = fits && c->dim[0] == r->batch && c->dim[1] == r->steps;
+    if (!p) fits = fits && (c->dim[0] == r->batch || c->dim[0] == 1) && c->dim[1] == r->steps;
+    r->turns = p ? 0 : c->dim[0] * r->steps; /* PyTorch writes caches of batch 1, which the standard's evaluator repeats */
     if (!fits)
         return pi_fail(err, PI_E_MODEL, "cos_cache %s and sin_cache %s, or position_ids, do not fit X",
                        pi_tensor_text(c, tc, sizeof tc), pi_tensor_text(s, ts, sizeof ts));
@@ -48,9 +50,9 @@ static pi_status rotary_infer(const pi_node *node, const pi_tensor *const *in, p
 }
 
 /* Position u of all: its row in the caches, checked. */
-static pi_status rotary_angle(const pi_tensor *cache, const pi_tensor *p, int64_t u, int64_t *angle, pi_error *err)
+static pi_status rotary_angle(const rotary *r, const pi_tensor *cache, const pi_tensor *p, int64_t u, int64_t *angle, pi_error *err)
 {
-    *angle = p ? pi_tensor_int(p, u) : u;
+    *angle = p ? pi_tensor_int(p, u) : u % r->turns;
     if (!p || (*angle >= 0 && *angle < cache->dim[0])) return PI_E_OK;
     return pi_fail(err, PI_E_INPUT, "position %lld is out of range for %lld", (long long)*angle, (long long)cache->dim[0]);
 }
@@ -64,7 +66,7 @@ static pi_status rotary_run(const pi_call *call, pi_error *err)
     void *y = call->out[0]->data;
     for (int64_t u = 0; u < r.batch * r.steps; u++) {
         int64_t b = u / r.steps, t = u % r.steps, angle;
-        PI_TRY(rotary_angle(cosine, p, u, &angle, err));
+        PI_TRY(rotary_angle(&r, cosine, p, u, &angle, err));
         for (int64_t h = 0; h < r.heads; h++) {
             int64_t at = (r.flat ? u * r.heads + h : (b * r.heads + h) * r.steps + t) * r.size;
             for (int64_t j = 0; j < r.half; j++) {
@@ -126,7 +128,7 @@ static void fast_task(void *arg, int64_t begin, int64_t end, int thread)
     const rotary *r = &job->r;
     for (int64_t i = begin; i < end; i++) {
         int64_t u = r->flat ? i / r->heads : i / r->steps / r->heads * r->steps + i % r->steps, rest = r->size - 2 * r->half;
-        int64_t angle = job->p ? pi_index_at(job->p, u, job->limit) : u;
+        int64_t angle = job->p ? pi_index_at(job->p, u, job->limit) : u % r->turns;
         const float *x = job->x + i * r->size, *c = job->cosine + angle * r->half, *s = job->sine + angle * r->half;
         float *y = job->y + i * r->size;
         (job->pairs ? turn_pairs : turn_halves)(r->half, x, c, s, y);
@@ -142,7 +144,7 @@ static pi_status fast_run(const pi_call *call, pi_error *err)
     PI_TRY(rotary_init(&job.r, call->node, call->in, err));
     const rotary *r = &job.r;
     job.pairs = pi_attr_int(call->node, "interleaved") != 0;
-    for (int64_t u = 0, angle; job.p && u < r->batch * r->steps; u++) PI_TRY(rotary_angle(cosine, job.p, u, &angle, err));
+    for (int64_t u = 0, angle; job.p && u < r->batch * r->steps; u++) PI_TRY(rotary_angle(r, cosine, job.p, u, &angle, err));
     pi_parallel(call->run->threads, r->batch * r->steps * r->heads, 1 + 16384 / (r->size + 1), fast_task, &job);
     return PI_E_OK;
 }

@@ -244,6 +244,8 @@ class _Reader:
                 trace = text if key == TRACE else trace
         domain = "" if texts[7] == "ai.onnx" else texts[7]
         version = opsets.get(domain)
+        if domain == "com.microsoft" and texts[4] in ("QuantizeLinear", "DequantizeLinear"):
+            domain, version = "", 21  # ONNX's own under another name: the engine reads them so
         self.file.nodes.append(Node(domain, texts[4], version, texts[3], own_line(trace)))
         for attribute in attributes:
             for number, value in _fields(self.data, attribute):

@@ -253,7 +253,8 @@ def test_rotary(seed: int) -> None:
     if seed % 2:
         shape, more["num_heads"] = (batch, steps, heads * size), heads  # type: ignore[assignment]
     places = rng.integers(0, 50, (batch, steps)) if seed % 4 < 2 else None
-    caches = [normal(rng, *((batch, steps) if places is None else (50,)), half, special=False) for _ in range(2)]  # fmt: skip
+    rows = (batch if seed < 6 else 1, steps) if places is None else (50,)  # 1: shared by the batch
+    caches = [normal(rng, *rows, half, special=False) for _ in range(2)]
     inputs = [normal(rng, *shape, special=False), *caches] + (
         [places] if places is not None else []
     )

@@ -229,3 +229,14 @@ def test_convolutions(case: int, kinds: str, impl: str | None, constant: bool) -
             got = run("QLinearConv", [x, sx, zx, w, sw, zw, sy, zy, b], impl=impl,
                       constant=(3, 5) if constant else (), threads=3, **how)[0]  # fmt: skip
             np.testing.assert_array_equal(got, rounded(sums.astype(np.float32) * scale, zy))
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16"])
+def test_16_bits_before_opset_21(kind: str) -> None:
+    """ONNX Runtime's quantiser writes ONNX's own operators in its own domain."""
+    x = np.linspace(-400, 400, 12, dtype=np.float32).reshape(3, 4)
+    scale, zero = np.array([0.01, 0.5, 3], np.float32), np.array([7, 0, 40], kind)
+    q = rounded(x / scale[:, None], zero[:, None])
+    own = dict(opset=13, domain="com.microsoft", axis=0)
+    check("QuantizeLinear", [x, scale, zero], [q], **own)
+    check("DequantizeLinear", [q, scale, zero], [(q.astype(np.float32) - zero[:, None]) * scale[:, None]], **own)

@@ -97,6 +97,7 @@ def test_a_model_that_is_loaded_and_inputs_that_are_given() -> None:
 def test_operators_that_are_not_supported() -> None:
     nodes = [
         node("FusedConv", ["x"], "a", TRACE, domain="com.microsoft"),
+        node("QuantizeLinear", ["a", "w"], "q", domain="com.microsoft"),
         node("Softmx", ["a"], "b"),
         node("Softmx", ["b"], "c"),
         node("LayerNormalization", ["c", "w"], "d"),

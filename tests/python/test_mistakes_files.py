@@ -564,6 +564,13 @@ def test_an_operator_of_onnx_runtimes_quantiser() -> None:
     pyinfer.load(model(node("QGemm", "x x", "y", domain="com.microsoft"), domain="com.microsoft"))
 
 
+@pytest.mark.parametrize("op", ["QLinearAdd", "MatMulNBits", "GatherBlockQuantized", "DynamicQuantizeLSTM"])
+def test_more_operators_of_onnx_runtimes_quantisers(op: str) -> None:
+    advice = "leave LSTM out of its op_types_to_quantize" if "LSTM" in op else "quantise with quant_format=QuantFormat.QDQ"
+    with pytest.raises(pyinfer.UnsupportedError, match=f"made by ONNX Runtime's quantiser: {advice}"):
+        pyinfer.load(model(node(op, "x x", "y", domain="com.microsoft"), domain="com.microsoft"))
+
+
 @says(
     pyinfer.UnsupportedError,
     "1 operator of this model is not supported: Gelu (opset 17, too old: export the model with opset_version=20 or "
