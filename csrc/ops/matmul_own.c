@@ -23,7 +23,7 @@ typedef struct {
     bool one_b; /* B is the same for all batches */
     int64_t tiles, groups; /* tiles of a batch; groups of batches whose rows are skipped alike, 0: none is skipped */
     pi_live_keys keys;
-    bool turned;           /* columns of A are dense: it is transposed in each run */
+    bool turned;           /* rows of A are not dense: they are made so in each run */
     size_t turned_at;      /* in the scratch: A of each batch */
     size_t tiles_at;       /* in the scratch, of the tiles that have a live row: count[groups], span[groups],
                             * range[groups][tiles] */
@@ -46,8 +46,7 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
     pi_matmul p;
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
-    if ((p.a.col != 1 && p.a.row != 1) || p.y.col != 1 || in[0]->rank < 2 || in[1]->rank < 2)
-        return "only rows or columns of A, and rows of Y, that are dense";
+    if (p.y.col != 1 || in[0]->rank < 2 || in[1]->rank < 2) return "only rows of Y that are dense";
     if (p.k == 0 || pi_tensor_n(out[0]) == 0) return "no elements";
     const pi_tensor *residual = pi_matmul_residual(node, in);
     if (residual && !pi_tensor_same_shape(residual, out[0])) return "the shape of the residual";
@@ -218,9 +217,13 @@ static void turn_chunk(void *arg, int64_t begin, int64_t end, int thread)
     for (int64_t u = begin; u < end; u++) {
         int64_t batch = u / blocks, first = u % blocks * TURN, a, b, y;
         pi_matmul_offsets(p, batch, &a, &b, &y);
+        const float *from = (const float *)call->in[0]->data + a + first * p->a.row;
         float *to = (float *)(void *)((char *)call->scratch + s->turned_at) + (batch * p->m + first) * p->k;
-        pi_transpose_select(sizeof(float))((const char *)((const float *)call->in[0]->data + a + first), p->a.col * step, (char *)to,
-                                           p->k * step, p->k, pi_min_i64(TURN, p->m - first));
+        int64_t rows = pi_min_i64(TURN, p->m - first);
+        if (p->a.row == 1)
+            pi_transpose_select(sizeof(float))((const char *)from, p->a.col * step, (char *)to, p->k * step, p->k, rows);
+        for (int64_t r = 0; p->a.row != 1 && r < rows; r++, from += p->a.row)
+            for (int64_t l = 0; l < p->k; l++) to[r * p->k + l] = from[l * p->a.col];
     }
 }
 

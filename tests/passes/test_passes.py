@@ -328,3 +328,19 @@ def test_limit_leaves_the_model_usable() -> None:
             rtol=1e-4,
             atol=1e-5,
         )
+
+
+def test_rows_that_are_not_dense() -> None:
+    """Series as channels: neither rows nor columns of the product's left operand are dense, and it is not left to plain loops."""
+    x = f32(2, 21, 16, 7, scale=1)
+    w = f32(16, 40)
+    nodes = [node("Transpose", "x", "t", perm=[0, 3, 1, 2]), node("MatMul", "t w", "y")]
+    assert steps(nodes, {"w": w}, x) == ["MatMul"]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, x.shape)],
+        [helper.make_empty_tensor_value_info("y")], [numpy_helper.from_array(w, "w")])  # fmt: skip
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString()
+    for options in ({}, {"onednn": False}):
+        m = pyinfer.load(data, **options)
+        np.testing.assert_allclose(m(x), x.transpose(0, 3, 1, 2) @ w, rtol=1e-4, atol=1e-5)
+        assert m.steps((x,), 0)[0][0][0]["impl"] != "ref"
