@@ -726,8 +726,58 @@ def test_pipeline() -> None:
         assert out["label"].tolist() == [NAMES[k] for k in model.predict(features[:n])]
 
 
-def test_maps_are_refused_with_advice() -> None:
-    with pytest.raises(
-        pyinfer.UnsupportedError, match="ZipMap .*export with options={'zipmap': False}"
-    ):
-        run("ZipMap", [np.zeros((1, 2), np.float32)], classlabels_int64s=[0, 1])
+# ---- ZipMap ----
+
+
+def zipped(*, text: bool = False, declared: bool = True, columns: int = 3, **attrs: Any) -> bytes:
+    """scikit-learn's end of a classifier: probabilities as maps from the labels."""
+    key = TensorProto.STRING if text else TensorProto.INT64
+    kind = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(key, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    )
+    maps = helper.make_value_info("maps", kind) if declared else onnx.ValueInfoProto(name="maps")
+    labels = {"classlabels_strings": NAMES} if text else {"classlabels_int64s": [7, -3, 1 << 40]}
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"]),
+        helper.make_node("ZipMap", ["p"], ["maps"], domain=ML, **(attrs or labels)),
+    ]
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", columns])]
+    sums = helper.make_tensor_value_info("p", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "one", ports, [sums, maps])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(ML, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("text", [False, True])
+def test_zip_map_gives_a_dictionary_for_each_row(text: bool, declared: bool) -> None:
+    model = pyinfer.load(zipped(text=text, declared=declared))
+    assert model.outputs[1].dtype == f"sequence(map({'str' if text else 'int64'}, float32))"
+    for n in (4, 1, 0):
+        x = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
+        for p, maps in (tuple(model.run({"x": x}).values()), model(x)):
+            assert [list(m) for m in maps] == [NAMES if text else [7, -3, 1 << 40]] * n
+            assert [list(m.values()) for m in maps] == p.tolist()
+            assert all(type(v) is float for m in maps for v in m.values())
+
+
+def test_zip_map_into_an_array() -> None:
+    x, y = np.eye(3, dtype=np.float32), np.empty((3, 3), np.float32)
+    out = pyinfer.load(zipped()).run({"x": x}, out={"maps": y})
+    assert out["maps"] is y
+    assert (y == out["p"]).all()
+
+
+def test_zip_map_of_a_wrong_number_of_labels() -> None:
+    with pytest.raises(pyinfer.ModelError, match="X has 4 columns, there are 3 labels"):
+        pyinfer.load(zipped(columns=4))(np.zeros((1, 4), np.float32))
+    with pytest.raises(pyinfer.ModelError, match="X has 3 columns, there are 1 labels"):
+        pyinfer.load(zipped(classlabels_int64s=[1]))(np.zeros((1, 3), np.float32))
+
+
+def test_maps_of_another_operator_are_refused() -> None:
+    model = onnx.load_from_string(zipped())
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Identity", ""
+    del model.graph.node[1].attribute[:]
+    with pytest.raises(pyinfer.UnsupportedError, match="output 'maps': it is a map in a sequence"):
+        pyinfer.load(model.SerializeToString())
