@@ -131,7 +131,8 @@ static pi_status read_elem_type(pi_reader *r, pi_span message, uint32_t number, 
 
 static pi_status refuse_type(const char *kind, const char *where, pi_error *err)
 {
-    return pi_fail(err, PI_E_UNSUPPORTED, "it is %s%s: only tensors, sequences of tensors and optionals of these are supported", kind, where);
+    return pi_fail(err, PI_E_UNSUPPORTED, "it is %s%s: only tensors, sequences of tensors and optionals of these are supported",
+                   kind, where);
 }
 
 /* A TypeProto: a tensor, a sequence of tensors or of maps, or an optional of tensor or sequence of tensors. */
@@ -157,8 +158,10 @@ static pi_status read_type(pi_reader *r, pi_arena *arena, pi_port *port, pi_span
                 port->maps = true;
                 port->sequence = false;
             } else if ((!sequence && !optional) || port->sequence || port->maps || (optional && port->optional))
-                return refuse_type(kinds[f.number],
-                                   port->sequence ? " in a sequence" : port->optional ? " in an optional" : port->maps ? " in a map" : "", err);
+                return refuse_type(kinds[f.number], port->sequence   ? " in a sequence"
+                                                    : port->optional ? " in an optional"
+                                                    : port->maps     ? " in a map"
+                                                                     : "", err);
             port->sequence |= sequence;
             port->optional |= optional;
             PI_TRY(pi_field_bytes(&f, &s, err));
@@ -229,7 +232,8 @@ static pi_status add_output(pi_reader *r, pi_scope *scope, pi_span name, const p
     if (!name.n) return pi_fail(err, PI_E_MODEL, "it has no name");
     PI_TRY(read_lookup(r, scope, name, &v, err));
     if (!v) return pi_fail(err, PI_E_MODEL, "it is an input that the caller of the function left out");
-    if (port->maps && !(v->producer && v->producer->op && strcmp(v->producer->op->name, "ZipMap") == 0)) return refuse_type("a map", " in a sequence", err);
+    if (port->maps && !(v->producer && v->producer->op && strcmp(v->producer->op->name, "ZipMap") == 0))
+        return refuse_type("a map", " in a sequence", err);
     if (v->producer && v->t.rank < 0) {
         v->t = port_tensor(port); /* inference overwrites it */
         if (scope->g->parent == NULL) PI_TRY(set_dim_names(scope->g, v, port, err));
