@@ -166,22 +166,31 @@ static double dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
-static double power(double x, double degree)
+static void power(double *k, int64_t n, double degree)
 {
-    double y = 1;
-    if (degree != floor(degree) || degree < 0 || degree > 16) return pow(x, degree);
-    for (int k = (int)degree; k > 0; k--) y *= x;
-    return y;
+    enum { TILE = 64 };
+    double base[TILE];
+    if (degree != floor(degree) || degree < 1 || degree > 16) {
+        for (int64_t j = 0; j < n; j++) k[j] = pow(k[j], degree);
+        return;
+    }
+    for (int64_t at = 0; at < n; at += TILE) {
+        double *tile = k + at;
+        int64_t m = pi_min_i64(TILE, n - at);
+        memcpy(base, tile, (size_t)m * sizeof *base);
+        for (int d = 1; d < (int)degree; d++)
+            for (int64_t j = 0; j < m; j++) tile[j] *= base[j];
+    }
 }
 
 /* The kernel function of x and each support vector. */
-static void kernel_row(const svm_state *s, const double *x, double *k)
+static void kernel_row(const svm_state *s, const double *x, double *restrict k)
 {
     const pi_eltwise_kernels *fast = pi_eltwise();
     const int64_t n = s->vectors;
     memset(k, 0, (size_t)n * sizeof *k);
     for (int64_t f = 0; f < s->features; f++) {
-        const double *v = s->across + f * n, xf = x[f];
+        const double *restrict v = s->across + f * n, xf = x[f];
         if (s->kernel == RBF)
             for (int64_t j = 0; j < n; j++) k[j] += (xf - v[j]) * (xf - v[j]);
         else
@@ -193,7 +202,8 @@ static void kernel_row(const svm_state *s, const double *x, double *k)
             fast->exp_f64((size_t)n, k, k);
             return;
         case POLY:
-            for (int64_t j = 0; j < n; j++) k[j] = power(k[j] * s->gamma + s->coef0, s->degree);
+            for (int64_t j = 0; j < n; j++) k[j] = k[j] * s->gamma + s->coef0;
+            power(k, n, s->degree);
             return;
         case SIGMOID: /* tanh y = 1 - 2 / (e^2y + 1) */
             for (int64_t j = 0; j < n; j++) k[j] = 2 * (k[j] * s->gamma + s->coef0);

@@ -518,7 +518,10 @@ def test_svc_with_probabilities(classes: int) -> None:
     np.testing.assert_allclose(p, model.predict_proba(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [svm.SVR(), svm.SVR(kernel="poly"), svm.OneClassSVM(nu=0.2)])
+@pytest.mark.parametrize(
+    "model",
+    [svm.SVR(), svm.SVR(kernel="poly"), svm.SVR(kernel="poly", degree=0), svm.OneClassSVM(nu=0.2)],
+)
 def test_svm_regressors(model: Any) -> None:
     one = isinstance(model, svm.OneClassSVM)
     model.fit(IRIS, KIND.astype(float))

@@ -74,7 +74,8 @@ class NodeArg:
     def __init__(self, port: Port, fixed: Mapping[str, int]) -> None:
         self.name = port.name
         self.type = type_text(port.dtype)
-        self._shape = [fixed.get(d, d) if isinstance(d, str) else d for d in port.shape or ()]
+        shape = () if "map(" in port.dtype else port.shape or ()
+        self._shape = [fixed.get(d, d) if isinstance(d, str) else d for d in shape]
 
     @property
     def shape(self) -> list[int | str | None]:
