@@ -77,13 +77,41 @@ static void port_info(const pi_port *port, pyinfer_value *out)
     }
 }
 
+/* The labels of the ZipMap that makes an output, if one does. */
+static pi_status port_keys(pyinfer_model *m, const pi_node *node, pyinfer_value *out, pi_error *err)
+{
+    if (!node || strcmp(node->op->name, "ZipMap") != 0) return PI_E_OK;
+    uint32_t n_ints;
+    const int64_t *ints = pi_attr_ints(node, "classlabels_int64s", &n_ints);
+    const pi_attr *texts = pi_attr_find(node, "classlabels_strings");
+    uint32_t n = texts && texts->n ? texts->n : n_ints;
+    pyinfer_tensor *keys = pi_arena_calloc(&m->arena, 1, sizeof *keys, err);
+    pyinfer_string *text = pi_arena_calloc(&m->arena, n + 1u, sizeof *text, err); /* as large as an int64_t at least */
+    if (!keys || !text) return pi_alloc_status(err);
+    *keys = (pyinfer_tensor){.data = text, .dtype = PYINFER_I64, .rank = 1, .shape = {n}};
+    if (texts && texts->n) {
+        keys->dtype = PYINFER_STRING;
+        for (uint32_t i = 0; i < n; i++) {
+            text[i] = (pyinfer_string){pi_arena_strndup(&m->arena, texts->strings[i].bytes, texts->strings[i].n, err), texts->strings[i].n};
+            if (!text[i].bytes) return pi_alloc_status(err);
+        }
+    } else if (n) {
+        memcpy(keys->data, ints, n * sizeof *ints);
+    }
+    out->keys = keys;
+    return PI_E_OK;
+}
+
 static pi_status describe_ports(pyinfer_model *m, pi_error *err)
 {
     m->input = pi_arena_calloc(&m->arena, m->file->n_inputs + 1u, sizeof *m->input, err);
     m->output = pi_arena_calloc(&m->arena, m->file->n_outputs + 1u, sizeof *m->output, err);
     if (!m->input || !m->output) return pi_alloc_status(err);
     for (uint32_t i = 0; i < m->file->n_inputs; i++) port_info(&m->file->input[i], &m->input[i]);
-    for (uint32_t i = 0; i < m->file->n_outputs; i++) port_info(&m->file->output[i], &m->output[i]);
+    for (uint32_t i = 0; i < m->file->n_outputs; i++) {
+        port_info(&m->file->output[i], &m->output[i]);
+        PI_TRY(port_keys(m, m->graph->output[i]->producer, &m->output[i], err));
+    }
     return pi_capi_find_symbols(m, err);
 }
 

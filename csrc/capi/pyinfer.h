@@ -153,6 +153,8 @@ typedef struct {
     int64_t shape[PYINFER_MAX_RANK];      /* -1: symbolic or unknown */
     const char *symbol[PYINFER_MAX_RANK]; /* name of a symbolic dimension, or NULL */
     int kind;                             /* TENSOR, SEQUENCE, OPTIONAL, OPTIONAL | SEQUENCE */
+    const struct pyinfer_tensor *keys;    /* of an output that ONNX has as a sequence of maps (ZipMap): a tensor whose columns have
+                                             these names, I64 or STRING of rank 1; else NULL */
 } pyinfer_value;
 
 /* How many there are, in the order in which pyinfer_run takes and gives them. */
@@ -173,7 +175,7 @@ PYINFER_API size_t pyinfer_memory_peak(const pyinfer_model *model);
 /* ---- running ---- */
 
 /* An array: of the caller as an input, and as an output of pyinfer_run. */
-typedef struct {
+typedef struct pyinfer_tensor {
     void *data; /* elements; for PYINFER_STRING an array of pyinfer_string */
     int dtype;
     int rank;

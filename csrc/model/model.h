@@ -31,6 +31,7 @@ typedef struct {
     const char *name;
     pi_tensor t; /* of a sequence or optional: the tensors in it */
     bool sequence, optional; /* both: an optional of a sequence */
+    bool maps;               /* of an output: each row of the tensor is a map, by the labels of the ZipMap that makes it */
     const char *dim_name[PI_MAX_RANK]; /* a symbol ("batch") or NULL */
 } pi_port;
 

@@ -106,7 +106,7 @@ pi_status read_attr_value(pi_reader *r, pi_graph *g, const read_attr_head *a, pi
     const char *name = read_name(r, NULL, a->name, err);
     if (!name || !(name = pi_arena_strndup(&g->arena, name, strlen(name), err))) return pi_alloc_status(err);
     *out = (pi_attr){.name = name, .kind = (pi_attr_kind)a->kind, .n = 1};
-    if (a->n_floats > PI_MAX_NODES * 64u || a->n_ints > PI_MAX_NODES * 64u || a->n_strings > PI_MAX_NODES)
+    if (a->n_floats > PI_MAX_NODES * 64u || a->n_ints > PI_MAX_NODES * 64u || a->n_strings > PI_MAX_NODES * 64u)
         return pi_fail(err, PI_E_LIMIT, "attribute '%s' has too many elements", read_text(r, a->name));
     switch (a->kind) {
     case PI_ATTR_FLOAT: out->f = a->f; return PI_E_OK;

@@ -115,8 +115,8 @@ static pi_status read_tensor_type(pi_reader *r, pi_arena *arena, pi_port *port, 
     return pi_tensor_known(&port->t) ? pi_tensor_count(&port->t, &n, err) : PI_E_OK;
 }
 
-/* The type inside of a TypeProto.Sequence or TypeProto.Optional. */
-static pi_status read_elem_type(pi_reader *r, pi_span message, pi_span *elem, pi_error *err)
+/* The type inside of a TypeProto.Sequence or TypeProto.Optional (field 1), or TypeProto.Map (field 2). */
+static pi_status read_elem_type(pi_reader *r, pi_span message, uint32_t number, pi_span *elem, pi_error *err)
 {
     pi_wire w = pi_wire_over(message, r->base);
     pi_field f;
@@ -125,11 +125,17 @@ static pi_status read_elem_type(pi_reader *r, pi_span message, pi_span *elem, pi
     for (;;) {
         PI_TRY(pi_wire_next(&w, &f, &more, err));
         if (!more) return PI_E_OK;
-        if (f.number == 1) PI_TRY(pi_field_bytes(&f, elem, err));
+        if (f.number == number) PI_TRY(pi_field_bytes(&f, elem, err));
     }
 }
 
-/* A TypeProto: a tensor, a sequence of tensors, or an optional of either. */
+static pi_status refuse_type(const char *kind, const char *where, pi_error *err)
+{
+    return pi_fail(err, PI_E_UNSUPPORTED, "it is %s%s: only tensors, sequences of tensors and optionals of these are supported",
+                   kind, where);
+}
+
+/* A TypeProto: a tensor, a sequence of tensors or of maps, or an optional of tensor or sequence of tensors. */
 static pi_status read_type(pi_reader *r, pi_arena *arena, pi_port *port, pi_span message, pi_error *err)
 {
     static const char *const kinds[] = {[4] = "a sequence", [5] = "a map", [7] = "opaque", [8] = "a sparse tensor",
@@ -147,19 +153,26 @@ static pi_status read_type(pi_reader *r, pi_arena *arena, pi_port *port, pi_span
                 PI_TRY(read_tensor_type(r, arena, port, s, err));
             }
             if (f.number >= PI_COUNT(kinds) || !kinds[f.number]) continue;
-            bool sequence = f.number == 4, optional = f.number == 9;
-            if ((!sequence && !optional) || port->sequence || (optional && port->optional))
-                return pi_fail(err, PI_E_UNSUPPORTED, "it is %s%s: only tensors, sequences of tensors and optionals of these are supported",
-                               kinds[f.number], port->sequence ? " in a sequence" : port->optional ? " in an optional" : "");
+            bool sequence = f.number == 4, optional = f.number == 9, maps = f.number == 5 && port->sequence && !port->optional;
+            if (maps) {
+                port->maps = true;
+                port->sequence = false;
+            } else if ((!sequence && !optional) || port->sequence || port->maps || (optional && port->optional))
+                return refuse_type(kinds[f.number], port->sequence   ? " in a sequence"
+                                                    : port->optional ? " in an optional"
+                                                    : port->maps     ? " in a map"
+                                                                     : "", err);
             port->sequence |= sequence;
             port->optional |= optional;
             PI_TRY(pi_field_bytes(&f, &s, err));
-            PI_TRY(read_elem_type(r, s, &message, err));
+            PI_TRY(read_elem_type(r, s, maps ? 2 : 1, &message, err));
             inner = true;
             break;
         }
-        if (!inner) return PI_E_OK;
+        if (!inner) break;
     }
+    if (port->maps) port->t.rank = -1; /* what was read is the type of a map's value */
+    return PI_E_OK;
 }
 
 /* What a value of this port is to the graph. */
@@ -204,6 +217,7 @@ static pi_status add_input(pi_reader *r, pi_scope *scope, pi_span name, const pi
     pi_value *v = text ? pi_graph_value(scope->g, text, err) : NULL;
     if (!v) return pi_alloc_status(err);
     PI_TRY(declare(r, scope, name, v->id, "an input", err));
+    if (port->maps) return refuse_type("a map", " in a sequence", err);
     v->t = port_tensor(port); /* of a body: each run says what it is, see pi_session_new_body */
     if (scope->g->parent == NULL) {
         if (port->t.dtype == PI_DTYPE_NONE) return pi_fail(err, PI_E_MODEL, "it has no element type");
@@ -218,6 +232,8 @@ static pi_status add_output(pi_reader *r, pi_scope *scope, pi_span name, const p
     if (!name.n) return pi_fail(err, PI_E_MODEL, "it has no name");
     PI_TRY(read_lookup(r, scope, name, &v, err));
     if (!v) return pi_fail(err, PI_E_MODEL, "it is an input that the caller of the function left out");
+    if (port->maps && !(v->producer && v->producer->op && strcmp(v->producer->op->name, "ZipMap") == 0))
+        return refuse_type("a map", " in a sequence", err);
     if (v->producer && v->t.rank < 0) {
         v->t = port_tensor(port); /* inference overwrites it */
         if (scope->g->parent == NULL) PI_TRY(set_dim_names(scope->g, v, port, err));

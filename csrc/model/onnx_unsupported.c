@@ -117,9 +117,7 @@ static void tell_hint(const read_unsupported *u, const char *op, pi_error *err)
 {
     int first = u->domain.n ? 0 : first_opset(op);
     const pi_op *other = first ? NULL : alike(op);
-    if (domain_is(u, "ai.onnx.ml") && strcmp(op, "ZipMap") == 0)
-        pi_error_append(err, ", maps are not supported: export with options={'zipmap': False}");
-    else if (domain_is(u, "ai.onnx.ml") && (strcmp(op, "DictVectorizer") == 0 || strcmp(op, "CastMap") == 0))
+    if (domain_is(u, "ai.onnx.ml") && (strcmp(op, "DictVectorizer") == 0 || strcmp(op, "CastMap") == 0))
         pi_error_append(err, ", maps are not supported");
     else if (domain_is(u, "aten") || domain_is(u, "org.pytorch.aten") || domain_is(u, "prim"))
         pi_error_append(err, ", which the exporter left in PyTorch's form: export with dynamo=True");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Categories: LabelEncoder, CategoryMapper, OneHotEncoder. Of equal keys the last one counts; NaN is a key like others.
- */
+ * ZipMap names columns: its output stays a tensor, and whoever gives it away as maps reads the labels (capi). */
 #include <string.h>
 
 #include "base/str.h"
@@ -297,6 +297,18 @@ static pi_status one_hot_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl map_impls[] = {{.name = "ref", .prepare = map_prepare, .run = map_run}, {0}};
+static pi_status zip_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
+{
+    int64_t dim[2];
+    pi_dtype dtype;
+    uint32_t labels = pi_ml_label_count(node, "classlabels_int64s", "classlabels_strings", &dtype);
+    PI_TRY(pi_ml_shape(in[0], &dim[0], &dim[1], err));
+    if (dim[1] >= 0 && dim[1] != labels)
+        return pi_fail(err, PI_E_MODEL, "X has %lld columns, there are %u labels", (long long)dim[1], labels);
+    return pi_move_shape(out, 2, dim, err);
+}
+
+static const pi_impl zip_impls[] = {{.name = "ref", .run = pi_move_view_run, .inplace = 1}, {0}};
 static const pi_impl one_hot_impls[] = {{.name = "ref", .prepare = one_hot_prepare, .run = one_hot_run}, {0}};
 
 #define STRINGS(attr) {.name = attr, .kind = PI_ATTR_STRINGS}
@@ -316,6 +328,8 @@ static const pi_attr_def label_v4[] = {
 static const pi_attr_def mapper_attrs[] = {STRINGS("cats_strings"), INTS("cats_int64s"), DEFAULTS, {0}};
 static const pi_attr_def one_hot_attrs[] = {
     STRINGS("cats_strings"), INTS("cats_int64s"), {.name = "zeros", .kind = PI_ATTR_INT, .i = 1}, {0}};
+
+static const pi_attr_def zip_attrs[] = {STRINGS("classlabels_strings"), INTS("classlabels_int64s"), {0}};
 
 #define TEXT_OR_INT (PI_BIT(STRING) | PI_BIT(I64))
 #define MAP(op_name, version, types, attributes) \
@@ -340,5 +354,13 @@ static const pi_op rows[] = {
      .attrs = one_hot_attrs,
      .infer = one_hot_infer,
      .impls = one_hot_impls},
+    {.domain = PI_ML,
+     .name = "ZipMap",
+     .since = 1,
+     .signature = "X:f32 -> Z:f32",
+     .flags = PI_OP_VIEW,
+     .attrs = zip_attrs,
+     .infer = zip_infer,
+     .impls = zip_impls},
 };
 const pi_op_family pi_ops_ml_label = {rows, PI_COUNT(rows)};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
 #include "ops/block.h"
 #include "ops/ml.h"
 #include "ops/move.h"
@@ -18,7 +19,8 @@ typedef struct {
     int kernel;
     double gamma, coef0, degree;
     int64_t features, vectors, n_classes, pairs, columns;
-    pi_ml_list coef, support, rho, prob_a, prob_b;
+    pi_ml_list coef, rho, prob_a, prob_b;
+    double *across; /* feature f of support vector j: across[f * vectors + j] */
     int64_t *first; /* support vectors of class i: first[i] to first[i + 1] */
     pi_ml_labels labels;
     pi_post post;
@@ -117,21 +119,27 @@ static pi_status read_classes(pi_prep *prep, svm_state *s, pi_error *err)
 static pi_status svm_prepare(pi_prep *prep, pi_error *err)
 {
     int64_t rows, supports;
+    pi_ml_list support;
     svm_state *s = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
     s->classes = is_classifier(prep->node);
     PI_TRY(pi_ml_shape(prep->in[0], &rows, &s->features, err));
     PI_TRY(svm_shape(prep->node, &s->vectors, &s->n_classes, &s->columns, err));
     PI_TRY(pi_ml_numbers(prep, "coefficients", NULL, &s->coef, err));
-    PI_TRY(pi_ml_numbers(prep, "support_vectors", NULL, &s->support, err));
+    PI_TRY(pi_ml_numbers(prep, "support_vectors", NULL, &support, err));
     PI_TRY(pi_ml_numbers(prep, "rho", NULL, &s->rho, err));
     PI_TRY(pi_ml_post(prep->node, &s->post, err));
     PI_TRY(read_kernel(prep, s, err));
     s->linear = s->vectors == 0;
-    if (s->vectors > s->support.n || !pi_mul_i64(s->vectors, s->features, &supports))
+    if (s->vectors > support.n || !pi_mul_i64(s->vectors, s->features, &supports))
         return pi_fail(err, PI_E_MODEL, "%lld support vectors of %lld features", (long long)s->vectors,
                        (long long)s->features);
-    if (!s->linear) PI_TRY(expect("support_vectors", &s->support, supports, err));
+    if (!s->linear) {
+        PI_TRY(expect("support_vectors", &support, supports, err));
+        if (!(s->across = pi_prep_alloc(prep, (size_t)supports * sizeof *s->across, err))) return pi_alloc_status(err);
+        for (int64_t j = 0; j < s->vectors; j++)
+            for (int64_t f = 0; f < s->features; f++) s->across[f * s->vectors + j] = support.v[j * s->features + f];
+    }
     if (s->classes) {
         PI_TRY(read_classes(prep, s, err));
     } else {
@@ -151,27 +159,71 @@ static pi_status svm_prepare(pi_prep *prep, pi_error *err)
 
 /* ---- run ---- */
 
-static double kernel_of(const svm_state *s, const double *a, const double *b)
+static double dot(const double *a, const double *b, int64_t n)
 {
     double sum = 0;
-    if (s->kernel == RBF && !s->linear) {
-        for (int64_t i = 0; i < s->features; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
-        return exp(-s->gamma * sum);
-    }
-    for (int64_t i = 0; i < s->features; i++) sum += a[i] * b[i];
-    if (s->linear || s->kernel == LINEAR) return sum;
-    sum = sum * s->gamma + s->coef0;
-    return s->kernel == POLY ? pow(sum, s->degree) : tanh(sum);
+    for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
 }
 
-static double regression(const svm_state *s, const double *x)
+static void power(double *k, int64_t n, double degree)
 {
-    double sum = 0;
-    if (s->linear)
-        sum = kernel_of(s, x, s->coef.v);
-    else
-        for (int64_t j = 0; j < s->vectors; j++) sum += s->coef.v[j] * kernel_of(s, x, s->support.v + j * s->features);
-    sum += s->rho.v[0];
+    enum { TILE = 64 };
+    double base[TILE];
+    if (degree != floor(degree) || degree < 1 || degree > 16) {
+        for (int64_t j = 0; j < n; j++) k[j] = pow(k[j], degree);
+        return;
+    }
+    for (int64_t at = 0; at < n; at += TILE) {
+        double *tile = k + at;
+        int64_t m = pi_min_i64(TILE, n - at);
+        memcpy(base, tile, (size_t)m * sizeof *base);
+        for (int d = 1; d < (int)degree; d++)
+            for (int64_t j = 0; j < m; j++) tile[j] *= base[j];
+    }
+}
+
+/* The kernel function of x and each support vector. */
+static void kernel_row(const svm_state *s, const double *x, double *restrict k)
+{
+    const pi_eltwise_kernels *fast = pi_eltwise();
+    const int64_t n = s->vectors;
+    memset(k, 0, (size_t)n * sizeof *k);
+    for (int64_t f = 0; f < s->features; f++) {
+        const double *restrict v = s->across + f * n, xf = x[f];
+        if (s->kernel == RBF)
+            for (int64_t j = 0; j < n; j++) k[j] += (xf - v[j]) * (xf - v[j]);
+        else
+            for (int64_t j = 0; j < n; j++) k[j] += xf * v[j];
+    }
+    switch (s->kernel) {
+        case RBF:
+            for (int64_t j = 0; j < n; j++) k[j] *= -s->gamma;
+            fast->exp_f64((size_t)n, k, k);
+            return;
+        case POLY:
+            for (int64_t j = 0; j < n; j++) k[j] = k[j] * s->gamma + s->coef0;
+            power(k, n, s->degree);
+            return;
+        case SIGMOID: /* tanh y = 1 - 2 / (e^2y + 1) */
+            for (int64_t j = 0; j < n; j++) k[j] = 2 * (k[j] * s->gamma + s->coef0);
+            fast->exp_f64((size_t)n, k, k);
+            for (int64_t j = 0; j < n; j++) k[j] = 1 - 2 / (k[j] + 1);
+            return;
+        default:
+            return;
+    }
+}
+
+static double regression(const svm_state *s, const double *x, double *kernel)
+{
+    double sum = s->rho.v[0];
+    if (s->linear) {
+        sum += dot(x, s->coef.v, s->features);
+    } else {
+        kernel_row(s, x, kernel);
+        sum += dot(kernel, s->coef.v, s->vectors);
+    }
     return s->one_class ? (sum > 0 ? 1 : -1) : sum;
 }
 
@@ -245,11 +297,11 @@ static int64_t classify(const svm_state *s, const double *x, double *work, doubl
            *matrices = q + s->n_classes;
     int64_t best;
     if (s->linear) {
-        for (int64_t k = 0; k < s->n_classes; k++) out[k] = kernel_of(s, x, s->coef.v + k * s->features) + s->rho.v[0];
+        for (int64_t k = 0; k < s->n_classes; k++) out[k] = dot(x, s->coef.v + k * s->features, s->features) + s->rho.v[0];
         best = s->n_classes > 1 ? pi_ml_argmax(out, s->n_classes) : out[0] > 0 ? 0 : -1;
         if (s->n_classes == 1 && s->labels.n == 0) best++;
     } else {
-        for (int64_t j = 0; j < s->vectors; j++) kernel[j] = kernel_of(s, x, s->support.v + j * s->features);
+        kernel_row(s, x, kernel);
         pair_scores(s, kernel, score, votes);
         best = pi_ml_argmax(votes, s->n_classes);
         if (s->probable) {
@@ -277,7 +329,7 @@ static void svm_chunk(void *arg, int64_t begin, int64_t end, int thread)
             int64_t best = classify(s, x, work, out);
             if (job->label) pi_ml_label_put(&s->labels, job->label, r, best);
         } else {
-            out[0] = regression(s, x);
+            out[0] = regression(s, x, work);
             pi_ml_post_apply(s->post, out, 1);
         }
         if (job->scores) pi_write_f64(PI_DTYPE_F32, (float *)job->scores->data + r * s->columns, 1, s->columns, out);
@@ -291,7 +343,7 @@ static pi_status svm_run(const pi_call *call, pi_error *err)
     const pi_tensor *x = call->in[0];
     svm_job job = {.call = call, .state = s, .label = s->classes ? call->out[0] : NULL};
     job.scores = !s->classes ? call->out[0] : pi_move_wants(call, 1) ? call->out[1] : NULL;
-    int64_t cost = s->coef.n + s->support.n + 1;
+    int64_t cost = s->coef.n + s->vectors * s->features + 1;
     pi_parallel(call->run->threads, x->rank == 2 ? x->dim[0] : 1, pi_max_i64(1, WORK / cost), svm_chunk, &job);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }

@@ -192,6 +192,7 @@ static void finish_row(const tree_job *job, int64_t row, double *sum)
         pi_write_f64(job->scores->dtype, pi_at_mut(job->scores->data, job->scores->dtype, row * s->columns), 1,
                      s->columns, out);
     if (!job->label) return;
+    for (int64_t i = 0; i < s->columns; i++) out[i] = (double)(float)out[i]; /* the label is that of the scores as given */
     int64_t best = pi_ml_argmax(out, s->columns);
     pi_ml_label_put(&t->labels, job->label, row, t->targets == 1 ? best - 1 : best); /* one label: it or none */
 }

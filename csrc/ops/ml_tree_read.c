@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the attributes of tree operators. Nothing in them is trusted: lengths agree, ids exist, each node is reached
- * once (so there are no cycles, and a walk ends), targets and features are in range. */
+/* Reads the attributes of tree operators. Nothing in them is trusted: lengths agree, ids exist, there are no cycles (so a
+ * walk ends), targets and features are in range. A node may be reached in several ways: sets of categories are written as
+ * chains of BRANCH_EQ whose true branches are one. */
+#include <math.h>
 #include <string.h>
 
 #include "ops/ml_tree.h"
@@ -15,7 +17,7 @@ typedef struct {
     uint8_t *mode;
     int32_t *child[2]; /* true, false */
     int32_t *root;
-    uint8_t *seen;
+    int32_t *placed; /* where + 1; 0: not yet */
     int32_t *stack; /* two a node: what to place, and whose false branch it is */
     int64_t *order; /* nodes by (tree, node id) */
     const int64_t *feature, *tree_id, *node_id, *missing;
@@ -33,7 +35,7 @@ static void source_free(source *s)
     pi_free(s->child[0]);
     pi_free(s->child[1]);
     pi_free(s->root);
-    pi_free(s->seen);
+    pi_free(s->placed);
     pi_free(s->stack);
     pi_free(s->order);
 }
@@ -47,11 +49,11 @@ static pi_status source_room(source *s, int64_t n, int64_t trees, pi_error *err)
     s->mode = pi_calloc(s->heap, room, sizeof *s->mode, err);
     s->child[0] = pi_calloc(s->heap, room, sizeof(int32_t), err);
     s->child[1] = pi_calloc(s->heap, room, sizeof(int32_t), err);
-    s->seen = pi_calloc(s->heap, room, sizeof *s->seen, err);
+    s->placed = pi_calloc(s->heap, room, sizeof *s->placed, err);
     s->stack = pi_calloc(s->heap, 2 * room, sizeof(int32_t), err);
     s->order = pi_calloc(s->heap, room, sizeof(int64_t), err);
     s->root = pi_calloc(s->heap, (size_t)trees + 1, sizeof(int32_t), err);
-    bool ok = s->mode && s->child[0] && s->child[1] && s->seen && s->stack && s->order && s->root;
+    bool ok = s->mode && s->child[0] && s->child[1] && s->placed && s->stack && s->order && s->root;
     return ok ? PI_E_OK : pi_alloc_status(err);
 }
 
@@ -167,10 +169,11 @@ static pi_status read_named(pi_prep *prep, source *s, pi_error *err)
     return PI_E_OK;
 }
 
-/* Votes of the leaves: counted, then put in their places. Those of inner nodes count nothing. */
+/* Votes of the leaves: counted, then put in their places. Those of inner nodes count nothing. Of several for the only
+ * target the first counts: skl2onnx writes each leaf's number once for each class. */
 static pi_status read_votes(pi_prep *prep, const source *s, tree_ensemble *t, pi_error *err)
 {
-    bool classes = pi_tree_is_classifier(prep->node);
+    bool classes = pi_tree_is_classifier(prep->node), one = t->targets == 1;
     uint32_t n;
     const int64_t *node, *tree, *target;
     pi_ml_list weight;
@@ -195,13 +198,18 @@ static pi_status read_votes(pi_prep *prep, const source *s, tree_ensemble *t, pi
         if (target[i] < 0 || target[i] >= t->targets)
             return pi_fail(err, PI_E_MODEL, "a weight is for class or target %lld of %lld", (long long)target[i],
                            (long long)t->targets);
-        t->vote_at[at + 2]++;
+        t->vote_at[at + 2] = one ? 1 : t->vote_at[at + 2] + 1;
         if (weight.v[i] < 0) t->positive = false;
         if (target[i] != t->score) t->binary = false;
     }
     for (int64_t i = 0; i < s->n; i++) t->vote_at[i + 2] += t->vote_at[i + 1];
-    for (uint32_t i = 0; i < n; i++) /* vote_at[at + 1] runs from the begin of its votes to their end */
-        t->vote[t->vote_at[id_find(s, tree[i], node[i]) + 1]++] = (tree_vote){(int32_t)target[i], weight.v[i]};
+    for (uint32_t k = 0; k < n; k++) { /* vote_at[at + 1] runs from the begin of its votes to their end */
+        uint32_t i = one ? n - 1 - k : k;
+        int64_t *to = &t->vote_at[id_find(s, tree[i], node[i]) + 1];
+        t->vote[*to] = (tree_vote){(int32_t)target[i], weight.v[i]};
+        if (!one) ++*to;
+    }
+    if (one) memmove(t->vote_at, t->vote_at + 1, ((size_t)s->n + 1) * sizeof *t->vote_at);
     return PI_E_OK;
 }
 
@@ -309,7 +317,27 @@ static pi_status read_indexed(pi_prep *prep, source *s, tree_ensemble *t, pi_err
 
 /* ---- flattening ---- */
 
-/* Places node or leaf `from` (and those that its true branches lead to) at the end. */
+/* Takes away nodes that no other leads to, until none is left: what stays is in a cycle or behind one. */
+static pi_status check_cycles(const source *s, pi_error *err)
+{
+    int32_t *parents = s->placed, *free = s->stack, n_free = 0; /* parents are all 0 again at the end */
+    for (int64_t i = 0; i < s->n; i++)
+        for (int b = 0; b < 2; b++)
+            if (s->mode[i] != TREE_LEAF && s->child[b][i] >= 0) parents[s->child[b][i]]++;
+    for (int64_t i = 0; i < s->n; i++)
+        if (parents[i] == 0) free[n_free++] = (int32_t)i;
+    for (int32_t k = 0; k < n_free; k++)
+        for (int b = 0; b < 2; b++) {
+            int32_t to = s->mode[free[k]] == TREE_LEAF ? -1 : s->child[b][free[k]];
+            if (to >= 0 && --parents[to] == 0) free[n_free++] = to;
+        }
+    for (int64_t i = 0; i < s->n; i++)
+        if (parents[i] > 0) return pi_fail(err, PI_E_MODEL, "node %lld leads back to itself: this is no tree", (long long)i);
+    return PI_E_OK;
+}
+
+/* Places node or leaf `from` (and those that its true branches lead to) at the end. In the place of a node that has one
+ * already stands a comparison with NaN, which is false and leads there. */
 static pi_status place_tree(source *s, tree_ensemble *t, const int32_t *set_of, int32_t from, int64_t features,
                             pi_error *err)
 {
@@ -318,15 +346,16 @@ static pi_status place_tree(source *s, tree_ensemble *t, const int32_t *set_of, 
     for (;;) {
         int32_t at = (int32_t)t->n++;
         if (owner >= 0) t->node[owner].other = at;
-        if (from < 0) {
-            t->node[at] = (tree_node){.feature = -1, .other = ~from};
+        int32_t before = from < 0 ? 0 : s->placed[from];
+        if (from < 0 || before) {
+            t->node[at] = from < 0 ? (tree_node){.feature = -1, .other = ~from}
+                                   : (tree_node){.feature = (int32_t)s->feature[from], .value = NAN, .other = before - 1};
             if (depth == 0) return PI_E_OK;
             owner = s->stack[2 * --depth];
             from = s->stack[2 * depth + 1];
             continue;
         }
-        if (s->seen[from]) return pi_fail(err, PI_E_MODEL, "node %d is reached in two ways: this is no tree", from);
-        s->seen[from] = 1;
+        s->placed[from] = at + 1;
         if (s->feature[from] < 0 || s->feature[from] >= features)
             return pi_fail(err, PI_E_MODEL, "node %d reads feature %lld, X has %lld", from, (long long)s->feature[from],
                            (long long)features);
@@ -345,7 +374,7 @@ static pi_status place_tree(source *s, tree_ensemble *t, const int32_t *set_of, 
 
 static pi_status place_all(pi_prep *prep, source *s, tree_ensemble *t, int64_t features, pi_error *err)
 {
-    /* a binary tree has one leaf more than inner nodes */
+    /* each root and each branch takes one place */
     size_t room = 2 * (size_t)s->n + 2 * (size_t)s->n_trees + 1;
     int32_t *set_of = pi_prep_alloc(prep, ((size_t)s->n + 1) * sizeof *set_of, err), sets = 0;
     t->node = pi_prep_alloc(prep, room * sizeof *t->node, err);
@@ -353,6 +382,7 @@ static pi_status place_all(pi_prep *prep, source *s, tree_ensemble *t, int64_t f
     t->root = pi_prep_alloc(prep, (size_t)s->n_trees * sizeof *t->root, err);
     if (!set_of || !t->node || !t->mode || !t->root) return pi_alloc_status(err);
     if (room > INT32_MAX) return pi_fail(err, PI_E_LIMIT, "too many nodes");
+    PI_TRY(check_cycles(s, err));
     for (int64_t i = 0; i < s->n; i++) set_of[i] = s->mode[i] == TREE_MEMBER ? sets++ : 0;
     t->leq_only = t->one_vote = true;
     for (int64_t i = 0; i < s->n_trees; i++) {

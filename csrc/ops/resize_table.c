@@ -197,6 +197,13 @@ void pi_resize_guess(resize_spec *spec, const pi_tensor *out)
 
 /* ---- tables ---- */
 
+/* In floats, as TensorFlow and ONNX Runtime have it: a box that ends on the last pixel does not end behind it. */
+static double crop_source(const resize_axis *a, float x, float in, float length)
+{
+    float from = (float)a->roi[0], to = (float)a->roi[1];
+    return (double)(a->out == 1 ? (from + to) * in / 2 : from * in + x * (to - from) * in / length);
+}
+
 /* Where output index j lies among the input's indices. */
 static double source(const resize_spec *spec, const resize_axis *a, int64_t j)
 {
@@ -208,9 +215,7 @@ static double source(const resize_spec *spec, const resize_axis *a, int64_t j)
     case ALIGN_CORNERS: return a->out == 1 || length == 1 ? 0 : x * (in - 1) / (length - 1);
     case ASYMMETRIC: return x * a->num / a->den;
     case TF_HALF_PIXEL_NN: return (x + 0.5) * a->num / a->den;
-    case TF_CROP:
-        if (a->out == 1) return (a->roi[0] + a->roi[1]) * (in - 1) / 2;
-        return a->roi[0] * (in - 1) + x * (a->roi[1] - a->roi[0]) * (in - 1) / (length - 1);
+    case TF_CROP: return crop_source(a, (float)j, (float)in - 1, (float)length - 1);
     default: return (x + 0.5) * a->num / a->den - 0.5;
     }
 }

@@ -33,6 +33,7 @@ int py_array_assign(PyObject *to, PyObject *from);
 /* py_sequence.c: the same for all kinds of values, a list of arrays for a sequence, None for an absent optional. */
 int py_value_in(PyObject *object, const pyinfer_value *want, pyinfer_tensor *tensor, PyObject **keep, int *copied);
 PyObject *py_value_out(const pyinfer_tensor *tensor);
+PyObject *py_maps_out(PyObject *array, const pyinfer_tensor *keys);
 /* "float32", "sequence(float32)", "optional(sequence(float32))". */
 void py_type_text(const pyinfer_value *v, char *text, size_t size);
 

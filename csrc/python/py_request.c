@@ -139,6 +139,20 @@ static int finish_outputs(const pyinfer_model *handle, pyinfer_request *request,
     return 0;
 }
 
+/* Outputs that are maps, but for those that were written into an array of the caller. */
+static int finish_maps(const pyinfer_model *handle, int n, PyObject *out, PyObject *result)
+{
+    for (int i = 0; i < n; i++) {
+        const pyinfer_tensor *keys = pyinfer_output(handle, i)->keys;
+        if (!keys || (out && PyTuple_GET_ITEM(out, i) != Py_None)) continue;
+        PyObject *array = PyTuple_GET_ITEM(result, i), *maps = py_maps_out(array, keys);
+        if (!maps) return -1;
+        PyTuple_SET_ITEM(result, i, maps);
+        Py_DECREF(array);
+    }
+    return 0;
+}
+
 /* Runs on the arrays (one for each input); out: NULL or a tuple with an array or None for each output. A tuple. */
 static PyObject *run(py_model *m, PyObject *const *arrays, PyObject *out)
 {
@@ -159,7 +173,8 @@ static PyObject *run(py_model *m, PyObject *const *arrays, PyObject *out)
         result = make_outputs(handle, request, n, out);
         if (!result) goto done;
         st = execute(m, &f, request, &error);
-        if (st == PYINFER_OK && finish_outputs(handle, request, n, out, result) < 0) Py_CLEAR(result);
+        if (st == PYINFER_OK && (finish_outputs(handle, request, n, out, result) < 0 || finish_maps(handle, n, out, result) < 0))
+            Py_CLEAR(result);
     }
     if (st != PYINFER_OK) {
         Py_CLEAR(result);

@@ -67,9 +67,34 @@ PyObject *py_value_out(const pyinfer_tensor *t)
     return list;
 }
 
+/* A list with a dictionary for each row. */
+PyObject *py_maps_out(PyObject *array, const pyinfer_tensor *keys)
+{
+    PyObject *names_array = py_value_out(keys), *names = NULL, *rows = NULL, *maps = NULL;
+    if (names_array) names = PyObject_CallMethod(names_array, "tolist", NULL);
+    if (names) rows = PyObject_CallMethod(array, "tolist", NULL);
+    Py_ssize_t n = rows ? PyList_GET_SIZE(rows) : 0, columns = names ? PyList_GET_SIZE(names) : 0;
+    if (rows) maps = PyList_New(n);
+    for (Py_ssize_t r = 0; maps && r < n; r++) {
+        PyObject *row = PyList_GET_ITEM(rows, r), *map = PyDict_New();
+        for (Py_ssize_t c = 0; map && c < columns; c++)
+            if (PyDict_SetItem(map, PyList_GET_ITEM(names, c), PyList_GET_ITEM(row, c)) < 0) Py_CLEAR(map);
+        if (!map) Py_CLEAR(maps);
+        else PyList_SET_ITEM(maps, r, map);
+    }
+    Py_XDECREF(names_array);
+    Py_XDECREF(names);
+    Py_XDECREF(rows);
+    return maps;
+}
+
 void py_type_text(const pyinfer_value *v, char *text, size_t size)
 {
     const char *dtype = v->dtype == PYINFER_STRING ? "str" : v->dtype ? pyinfer_dtype_numpy_name((pyinfer_dtype)v->dtype) : "?";
+    if (v->keys) {
+        (void)PyOS_snprintf(text, size, "sequence(map(%s, %s))", v->keys->dtype == PYINFER_STRING ? "str" : "int64", dtype);
+        return;
+    }
     int optional = (v->kind & PYINFER_OPTIONAL) != 0, sequence = (v->kind & PYINFER_SEQUENCE) != 0;
     (void)PyOS_snprintf(text, size, "%s%s%s%s%s", optional ? "optional(" : "", sequence ? "sequence(" : "", dtype, sequence ? ")" : "",
                         optional ? ")" : "");

@@ -69,8 +69,6 @@ def _advice(node: Node, known: set[tuple[str, str]]) -> str:
         return "ONNX Runtime's optimiser or quantiser made it: take the model from before"
     if "aten" in node.domain:
         return "the exporter could not translate it: use torch.onnx.export(..., dynamo=True)"
-    if node.domain == "ai.onnx.ml" and node.op == "ZipMap":
-        return "export with options={'zipmap': False}"
     near = get_close_matches(node.op, [op for domain, op in known if domain == node.domain], 1, 0.8)
     return f"is it {near[0]}?" if near else ""
 

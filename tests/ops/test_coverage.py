@@ -20,7 +20,6 @@ WITHOUT = {
         "ai.onnx.preview.training",
         "Gradient",
     ): "needs the derivative of every operator, for training only",
-    ("ai.onnx.ml", "ZipMap"): "makes maps, which are no tensors",
     ("ai.onnx.ml", "DictVectorizer"): "takes maps",
     ("ai.onnx.ml", "CastMap"): "takes maps",
 }

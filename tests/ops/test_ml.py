@@ -271,7 +271,7 @@ def one_tree(**more: Any) -> dict[str, Any]:
     ("more", "what"),
     [
         ({"nodes_truenodeids": [0, 3, 0, 0, 0]}, "no tree"), ({"nodes_truenodeids": [1, 0, 0, 0, 0]}, "no tree"),
-        ({"nodes_falsenodeids": [1, 4, 0, 0, 0]}, "no tree"), ({"nodes_truenodeids": [9, 3, 0, 0, 0]}, "no node 9"),
+        ({"nodes_falsenodeids": [2, 0, 0, 0, 0]}, "no tree"), ({"nodes_truenodeids": [9, 3, 0, 0, 0]}, "no node 9"),
         ({"nodes_falsenodeids": [-1, 4, 0, 0, 0]}, "no node -1"), ({"nodes_featureids": [2, 1, 0, 0, 0]}, "feature 2"),
         ({"nodes_featureids": [-1, 1, 0, 0, 0]}, "feature -1"), ({"nodes_featureids": [1 << 33, 1, 0, 0, 0]}, "feature"),
         ({"nodes_featureids": [0]}, "1 entries, expected 5"), ({"nodes_values": [0.0]}, "nodes_values"),
@@ -288,6 +288,67 @@ def test_broken_trees(more: dict[str, Any], what: str) -> None:
     x = np.zeros((3, 2), np.float32)
     with pytest.raises(pyinfer.PyinferError, match=what):
         run("TreeEnsembleRegressor", [x], **one_tree(**more))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_the_label_is_that_of_the_scores_as_given(text: bool) -> None:
+    # four trees of one leaf each: as doubles, class 1 has 2**-30 more
+    attrs = dict(
+        nodes_treeids=[0, 1, 2, 3], nodes_nodeids=[0] * 4, nodes_featureids=[0] * 4, nodes_modes=["LEAF"] * 4,
+        nodes_values=[0.0] * 4, nodes_truenodeids=[0] * 4, nodes_falsenodeids=[0] * 4, class_treeids=[0, 1, 2, 3],
+        class_nodeids=[0] * 4, class_ids=[0, 1, 1, 2], class_weights=[0.5, 0.5, 2.0**-30, 0.25],
+    )  # fmt: skip
+    labels = {"classlabels_strings": NAMES} if text else {"classlabels_int64s": [7, 8, 9]}
+    x = np.zeros((3, 2), np.float32)
+    label, p = run("TreeEnsembleClassifier", [x], outputs=2, **attrs, **labels)
+    assert p.tolist() == [[0.5, 0.5, 0.25]] * 3
+    assert label.tolist() == [NAMES[0] if text else 7] * 3
+
+
+def test_branches_that_meet() -> None:
+    # LightGBM's sets of categories: x in {1, 3, 5} as a chain whose true branches are one node, which is no leaf
+    attrs = dict(
+        nodes_treeids=[0] * 7, nodes_nodeids=[0, 1, 2, 3, 4, 5, 6], nodes_featureids=[0, 0, 0, 1, 0, 0, 0],
+        nodes_modes=["BRANCH_EQ"] * 3 + ["BRANCH_LEQ"] + ["LEAF"] * 3, nodes_values=[1.0, 3, 5, 0.5, 0, 0, 0],
+        nodes_truenodeids=[3, 3, 3, 4, 0, 0, 0], nodes_falsenodeids=[1, 2, 6, 5, 0, 0, 0],
+        nodes_missing_value_tracks_true=[0, 1, 0, 0, 0, 0, 0], target_treeids=[0] * 3, target_nodeids=[4, 5, 6],
+        target_ids=[0] * 3, target_weights=[10.0, 20, 30],
+    )  # fmt: skip
+    x = np.array([[k, y] for k in (0, 1, 2, 3, 5, 6, np.nan) for y in (0, 1)], np.float32)
+    want = [30, 30, 10, 20, 30, 30, 10, 20, 10, 20, 30, 30, 10, 20]
+    assert run("TreeEnsembleRegressor", [x], **attrs)[0].ravel().tolist() == want
+
+
+def test_chains_that_meet_in_each_link_stay_small() -> None:
+    n = 40  # 2**40 ways to the leaf
+    attrs = one_tree(
+        nodes_treeids=[0] * (n + 1), nodes_nodeids=list(range(n + 1)), nodes_featureids=[0] * (n + 1),
+        nodes_modes=["BRANCH_LEQ"] * n + ["LEAF"], nodes_values=[0.0] * (n + 1),
+        nodes_truenodeids=[*range(1, n + 1), 0], nodes_falsenodeids=[*range(1, n + 1), 0],
+        target_treeids=[0], target_nodeids=[n], target_ids=[0], target_weights=[5.0],
+    )  # fmt: skip
+    assert run("TreeEnsembleRegressor", [np.zeros((1, 2), np.float32)], **attrs)[0] == 5
+
+
+def test_several_weights_of_a_leaf_for_the_only_target() -> None:
+    # skl2onnx writes the number of a leaf once for each class; ONNX Runtime takes the first
+    attrs = one_tree(
+        target_treeids=[0] * 6, target_nodeids=[2, 2, 3, 3, 4, 4], target_ids=[0] * 6,
+        target_weights=[1.0, 100, 2, 100, 3, 100],
+    )  # fmt: skip
+    x = np.array([[0, 0], [0, 9], [9, 0]], np.float32)
+    assert run("TreeEnsembleRegressor", [x], **attrs)[0].ravel().tolist() == [2, 3, 1]
+
+
+def test_more_than_a_million_nodes() -> None:
+    n = (1 << 20) + 1  # trees of one leaf
+    zeros, ids = np.zeros(n, int).tolist(), list(range(n))
+    attrs = one_tree(
+        nodes_treeids=ids, nodes_nodeids=zeros, nodes_featureids=zeros, nodes_modes=["LEAF"] * n,
+        nodes_values=[0.0] * n, nodes_truenodeids=zeros, nodes_falsenodeids=zeros,
+        target_treeids=ids[-2:], target_nodeids=[0, 0], target_ids=[0, 0], target_weights=[1.0, 2.0],
+    )  # fmt: skip
+    assert run("TreeEnsembleRegressor", [np.zeros((1, 2), np.float32)], **attrs)[0] == 3
 
 
 def test_a_tree_that_is_a_list() -> None:
@@ -334,7 +395,7 @@ def test_tree_ensemble(dtype: Any, sum_of: int) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"tree_roots": [0, 3]}, {"tree_roots": [-1]}, {"tree_roots": [0, 0]}, {"nodes_truenodeids": [1, 5, 3]},
+        {"tree_roots": [0, 3]}, {"tree_roots": [-1]}, {"nodes_truenodeids": [1, 5, 3]},
         {"nodes_truenodeids": [3, 0, 3]}, {"nodes_truenodeids": [0, 0, 3]}, {"leaf_targetids": [0, 1, 1, 0, 2]},
         {"leaf_targetids": [0]}, {"nodes_trueleafs": [0]}, {"post_transform": 9}, {"aggregate_function": -1},
         {"membership_values": numpy_helper.from_array(np.array([1, np.nan, 2, np.nan], np.float32))},
@@ -457,7 +518,10 @@ def test_svc_with_probabilities(classes: int) -> None:
     np.testing.assert_allclose(p, model.predict_proba(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [svm.SVR(), svm.SVR(kernel="poly"), svm.OneClassSVM(nu=0.2)])
+@pytest.mark.parametrize(
+    "model",
+    [svm.SVR(), svm.SVR(kernel="poly"), svm.SVR(kernel="poly", degree=0), svm.OneClassSVM(nu=0.2)],
+)
 def test_svm_regressors(model: Any) -> None:
     one = isinstance(model, svm.OneClassSVM)
     model.fit(IRIS, KIND.astype(float))
@@ -665,8 +729,58 @@ def test_pipeline() -> None:
         assert out["label"].tolist() == [NAMES[k] for k in model.predict(features[:n])]
 
 
-def test_maps_are_refused_with_advice() -> None:
-    with pytest.raises(
-        pyinfer.UnsupportedError, match="ZipMap .*export with options={'zipmap': False}"
-    ):
-        run("ZipMap", [np.zeros((1, 2), np.float32)], classlabels_int64s=[0, 1])
+# ---- ZipMap ----
+
+
+def zipped(*, text: bool = False, declared: bool = True, columns: int = 3, **attrs: Any) -> bytes:
+    """scikit-learn's end of a classifier: probabilities as maps from the labels."""
+    key = TensorProto.STRING if text else TensorProto.INT64
+    kind = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(key, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    )
+    maps = helper.make_value_info("maps", kind) if declared else onnx.ValueInfoProto(name="maps")
+    labels = {"classlabels_strings": NAMES} if text else {"classlabels_int64s": [7, -3, 1 << 40]}
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"]),
+        helper.make_node("ZipMap", ["p"], ["maps"], domain=ML, **(attrs or labels)),
+    ]
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", columns])]
+    sums = helper.make_tensor_value_info("p", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "one", ports, [sums, maps])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(ML, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("text", [False, True])
+def test_zip_map_gives_a_dictionary_for_each_row(text: bool, declared: bool) -> None:
+    model = pyinfer.load(zipped(text=text, declared=declared))
+    assert model.outputs[1].dtype == f"sequence(map({'str' if text else 'int64'}, float32))"
+    for n in (4, 1, 0):
+        x = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
+        for p, maps in (tuple(model.run({"x": x}).values()), model(x)):
+            assert [list(m) for m in maps] == [NAMES if text else [7, -3, 1 << 40]] * n
+            assert [list(m.values()) for m in maps] == p.tolist()
+            assert all(type(v) is float for m in maps for v in m.values())
+
+
+def test_zip_map_into_an_array() -> None:
+    x, y = np.eye(3, dtype=np.float32), np.empty((3, 3), np.float32)
+    out = pyinfer.load(zipped()).run({"x": x}, out={"maps": y})
+    assert out["maps"] is y
+    assert (y == out["p"]).all()
+
+
+def test_zip_map_of_a_wrong_number_of_labels() -> None:
+    with pytest.raises(pyinfer.ModelError, match="X has 4 columns, there are 3 labels"):
+        pyinfer.load(zipped(columns=4))(np.zeros((1, 4), np.float32))
+    with pytest.raises(pyinfer.ModelError, match="X has 3 columns, there are 1 labels"):
+        pyinfer.load(zipped(classlabels_int64s=[1]))(np.zeros((1, 3), np.float32))
+
+
+def test_maps_of_another_operator_are_refused() -> None:
+    model = onnx.load_from_string(zipped())
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Identity", ""
+    del model.graph.node[1].attribute[:]
+    with pytest.raises(pyinfer.UnsupportedError, match="output 'maps': it is a map in a sequence"):
+        pyinfer.load(model.SerializeToString())

@@ -89,3 +89,13 @@ def test_volume_and_other_dtypes() -> None:
     half = x.astype(np.float16)
     y16 = interpolate(torch.from_numpy(half).float(), (7, 3, 9), mode="trilinear").numpy()
     check("Resize", [half, None, None, size], [y16.astype(np.float16)], 2e-3, mode="linear")
+
+
+def test_a_box_that_ends_on_the_last_pixel() -> None:
+    # in doubles 0.2f + 0.8 (1.2f - 0.2f) is a little more than 1: TensorFlow and ONNX Runtime count in floats
+    x = np.arange(24, dtype=np.float32).reshape(1, 1, 1, 24)
+    how = {"coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": -1.0}
+    roi = np.array([0, 0, 0, 0.2, 1, 1, 1, 1.2], np.float32)
+    for mode in ("nearest", "linear"):
+        (y,) = run("Resize", [x, roi, None, sizes(1, 1, 1, 6)], mode=mode, **how)
+        assert y.ravel()[-2:].tolist() == [23, -1]

@@ -28,7 +28,7 @@ CPU = ["CPUExecutionProvider"]
 
 def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: Any = (), **fields: Any) -> bytes:
     graph = helper.make_graph(nodes, "graph's name", inputs, outputs, list(weights), doc_string="graph's text")
-    opsets = [helper.make_opsetid("", 17)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     proto = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="maker", **fields)
     helper.set_model_props(proto, {"character": "a\nb"})
     return bytes(proto.SerializeToString())
@@ -58,6 +58,12 @@ MAYBE = model(
     [helper.make_node("OptionalHasElement", ["x"], ["y"])],
     [helper.make_value_info("x", helper.make_optional_type_proto(helper.make_tensor_type_proto(FLOAT, None)))],
     [port("y", TensorProto.BOOL, [])],
+)  # fmt: skip
+ZIP = model(
+    [helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_strings=["no", "yes"])],
+    [port("x", FLOAT, [2, 2])],
+    [helper.make_value_info("y", helper.make_sequence_type_proto(
+        helper.make_map_type_proto(STRING, helper.make_tensor_type_proto(FLOAT, []))))],
 )  # fmt: skip
 STEP = model(  # a state that goes around
     [helper.make_node("ReduceSum", ["s"], ["t"], keepdims=1), helper.make_node("Add", ["s", "t"], ["next"])],
@@ -91,13 +97,20 @@ def test_ports_and_metadata(ort: Any) -> None:
     assert s.get_overridable_initializers() == []
 
 
-@pytest.mark.parametrize("source", [ADD, SPLIT, JOIN, TEXT, MAYBE])
+@pytest.mark.parametrize("source", [ADD, SPLIT, JOIN, TEXT, MAYBE, ZIP])
 def test_types(ort: Any, source: bytes) -> None:
     mine, theirs = (e.InferenceSession(source, providers=CPU) for e in (compat, real))
     for a, b in zip(
         [*mine.get_inputs(), *mine.get_outputs()], [*theirs.get_inputs(), *theirs.get_outputs()], strict=True
     ):
         assert (a.name, a.type, a.shape) == (b.name, b.type, b.shape)
+
+
+def test_maps(ort: Any) -> None:
+    s = ort.InferenceSession(ZIP, providers=CPU)
+    x = np.float32([[0.25, 0.75], [1, 0]])
+    maps = [{"no": 0.25, "yes": 0.75}, {"no": 1, "yes": 0}]
+    assert s.run(None, {"x": x}) == [maps]
 
 
 def test_every_element_type() -> None:

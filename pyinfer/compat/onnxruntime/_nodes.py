@@ -44,10 +44,15 @@ def type_text(dtype: str) -> str:
 
     >>> type_text("optional(sequence(float32))")
     'optional(seq(tensor(float)))'
+    >>> type_text("sequence(map(str, float32))")
+    'seq(map(string,tensor(float)))'
     """
     for kind, name in (("optional(", "optional("), ("sequence(", "seq(")):
         if dtype.startswith(kind):
             return f"{name}{type_text(dtype[len(kind) : -1])})"
+    if dtype.startswith("map("):
+        key, value = dtype[4:-1].split(", ")
+        return f"map({ELEMENTS[key][1]},{type_text(value)})"
     return f"tensor({ELEMENTS[dtype][1] if dtype in ELEMENTS else dtype})"
 
 
@@ -57,7 +62,7 @@ def element_name(dtype: str) -> str:
     >>> element_name("optional(sequence(float32))")
     'float32'
     """
-    return dtype.rpartition("(")[2].rstrip(")")
+    return dtype.rpartition("(")[2].rpartition(" ")[2].rstrip(")")
 
 
 class NodeArg:
@@ -69,7 +74,8 @@ class NodeArg:
     def __init__(self, port: Port, fixed: Mapping[str, int]) -> None:
         self.name = port.name
         self.type = type_text(port.dtype)
-        self._shape = [fixed.get(d, d) if isinstance(d, str) else d for d in port.shape or ()]
+        shape = () if "map(" in port.dtype else port.shape or ()
+        self._shape = [fixed.get(d, d) if isinstance(d, str) else d for d in shape]
 
     @property
     def shape(self) -> list[int | str | None]:

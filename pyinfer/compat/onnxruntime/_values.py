@@ -139,7 +139,7 @@ class OrtValue:
 
     def is_tensor_sequence(self) -> bool:
         """Whether this is a list of arrays."""
-        return isinstance(self._value, list)
+        return isinstance(self._value, list) and "map(" not in self._dtype
 
     def is_sparse_tensor(self) -> bool:
         """False."""
