@@ -238,8 +238,9 @@ static pi_status take_node(pi_layout *l, pi_node *node, pi_error *err)
     if (pi_is(node, "Concat")) return take_concat(l, node, err);
     if (pi_is(node, "Transpose") && is_perm(node, node->out[0]->t.rank, false)) {
         pi_value *last = pi_layout_undone(node->in[0]);
-        return last ? pi_graph_replace(l->g, node->out[0], last, err) : PI_E_OK;
+        if (last) return pi_graph_replace(l->g, node->out[0], last, err);
     }
+    if (pi_is(node, "Reshape") || pi_is(node, "Transpose")) return pi_layout_tokens(l, node, err);
     return pi_layout_undone(node->in[0]) ? pi_layout_rewrite(l, node, err) : PI_E_OK;
 }
 
