@@ -171,6 +171,9 @@ static pi_status linear_unary(pi_graph *g, pi_node *old, pi_error *err)
             return pi_fail(err, PI_E_UNSUPPORTED, "channels_last is not supported");
         else if (strcmp(d->name, "channels_last") != 0 && strcmp(d->name, "opset") != 0)
             names[n++] = d->name;
+    const pi_attr *opset = pi_attr_find(old, "opset");
+    if (opset && opset->i < 13 && pi_attr_int(old, "axis") != -1) /* flattened then; the last axis is the same */
+        return pi_fail(err, PI_E_UNSUPPORTED, "an operator of opset %lld, expected 13 or newer", (long long)opset->i);
     pi_value *x = dequantized(g, old, 0, err);
     pi_node *node = x ? PUT(old->op->name + strlen("QLinear"), 1, x) : NULL;
     PI_TRY(take_attrs(g, node, old, names, err));
@@ -219,7 +222,7 @@ static const pi_attr_def quick[] = {FLOAT("alpha", 1.702f), {0}};
 static const pi_attr_def epsilon[] = {FLOAT("epsilon", 1e-12f), {0}};
 static const pi_attr_def product[] = {INT("transA"), INT("transB"), INT("transBatchA"), INT("transBatchB"), FLOAT("alpha", 1), {0}};
 static const pi_attr_def leaky[] = {FLOAT("alpha", 0.01f), {0}};
-static const pi_attr_def softmax[] = {INT("axis"), INT("opset"), {0}};
+static const pi_attr_def softmax[] = {{.name = "axis", .kind = PI_ATTR_INT, .i = -1}, INT("opset"), {0}};
 static const pi_attr_def axis[] = {{.name = "axis", .kind = PI_ATTR_INT, .required = true}, {0}};
 static const pi_attr_def channels[] = {INT("channels_last"), {0}};
 static const pi_attr_def pool[] = {INT("channels_last"), {.name = "auto_pad", .kind = PI_ATTR_STRING}, INT("ceil_mode"),
@@ -236,8 +239,10 @@ static const pi_op rows[] = {
     ROW("BiasGelu", "A:T B:T -> C:T", NULL, gelu),
     ROW("FastGelu", "X:T bias?:T -> Y:T", NULL, gelu),
     ROW("QuickGelu", "X:T -> Y:T", quick, quick_gelu),
-    ROW("SkipLayerNormalization", "input:T skip:T gamma:T beta?:T bias?:T -> output:T mean?:T inv_std_var?:T sum?:T", epsilon, skip_norm),
-    ROW("SkipSimplifiedLayerNormalization", "input:T skip:T gamma:T bias?:T -> output:T mean?:T inv_std_var?:T sum?:T", epsilon, skip_norm),
+    ROW("SkipLayerNormalization", "input:T skip:T gamma:T beta?:T bias?:T -> output:T mean?:T inv_std_var?:T sum?:T",
+        epsilon, skip_norm),
+    ROW("SkipSimplifiedLayerNormalization", "input:T skip:T gamma:T bias?:T -> output:T mean?:T inv_std_var?:T sum?:T",
+        epsilon, skip_norm),
     ROW("FusedMatMul", "A:T B:T -> Y:T", product, fused_matmul),
     ROW("DynamicQuantizeMatMul", "A:T B:U b_scale:T b_zero_point?:U bias?:T -> Y:T", NULL, dynamic_matmul),
     ROW("MatMulIntegerToFloat", "A:U B:V a_scale:T b_scale:T a_zero_point?:U b_zero_point?:V bias?:T -> Y:T", NULL, matmul_to_float),
@@ -249,6 +254,7 @@ static const pi_op rows[] = {
     ROW("QLinearGlobalAveragePool", BYTES_UNARY, channels, linear_unary),
     ROW("QLinearAveragePool", BYTES_UNARY, pool, linear_unary),
     ROW("QLinearConcat", "Y_scale:T Y_zero_point:U inputs*:any -> Y:U", axis, linear_concat),
-    ROW("QGemm", "A:U a_scale:T a_zero_point:U B:V b_scale:T b_zero_point:V C?:i32 y_scale?:T y_zero_point?:U -> Y:any", gemm, quantized_gemm),
+    ROW("QGemm", "A:U a_scale:T a_zero_point:U B:V b_scale:T b_zero_point:V C?:i32 y_scale?:T y_zero_point?:U -> Y:any",
+        gemm, quantized_gemm),
 };
 const pi_op_family pi_ops_contrib = {rows, PI_COUNT(rows)};

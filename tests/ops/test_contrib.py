@@ -75,9 +75,11 @@ def test_onnx_runtime(number: int) -> None:
     op, inputs, attrs = CASES[number]
     inputs = [None if x is None else np.asarray(x) for x in inputs]
     constant = [i for i, x in enumerate(inputs) if x is not None and i and not (x.dtype == np.float32 and x.ndim > 1)]
-    data = model_of(op, inputs, opset=1, constant=constant, domain="com.microsoft", **attrs)
+    softmax = {k: v for k, v in attrs.items() if k == "opset"}
+    attrs = {k: v for k, v in attrs.items() if k != "opset"}
+    data = finished(model_of(op, inputs, opset=1, constant=constant, domain="com.microsoft", **attrs), softmax)
     feeds = {f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in constant}
-    want = onnxruntime.InferenceSession(with_opset(data)).run(None, feeds)
+    want = onnxruntime.InferenceSession(data).run(None, feeds)
     for level in (0, 2):
         got = list(pyinfer.load(data, level=level, threads=2).run(feeds).values())
         for g, w in zip(got, want, strict=True):
@@ -88,9 +90,10 @@ def test_onnx_runtime(number: int) -> None:
                 assert np.abs(g.astype(int) - w.astype(int)).max() <= 1, "roundings on the border"
 
 
-def with_opset(data: bytes) -> bytes:
-    """ONNX Runtime wants that of the standard operators too."""
+def finished(data: bytes, more: dict[str, Any]) -> bytes:
+    """More attributes; and the opset of the standard operators, which ONNX Runtime wants too."""
     proto = onnx.load_from_string(data)
+    proto.graph.node[0].attribute.extend(onnx.helper.make_attribute(k, v) for k, v in more.items())
     proto.opset_import.append(onnx.helper.make_opsetid("", 20))
     return bytes(proto.SerializeToString())
 
@@ -111,6 +114,9 @@ def test_what_is_not_supported_says_so() -> None:
         pyinfer.load(data)
     data = model_of("FusedMatMul", [x, x], opset=1, domain="com.microsoft", beta=1.0)
     with pytest.raises(pyinfer.ModelError, match="no attribute 'beta'"):
+        pyinfer.load(data)
+    data = finished(model_of("QLinearSoftmax", [u8(2, 9), STEP, Z, ONE, Z], opset=1, domain="com.microsoft", axis=1), {"opset": 12})
+    with pytest.raises(pyinfer.UnsupportedError, match="QLinearSoftmax 'node'.*of opset 12, expected 13 or newer"):
         pyinfer.load(data)
     data = model_of("QLinearConcat", [ONE, Z, u8(2)], opset=1, domain="com.microsoft", axis=0)
     with pytest.raises(pyinfer.ModelError, match="3 inputs, expected 2 and 3 of each part"):
