@@ -249,6 +249,8 @@ pi_status pi_graph_infer(pi_graph *g, pi_eval_fn eval, pi_error *err) PI_MUST_US
 /* The same for one node: arity, attributes and types against the row, then infer. in/out are arrays of n_in/n_out.
  * Used by the step loop for steps whose shapes depend on data. */
 pi_status pi_node_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err) PI_MUST_USE;
+/* The attributes alone against the row. */
+pi_status pi_node_check_attrs(const pi_node *node, pi_error *err) PI_MUST_USE;
 /* Puts "Conv 'name' (#12), from model.py:10: " in front of the error. */
 void pi_node_error(const pi_node *node, pi_error *err);
 #endif

@@ -15,7 +15,7 @@ static const char *kind_name(pi_attr_kind kind)
     return (unsigned)kind < PI_COUNT(names) ? names[kind] : "an unknown kind";
 }
 
-static pi_status check_attrs(const pi_node *node, pi_error *err)
+pi_status pi_node_check_attrs(const pi_node *node, pi_error *err)
 {
     const pi_attr_def *defs = node->op->attrs;
     for (uint32_t i = 0; i < node->n_attrs; i++) {
@@ -87,7 +87,7 @@ static pi_status check_node(const pi_node *node, const pi_tensor *const *in, pi_
 {
     bound_types bound = {0};
     pi_param p;
-    PI_TRY(check_attrs(node, err));
+    PI_TRY(pi_node_check_attrs(node, err));
     for (uint32_t i = 0; i < node->n_explicit; i++) PI_TRY(check_input(node, i, in[i], &bound, err));
     for (uint32_t i = node->n_explicit; pi_op_input(node->op, i, &p) && !p.variadic; i++)
         if (!p.optional)

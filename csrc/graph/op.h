@@ -38,6 +38,8 @@ struct pi_op {
     const pi_attr_def *attrs;      /* NULL: none */
     pi_infer_fn infer;
     const struct pi_impl *impls; /* best first; the last accepts all; a NULL name ends the list */
+    /* Instead of infer and impls: puts others in the node's place, outputs and all, where it is read. */
+    pi_status (*expand)(pi_graph *g, pi_node *node, pi_error *err);
 };
 
 /* ---- signatures (graph/signature.c) ---- */

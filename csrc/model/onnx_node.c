@@ -262,7 +262,12 @@ __attribute__((noinline)) static pi_status make_node(pi_reader *r, pi_scope *sco
     PI_TRY(connect(r, scope, head, node, err));
     for (uint32_t i = 0; i < sub->captures.n; i++)
         PI_TRY(pi_node_set_in(scope->g, node, n_in + i, sub->captures.outer[i], err));
-    return check_arity(op, node, err);
+    PI_TRY(check_arity(op, node, err));
+    if (!op->expand) return PI_E_OK;
+    PI_TRY(pi_node_check_attrs(node, err));
+    PI_TRY(op->expand(scope->g, node, err));
+    pi_graph_remove(scope->g, node);
+    return PI_E_OK;
 }
 
 static void copy_name(char *to, size_t room, pi_span s)

@@ -121,11 +121,9 @@ static void tell_hint(const read_unsupported *u, const char *op, pi_error *err)
         pi_error_append(err, ", maps are not supported");
     else if (domain_is(u, "aten") || domain_is(u, "org.pytorch.aten") || domain_is(u, "prim"))
         pi_error_append(err, ", which the exporter left in PyTorch's form: export with dynamo=True");
-    else if (domain_is(u, "com.microsoft") && (strncmp(op, "QLinear", 7) == 0 || strcmp(op, "QGemm") == 0 ||
-                                               strcmp(op, "MatMulNBits") == 0 || strcmp(op, "GatherBlockQuantized") == 0))
+    else if (domain_is(u, "com.microsoft") && (strncmp(op, "QLinear", 7) == 0 || strcmp(op, "MatMulNBits") == 0 ||
+                                               strcmp(op, "GatherBlockQuantized") == 0))
         pi_error_append(err, ", made by ONNX Runtime's quantiser: quantise with quant_format=QuantFormat.QDQ");
-    else if (domain_is(u, "com.microsoft") && strcmp(op, "DynamicQuantizeLSTM") == 0)
-        pi_error_append(err, ", made by ONNX Runtime's quantiser: leave LSTM out of its op_types_to_quantize");
     else if (domain_is(u, "com.microsoft") || domain_is(u, "com.microsoft.nchwc"))
         pi_error_append(err, ", made by ONNX Runtime's optimiser: use the model as it was exported");
     else if (first)

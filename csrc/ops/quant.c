@@ -299,6 +299,13 @@ static pi_status dequantize_run(const pi_call *call, pi_error *err)
 
 /* ---- DynamicQuantizeLinear: the scale comes from the data's range, which always has 0 in it ---- */
 
+void pi_quant_dynamic(float low, float high, float *scale, float *zero)
+{
+    *scale = high > low ? (high - low) / 255 : 1;
+    if (!(*scale > 0)) *scale = 1; /* a range of denormals */
+    *zero = nearest(within(-low / *scale, 0, 255));
+}
+
 static pi_status dynamic_infer(const pi_node *node, const pi_tensor *const *in, pi_tensor *out, pi_error *err)
 {
     PI_TRY(pi_move_shape(&out[0], in[0]->rank, in[0]->dim, err));
@@ -347,9 +354,8 @@ static pi_status dynamic_run(const pi_call *call, pi_error *err)
         low = job.low[i] < low ? job.low[i] : low;
         high = job.high[i] > high ? job.high[i] : high;
     }
-    float scale = high > low ? (high - low) / 255 : 1;
-    if (!(scale > 0)) scale = 1; /* a range of denormals */
-    float zero = nearest(within(-low / scale, 0, 255));
+    float scale, zero;
+    pi_quant_dynamic(low, high, &scale, &zero);
     if (pi_move_wants(call, 1)) *(float *)call->out[1]->data = scale;
     if (pi_move_wants(call, 2)) *(uint8_t *)call->out[2]->data = (uint8_t)zero;
     if (!call->out[0]) return PI_E_OK;

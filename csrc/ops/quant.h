@@ -23,6 +23,9 @@ int64_t pi_quant_span(const pi_quant_grid *grid, int64_t at, int64_t *index, int
 /* acc[i] * scale, rounded to nearest even, plus zero, saturated to dtype, stored from element `at` on. */
 void pi_quant_store(pi_dtype dtype, void *data, int64_t at, int64_t n, const float *x, float zero);
 
+/* Scale and zero point of the range [low, high], which has 0 in it: DynamicQuantizeLinear's. */
+void pi_quant_dynamic(float low, float high, float *scale, float *zero);
+
 /* A number for the bytes of 8-bit zero points (NULL: none), which a packed form may depend on: FNV-1a. */
 uint64_t pi_quant_zeros_hash(const pi_tensor *t);
 

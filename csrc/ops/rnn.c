@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LSTM, GRU, RNN: a piece of work is one sequence of the batch in one direction, from its first step to its last, in
- * double. Gates stand in W, R and B as ONNX orders them: i o f c; z r h; or one. */
+ * double. Gates stand in W, R and B as ONNX orders them: i o f c; z r h; or one. DynamicQuantizeLSTM is ONNX Runtime's
+ * LSTM with weights of bytes; its inputs and states are rounded to bytes before each product (rnn_bytes.c). */
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +9,7 @@
 #include "ops/element.h"
 #include "ops/move.h"
 #include "ops/ops.h"
+#include "ops/quant.h"
 #include "ops/rnn.h"
 
 static const struct {
@@ -90,13 +92,25 @@ static pi_status expect(const pi_tensor *t, const char *name, int rank, const in
                    pi_tensor_text(&w, want, sizeof want));
 }
 
+/* Scale and zero point of W or R: one for each direction, or for each of its columns. */
+static pi_status expect_grid(const pi_rnn *s, const pi_tensor *const *in, uint32_t which, pi_error *err)
+{
+    static const char *const names[] = {"W_scale", "W_zero_point", "R_scale", "R_zero_point"};
+    uint32_t first = PI_RNN_GRID + 2 * (which - PI_RNN_W);
+    int64_t want[2] = {s->directions, s->gates * s->hidden};
+    for (uint32_t i = first; i < first + 2; i++)
+        PI_TRY(expect(in[i], names[i - PI_RNN_GRID], in[first]->rank == 1 ? 1 : 2, want, err));
+    return PI_E_OK;
+}
+
 pi_status pi_rnn_init(pi_rnn *s, const pi_node *node, const pi_tensor *const *in, pi_error *err)
 {
     char tx[160], tr[160];
     const char *direction = pi_attr_string(node, "direction");
     const pi_attr *clip = pi_attr_find(node, "clip"), *hidden = pi_attr_find(node, "hidden_size");
     memset(s, 0, sizeof *s);
-    s->kind = node->op->name[0];
+    s->quantized = node->op->domain != NULL;
+    s->kind = s->quantized ? 'L' : node->op->name[0];
     s->gates = s->kind == 'L' ? 4 : s->kind == 'G' ? 3 : 1;
     s->n_functions = s->kind == 'L' ? 3 : s->kind == 'G' ? 2 : 1;
     s->backward = strcmp(direction, "reverse") == 0;
@@ -107,19 +121,23 @@ pi_status pi_rnn_init(pi_rnn *s, const pi_node *node, const pi_tensor *const *in
     s->clip = clip ? (double)clip->f : INFINITY;
     s->input_forget = s->kind == 'L' && pi_attr_int(node, "input_forget") != 0;
     s->linear_before_reset = s->kind == 'G' && node->op->since >= 3 && pi_attr_int(node, "linear_before_reset") != 0;
-    if (in[PI_RNN_X]->rank != 3 || in[PI_RNN_R]->rank != 3 || (hidden && hidden->i != in[PI_RNN_R]->dim[2]))
-        return pi_fail(err, PI_E_MODEL,
-                       "X is %s and R is %s, expected [steps, batch, input] and [directions, gates, hidden_size]",
-                       pi_tensor_text(in[PI_RNN_X], tx, sizeof tx), pi_tensor_text(in[PI_RNN_R], tr, sizeof tr));
+    int states = s->quantized ? 1 : 2; /* axis of R */
+    if (in[PI_RNN_X]->rank != 3 || in[PI_RNN_R]->rank != 3 || (hidden && hidden->i != in[PI_RNN_R]->dim[states]))
+        return pi_fail(err, PI_E_MODEL, "X is %s and R is %s, expected [steps, batch, input] and [directions, %s]",
+                       pi_tensor_text(in[PI_RNN_X], tx, sizeof tx), pi_tensor_text(in[PI_RNN_R], tr, sizeof tr),
+                       s->quantized ? "hidden_size, gates" : "gates, hidden_size");
     s->steps = in[PI_RNN_X]->dim[s->batch_first];
     s->batch = in[PI_RNN_X]->dim[!s->batch_first];
     s->input = in[PI_RNN_X]->dim[2];
-    s->hidden = in[PI_RNN_R]->dim[2];
+    s->hidden = in[PI_RNN_R]->dim[states];
     if (s->hidden > INT32_MAX || s->input > INT32_MAX) return pi_fail(err, PI_E_LIMIT, "the state is too large");
     int64_t d = s->directions, g = s->gates * s->hidden;
     int64_t state[3] = {s->batch_first ? s->batch : d, s->batch_first ? d : s->batch, s->hidden};
-    PI_TRY(expect(in[PI_RNN_W], "W", 3, (int64_t[]){d, g, s->input}, err));
-    PI_TRY(expect(in[PI_RNN_R], "R", 3, (int64_t[]){d, g, s->hidden}, err));
+    for (uint32_t i = PI_RNN_W; i <= PI_RNN_R; i++) {
+        int64_t k = i == PI_RNN_W ? s->input : s->hidden;
+        PI_TRY(expect(in[i], i == PI_RNN_W ? "W" : "R", 3, s->quantized ? (int64_t[]){d, k, g} : (int64_t[]){d, g, k}, err));
+        if (s->quantized) PI_TRY(expect_grid(s, in, i, err));
+    }
     PI_TRY(expect(pi_move_in(node, in, PI_RNN_B), "B", 2, (int64_t[]){d, 2 * g}, err));
     PI_TRY(expect(pi_move_in(node, in, PI_RNN_LENGTHS), "sequence_lens", 1, &s->batch, err));
     PI_TRY(expect(pi_move_in(node, in, PI_RNN_INITIAL_H), "initial_h", 3, state, err));
@@ -176,6 +194,29 @@ static double dot(const pi_tensor *w, int64_t at, const double *x, int64_t n)
     return total;
 }
 
+/* Row `row` of W or R of direction d times x. */
+static double weighted(const pi_rnn *s, const pi_call *call, uint32_t which, int64_t d, int64_t row, const double *x, int64_t n)
+{
+    const pi_tensor *w = call->in[which];
+    int64_t rows = s->gates * s->hidden;
+    if (!s->quantized) return dot(w, (d * rows + row) * n, x, n);
+    float scale;
+    int32_t zero;
+    double sum = 0;
+    pi_rnn_grid(s, call->in, which, d, row, &scale, &zero);
+    for (int64_t l = 0; l < n; l++) sum += (pi_element_get(w->dtype, w->data, (d * n + l) * rows + row) - (double)zero) * x[l];
+    return sum * (double)scale;
+}
+
+/* x in whole steps of this scale. */
+static void round_to(double *x, int64_t n, float scale, float zero)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double step = nearbyint((double)((float)x[i] / scale)) + (double)zero;
+        x[i] = (fmin(fmax(step, 0), 255) - (double)zero) * (double)scale;
+    }
+}
+
 static double bias(const pi_rnn *s, const pi_call *call, int d, bool recurrent, int64_t g)
 {
     const pi_tensor *b = pi_move_in(call->node, call->in, PI_RNN_B);
@@ -185,18 +226,30 @@ static double bias(const pi_rnn *s, const pi_call *call, int d, bool recurrent, 
 
 static double recurrent(const pi_rnn *s, const pi_call *call, int d, int64_t g, const double *h)
 {
-    return dot(call->in[PI_RNN_R], (d * s->gates * s->hidden + g) * s->hidden, h, s->hidden);
+    return weighted(s, call, PI_RNN_R, d, g, h, s->hidden);
 }
 
 static double limit(const pi_rnn *s, double x) { return x > s->clip ? s->clip : x < -s->clip ? -s->clip : x; }
 
+/* The state as bytes would give it. */
+static void round_state(double *to, const double *h, int64_t n)
+{
+    float low = 0, high = 0, scale, zero;
+    for (int64_t i = 0; i < n; i++) low = fminf(low, (float)h[i]), high = fmaxf(high, (float)h[i]);
+    pi_quant_dynamic(low, high, &scale, &zero);
+    memcpy(to, h, (size_t)n * sizeof *to);
+    round_to(to, n, scale, zero);
+}
+
 /* g: the input's part of the gates with its bias. h and c are replaced. */
-static void lstm_step(const pi_rnn *s, const pi_call *call, int d, double *g, double *h, double *c)
+static void lstm_step(const pi_rnn *s, const pi_call *call, int d, double *g, double *h, double *c, double *rounded)
 {
     const pi_tensor *p = pi_move_in(call->node, call->in, PI_RNN_PEEPHOLES);
     const pi_rnn_activation *f = s->f + d * s->n_functions;
     int64_t n = s->hidden;
-    for (int64_t k = 0; k < 4 * n; k++) g[k] += recurrent(s, call, d, k, h) + bias(s, call, d, true, k);
+    if (s->quantized) round_state(rounded, h, n);
+    for (int64_t k = 0; k < 4 * n; k++)
+        g[k] += recurrent(s, call, d, k, s->quantized ? rounded : h) + bias(s, call, d, true, k);
     for (int64_t k = 0; k < n; k++) {
         double peep[3] = {0};
         for (int j = 0; p && j < 3; j++) peep[j] = pi_element_get(p->dtype, p->data, (3 * d + j) * n + k);
@@ -242,6 +295,8 @@ static void sequence(const pi_rnn *s, const pi_call *call, int d, int64_t b, dou
     double *h = x + s->input, *c = h + s->hidden, *reset = c + s->hidden, *g = reset + s->hidden;
     int64_t length = lengths ? pi_max_i64(0, pi_min_i64(pi_tensor_int(lengths, b), s->steps)) : s->steps,
             rows = s->gates * s->hidden;
+    float scale = 1, zero = 0;
+    if (s->quantized) pi_rnn_bytes_range(in->data, pi_tensor_n(in), &scale, &zero);
     int64_t state = (s->batch_first ? b * s->directions + d : d * s->batch + b) * s->hidden;
     for (int64_t k = 0; k < s->hidden; k++) {
         h[k] = h0 ? pi_element_get(h0->dtype, h0->data, state + k) : 0;
@@ -254,10 +309,11 @@ static void sequence(const pi_rnn *s, const pi_call *call, int d, int64_t b, dou
         if (i < length) {
             int64_t at = (s->batch_first ? b * s->steps + t : t * s->batch + b) * s->input;
             for (int64_t k = 0; k < s->input; k++) x[k] = pi_element_get(in->dtype, in->data, at + k);
+            if (s->quantized) round_to(x, s->input, scale, zero);
             for (int64_t k = 0; k < rows; k++)
-                g[k] = dot(call->in[PI_RNN_W], (d * rows + k) * s->input, x, s->input) + bias(s, call, d, false, k);
+                g[k] = weighted(s, call, PI_RNN_W, d, k, x, s->input) + bias(s, call, d, false, k);
             if (s->kind == 'L')
-                lstm_step(s, call, d, g, h, c);
+                lstm_step(s, call, d, g, h, c, reset);
             else if (s->kind == 'G')
                 gru_step(s, call, d, g, h, reset);
             else
@@ -319,5 +375,15 @@ static const pi_op rows[] = {
     RECURRENT("GRU", 14, gru_attrs, "", "", "Y_h?:T"),
     RECURRENT("RNN", 1, rnn_attrs, "", "", "Y_h?:T"),
     RECURRENT("RNN", 14, rnn_attrs, "", "", "Y_h?:T"),
+    {.domain = "com.microsoft",
+     .name = "DynamicQuantizeLSTM",
+     .since = 1,
+     .signature = "X:T W:U R:U B?:T sequence_lens?:i32 initial_h?:T initial_c?:T P?:T W_scale:T W_zero_point:U R_scale:T "
+                  "R_zero_point:U -> Y?:T Y_h?:T Y_c?:T",
+     .T = PI_BIT(F32),
+     .U = PI_BIT(U8) | PI_BIT(I8),
+     .attrs = lstm_attrs,
+     .infer = rnn_infer,
+     .impls = rnn_impls},
 };
 const pi_op_family pi_ops_rnn = {rows, PI_COUNT(rows)};

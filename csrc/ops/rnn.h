@@ -4,7 +4,17 @@
 #define PI_OPS_RNN_H
 #include "ops/ops.h"
 
-enum { PI_RNN_X, PI_RNN_W, PI_RNN_R, PI_RNN_B, PI_RNN_LENGTHS, PI_RNN_INITIAL_H, PI_RNN_INITIAL_C, PI_RNN_PEEPHOLES };
+enum {
+    PI_RNN_X,
+    PI_RNN_W,
+    PI_RNN_R,
+    PI_RNN_B,
+    PI_RNN_LENGTHS,
+    PI_RNN_INITIAL_H,
+    PI_RNN_INITIAL_C,
+    PI_RNN_PEEPHOLES,
+    PI_RNN_GRID, /* of a quantised LSTM: scale and zero point of W, then of R */
+};
 enum { PI_RNN_MOST_FUNCTIONS = 6 };
 
 typedef enum {
@@ -31,6 +41,7 @@ typedef struct {
     int64_t steps, batch, input, hidden, gates;
     int directions;
     bool backward, batch_first, linear_before_reset, input_forget;
+    bool quantized; /* W and R are bytes, [directions, input or hidden, gates] */
     double clip;                                /* INFINITY: none */
     pi_rnn_activation f[PI_RNN_MOST_FUNCTIONS]; /* those of the second direction after those of the first */
     int n_functions;                            /* of a direction */
@@ -38,6 +49,27 @@ typedef struct {
 
 /* Shapes and attributes; MODEL if they do not fit each other. */
 pi_status pi_rnn_init(pi_rnn *s, const pi_node *node, const pi_tensor *const *in, pi_error *err) PI_MUST_USE;
+
+/* ---- weights of bytes (rnn_bytes.c) ---- */
+
+typedef struct {
+    const int16_t *panel; /* [directions * blocks] of them */
+    const float *scale;   /* of their columns */
+    int64_t blocks, pairs; /* blocks of a direction; a row of x has 2 * pairs numbers */
+} pi_rnn_bytes;
+
+/* The factor and zero point of gate `row` (of all gates * hidden) of W or R. */
+void pi_rnn_grid(const pi_rnn *s, const pi_tensor *const *in, uint32_t which, int64_t d, int64_t row, float *scale, int32_t *zero);
+/* Packs W or R; UNSUPPORTED if something of it is not constant. */
+pi_status pi_rnn_bytes_init(pi_prep *prep, const pi_rnn *s, uint32_t which, int64_t blocks, pi_rnn_bytes *w,
+                            pi_error *err) PI_MUST_USE;
+/* The 255 steps that n numbers are rounded to. */
+void pi_rnn_bytes_range(const float *x, int64_t n, float *scale, float *zero);
+/* to[i] = how many steps x[i] is, one more number of 0 if n is odd. */
+void pi_rnn_bytes_row(const float *x, int64_t n, float scale, float zero, int16_t *to);
+/* y = start + m such rows times a block's panels; row i is in steps of scale[i * scale_step]. start NULL: 0. */
+void pi_rnn_bytes_product(const pi_rnn_bytes *w, int64_t block, const int16_t *x, int64_t m, const float *scale, int64_t scale_step,
+                          const float *start, float *y, int64_t y_row);
 
 /* f32, constant W and R, the usual activations, no clip: packed weights, gates in vectors, steps shared by threads. */
 const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);

@@ -28,12 +28,16 @@ enum {
     LATE,   /* [groups, padded]: of GRU's third gate, added to the state's part before the reset */
     PEEP,   /* [groups, 3 * padded], block by block */
     MEET,   /* [groups] of meeting */
+    XB,     /* of a quantised LSTM: [rows of X, 2 * pairs] of 16 bits, all steps of the same scale */
+    HB,     /* [threads, part, 2 * pairs] of 16 bits: states before a step */
+    SCALE,  /* [1 + threads * part]: that of X, those of the states */
     PLACES
 };
 
 typedef struct {
     pi_rnn s;
     const float *w, *r, *candidate; /* packed: of all gates; of those of the first product; of the second, NULL: none */
+    pi_rnn_bytes w_bytes, r_bytes;  /* in their place, if s.quantized */
     int64_t units, blocks;          /* of a block; of a direction */
     int64_t padded, row;            /* units with those of the last block that are not there; their gates */
     int64_t part, parts;            /* sequences of a part at most; parts of the batch */
@@ -130,7 +134,10 @@ static pi_status scratch_init(pi_prep *prep, fast_state *f, pi_error *err)
         !place(2 * states, padded, &used, &at[H]) || !place(states, padded, &used, &at[C]) ||
         !place(f->candidate ? states : 0, padded, &used, &at[SCALED]) || !place(groups, row, &used, &at[BIAS]) ||
         !place(groups, padded, &used, &at[LATE]) || !place(groups, 3 * padded, &used, &at[PEEP]) ||
-        !place(groups, sizeof(meeting), &used, &at[MEET]))
+        !place(groups, sizeof(meeting), &used, &at[MEET]) ||
+        !place(s->quantized ? rows / d : 0, (size_t)f->w_bytes.pairs * 4, &used, &at[XB]) ||
+        !place(s->quantized ? (size_t)prep->threads : 0, (size_t)(f->part * f->r_bytes.pairs) * 4, &used, &at[HB]) ||
+        !place(s->quantized ? (size_t)prep->threads + 1 : 0, (size_t)f->part * sizeof(float), &used, &at[SCALE]))
         return pi_fail(err, PI_E_LIMIT, "the state is too large");
     prep->scratch = used;
     return PI_E_OK;
@@ -142,7 +149,7 @@ pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
     if (!f) return pi_alloc_status(err);
     pi_rnn *s = &f->s;
     PI_TRY(pi_rnn_init(s, prep->node, prep->in, err));
-    if (!pi_prep_is_const(prep, PI_RNN_W) || !pi_prep_is_const(prep, PI_RNN_R))
+    if (!s->quantized && (!pi_prep_is_const(prep, PI_RNN_W) || !pi_prep_is_const(prep, PI_RNN_R)))
         return pi_fail(err, PI_E_UNSUPPORTED, "W or R is not constant");
     bool twice = s->kind == 'G' && !s->linear_before_reset;
     f->units = s->kind == 'R' ? LANES * PI_RECURRENT_WIDEST : LANES;
@@ -151,11 +158,16 @@ pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
     f->row = s->gates * f->padded;
     f->parts = (s->batch + PART - 1) / PART;
     f->part = (s->batch + f->parts - 1) / f->parts;
-    PI_TRY(packed(prep, f, PI_RNN_W, 0, s->gates, &f->w, err));
-    PI_TRY(packed(prep, f, PI_RNN_R, 0, twice ? 2 : s->gates, &f->r, err));
-    if (twice) PI_TRY(packed(prep, f, PI_RNN_R, 2, 1, &f->candidate, err));
-    pi_prep_drop(prep, PI_RNN_W);
-    pi_prep_drop(prep, PI_RNN_R);
+    if (s->quantized) {
+        PI_TRY(pi_rnn_bytes_init(prep, s, PI_RNN_W, f->blocks, &f->w_bytes, err));
+        PI_TRY(pi_rnn_bytes_init(prep, s, PI_RNN_R, f->blocks, &f->r_bytes, err));
+    } else {
+        PI_TRY(packed(prep, f, PI_RNN_W, 0, s->gates, &f->w, err));
+        PI_TRY(packed(prep, f, PI_RNN_R, 0, twice ? 2 : s->gates, &f->r, err));
+        if (twice) PI_TRY(packed(prep, f, PI_RNN_R, 2, 1, &f->candidate, err));
+        pi_prep_drop(prep, PI_RNN_W);
+        pi_prep_drop(prep, PI_RNN_R);
+    }
     f->threads = pi_prep_threads(prep, 2.0 * (double)s->steps * (double)s->batch * (double)s->directions *
                                            (double)(s->gates * s->hidden) * (double)(s->input + s->hidden));
     return scratch_init(prep, f, err);
@@ -169,7 +181,8 @@ typedef struct {
     const pi_call *call;
     const float *peepholes; /* of the direction; NULL: none */
     int64_t group, dir, b, n, first, last, step;
-    float *g;
+    float *g, *scale; /* SCALE */
+    int16_t *h;       /* HB */
 } share;
 
 static float *at(const share *p, int what) { return (float *)((char *)p->call->scratch + p->f->at[what]); }
@@ -274,8 +287,14 @@ static void input_block(const share *p, int64_t block)
     const float *panel = f->w + (p->dir * f->blocks + block) * s->input * s->gates * f->units;
     bool at_once = s->batch_first || f->parts == 1; /* the rows of all steps follow each other */
     for (int64_t t = 0; t < (at_once ? 1 : s->steps); t++) {
-        int64_t row = row_of(s, p->b, t);
-        pi_recurrent()->product_f32((size_t)(at_once ? p->n * s->steps : p->n), (size_t)s->input,
+        int64_t row = row_of(s, p->b, t), rows = at_once ? p->n * s->steps : p->n;
+        if (s->quantized) {
+            pi_rnn_bytes_product(&f->w_bytes, p->dir * f->blocks + block,
+                                 (const int16_t *)at(p, XB) + row * 2 * f->w_bytes.pairs, rows, at(p, SCALE), 0,
+                                 ours(p, BIAS, f->row) + block * s->gates * f->units, gx(p, row, block), f->row);
+            continue;
+        }
+        pi_recurrent()->product_f32((size_t)rows, (size_t)s->input,
                                     (size_t)(s->gates * f->units / LANES), data_of(p, PI_RNN_X) + row * s->input,
                                     (size_t)s->input, panel, ours(p, BIAS, f->row) + block * s->gates * f->units,
                                     gx(p, row, block), (size_t)f->row);
@@ -292,6 +311,18 @@ static int64_t length_of(const share *p, int64_t b)
 static int64_t time_of(const share *p, int64_t length)
 {
     return p->step < length && (p->f->s.backward || p->dir) ? length - 1 - p->step : p->step;
+}
+
+/* The states of the share's sequences as bytes, before its blocks meet them. */
+static void round_states(const share *p)
+{
+    const pi_rnn *s = &p->f->s;
+    for (int64_t i = 0; i < p->n; i++) {
+        const float *h = hidden(p, p->step, p->b + i);
+        float zero;
+        pi_rnn_bytes_range(h, s->hidden, &p->scale[i], &zero);
+        pi_rnn_bytes_row(h, s->hidden, p->scale[i], zero, p->h + i * 2 * p->f->r_bytes.pairs);
+    }
 }
 
 /* g = x times the block's panel of R, of `gates` gates. */
@@ -344,6 +375,9 @@ static void step_block(const share *p, int64_t block)
     int64_t u0 = block * f->units;
     if (f->candidate)
         multiply(p, block, f->candidate, 1, state(p, SCALED, p->b));
+    else if (s->quantized)
+        pi_rnn_bytes_product(&f->r_bytes, p->dir * f->blocks + block, p->h, p->n, p->scale, 1, NULL, p->g,
+                             s->gates * f->units);
     else
         multiply(p, block, f->r, s->gates, hidden(p, p->step, p->b));
     for (int64_t b = p->b; b < p->b + p->n; b++) {
@@ -381,6 +415,8 @@ static void group_share(const pi_call *call, int64_t group, int member, int memb
     p.n = pi_min_i64(f->part, f->s.batch - p.b);
     p.first = f->blocks * member / members, p.last = f->blocks * (member + 1) / members;
     p.g = (float *)((char *)call->scratch + f->at[G]) + thread * f->part * f->s.gates * f->units;
+    p.scale = (float *)((char *)call->scratch + f->at[SCALE]) + 1 + thread * f->part;
+    p.h = (int16_t *)((char *)call->scratch + f->at[HB]) + thread * f->part * 2 * f->r_bytes.pairs;
     p.peepholes = data_of(&p, PI_RNN_PEEPHOLES);
     if (p.peepholes) p.peepholes += 3 * f->s.hidden * p.dir;
     for (int64_t i = p.first; i < p.last; i++) {
@@ -391,6 +427,7 @@ static void group_share(const pi_call *call, int64_t group, int member, int memb
         if (member == 0) m->stop[p.step & 1] = pi_cancelled(call);
         pi_barrier_wait(&m->barrier, members);
         if (m->stop[p.step & 1]) return;
+        if (f->s.quantized) round_states(&p);
         for (int64_t i = p.first; f->candidate && i < p.last; i++) reset_block(&p, i);
         if (f->candidate) pi_barrier_wait(&m->barrier, members);
         for (int64_t i = p.first; i < p.last; i++) /* back and forth: what was used last may still be in the cache */
@@ -416,9 +453,22 @@ static void team_member(void *arg, int member, int members)
         group_share(call, member / each, member % each, each, member);
 }
 
+/* X as bytes. */
+static void round_input(const pi_call *call)
+{
+    const fast_state *f = call->state;
+    const float *x = call->in[PI_RNN_X]->data;
+    float *scale = (float *)((char *)call->scratch + f->at[SCALE]), zero;
+    int16_t *to = (int16_t *)((char *)call->scratch + f->at[XB]);
+    int64_t rows = f->s.steps * f->s.batch, k = f->s.input;
+    pi_rnn_bytes_range(x, rows * k, scale, &zero);
+    for (int64_t i = 0; i < rows; i++) pi_rnn_bytes_row(x + i * k, k, *scale, zero, to + i * 2 * f->w_bytes.pairs);
+}
+
 pi_status pi_rnn_fast_run(const pi_call *call, pi_error *err)
 {
     const fast_state *f = call->state;
+    if (f->s.quantized) round_input(call);
     int64_t groups = f->s.directions * f->parts;
     pi_call copy = *call;
     if (groups >= f->threads) {

@@ -32,7 +32,7 @@ TEXTS = ["", "bogus", "x" * 999, "SAME_UPPER", "->", "...", "i,j->k", "(", "%s%n
 ROWS = [
     Row(name, since, signature, [t for t in types.split() if t in TYPES], domain, since)
     for domain, name, since, signature, types in _core.ops()
-    if domain != "pyinfer" and name in MAKERS
+    if domain not in ("pyinfer", "com.microsoft") and name in MAKERS
 ]
 
 

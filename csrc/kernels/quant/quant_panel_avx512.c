@@ -9,6 +9,7 @@
 #define ZERO() _mm512_setzero_si512()
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, v) _mm512_storeu_si512(p, v)
+#define ADD(a, b) _mm512_add_epi32(a, b)
 #define SET1(x) _mm512_set1_epi32(x)
 #define DOT(sum, b, x) _mm512_add_epi32(sum, _mm512_madd_epi16(b, x))
 #define NAME pi_quant_panel_avx512
