@@ -9,26 +9,33 @@
 typedef struct {
     pi_conv c;
     pi_strassen_plan product; /* of one image */
+    int axis;                 /* the windows' way; -1: they are pixels */
     int64_t images, places;   /* places of an image that are read, zeros included */
     size_t padded_at;         /* in the scratch; 0: nothing is copied */
 } strassen_state;
 
-/* One axis alone, and nothing between the taps. */
-static bool along_one_axis(const pi_window *w)
+/* The only axis that has places, nothing between the taps along it; -1: there is none, or windows are pixels. */
+static int only_axis(const pi_conv *c)
 {
+    const pi_window *w = &c->w;
+    int axis = 2;
+    if (pi_conv_pixelwise(c)) return -1;
     for (int i = 0; i < 2; i++)
-        if (w->in[i] != 1 || w->out[i] != 1 || w->kernel[i] != 1) return false;
-    return w->dilation[2] == 1 || w->kernel[2] == 1;
+        if (w->in[i] != 1) axis = i;
+    for (int i = 0; i < 3; i++)
+        if (i != axis && (w->in[i] != 1 || w->out[i] != 1 || w->kernel[i] != 1)) return -1;
+    return w->dilation[axis] == 1 || w->kernel[axis] == 1 ? axis : -1;
 }
 
 static pi_strassen_plan product_of(const pi_conv *c, int64_t *images)
 {
     const pi_window *w = &c->w;
-    *images = pi_conv_pixelwise(c) ? 1 : w->batch;
+    int axis = only_axis(c);
+    *images = axis < 0 ? 1 : w->batch;
     return (pi_strassen_plan){.m = *images ? pi_conv_pixels(c) / *images : 0,
                               .n = c->out_channels,
-                              .k = w->kernel[2] * w->channels,
-                              .row = w->stride[2] * w->channels};
+                              .k = axis < 0 ? w->channels : w->kernel[axis] * w->channels,
+                              .row = axis < 0 ? w->channels : w->stride[axis] * w->channels};
 }
 
 const char *pi_conv_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -37,7 +44,7 @@ const char *pi_conv_strassen_refuse(const pi_node *node, const pi_tensor *const 
     int64_t images;
     const char *why = pi_conv_own_refuse(node, in, out);
     if (why) return why;
-    if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || c.group != 1 || !(pi_conv_pixelwise(&c) || along_one_axis(&c.w)))
+    if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || c.group != 1 || (only_axis(&c) < 0 && !pi_conv_pixelwise(&c)))
         return "only one group, 1x1 with stride 1 or one axis without dilation";
     const pi_strassen_plan s = product_of(&c, &images);
     return pi_strassen_refuse(s.m, s.n, s.k);
@@ -55,13 +62,14 @@ pi_status pi_conv_strassen_prepare(pi_prep *prep, pi_error *err)
     p->late = pi_act_bounds(s->c.act, &p->low, &p->high);
     PI_TRY(pi_strassen_prepare(prep, p, err));
     prep->flops *= (double)s->images;
-    s->places = (p->m - 1) * w->stride[2] + w->kernel[2];
-    if (!pi_conv_pixelwise(&s->c) && (w->pad[2] != 0 || s->places > w->in[2])) {
+    s->axis = only_axis(&s->c);
+    s->places = s->axis < 0 ? p->m : (p->m - 1) * w->stride[s->axis] + w->kernel[s->axis];
+    if (s->axis >= 0 && (w->pad[s->axis] != 0 || s->places > w->in[s->axis])) {
         if (!pi_add(prep->scratch, 64, &s->padded_at) || !pi_mul((size_t)s->places, (size_t)w->channels, &bytes) ||
             !pi_mul(bytes, sizeof(float), &bytes) || !pi_add(s->padded_at &= ~(size_t)63, bytes, &prep->scratch))
             return pi_fail(err, PI_E_LIMIT, "the padded input has more bytes than can be addressed");
     }
-    const pi_conv_pack_shape shape = {1, p->n, w->channels, w->kernel[2], (int64_t)p->gemm->nr};
+    const pi_conv_pack_shape shape = {1, p->n, w->channels, p->k / w->channels, (int64_t)p->gemm->nr};
     return pi_conv_pack(prep, 1, &shape, &p->b, err);
 }
 
@@ -77,10 +85,10 @@ static void pad_chunk(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     const pad_task *t = arg;
     const pi_window *w = &t->s->c.w;
-    int64_t first = pi_max_i64(begin, w->pad[2]), last = pi_min_i64(end, w->pad[2] + w->in[2]), n = w->channels;
-    first = pi_min_i64(first, end), last = pi_max_i64(last, first);
+    int64_t before = w->pad[t->s->axis], n = w->channels;
+    int64_t first = pi_min_i64(end, pi_max_i64(begin, before)), last = pi_max_i64(first, pi_min_i64(end, before + w->in[t->s->axis]));
     memset(t->to + begin * n, 0, (size_t)((first - begin) * n) * sizeof *t->to);
-    if (last > first) memcpy(t->to + first * n, t->x + (first - w->pad[2]) * n, (size_t)((last - first) * n) * sizeof *t->to);
+    if (last > first) memcpy(t->to + first * n, t->x + (first - before) * n, (size_t)((last - first) * n) * sizeof *t->to);
     memset(t->to + last * n, 0, (size_t)((end - last) * n) * sizeof *t->to);
 }
 

@@ -132,7 +132,7 @@ LEFT_OUT: dict[str, str] = {
     **dict.fromkeys(
         (
             "CategoryMapper FeatureVectorizer Imputer LinearClassifier OneHotEncoder SVMClassifier SVMRegressor "
-            "TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor"
+            "TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor ZipMap"
         ).split(),
         "ai.onnx.ml: test_ml.py",
     ),

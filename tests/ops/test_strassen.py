@@ -116,12 +116,14 @@ AXES = [
     (1, 100, 128, 128, 5, 3, (4, 0)),  # places at the end that no window reads
     (1, 128, 128, 256, 4, 1, (3, 9)),  # windows of nothing but zeros
     (1, 200, 256, 128, 1, 2, (0, 0)),
+    (2, 130, 256, 128, 1, 1, (0, 0)),
 ]
 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("case", AXES, ids=str)
-def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str) -> None:
+@pytest.mark.parametrize("column", [False, True], ids=["1d", "column"])
+def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str, column: bool) -> None:
     batch, places, channels, filters, kernel, stride, pads = case
     rng = np.random.default_rng(places)
     x = rng.standard_normal((batch, channels, places), np.float32)
@@ -130,10 +132,15 @@ def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str) -> None:
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, 2)[:, :, ::stride]
     want = np.einsum("ncli,oci->nol", windows, w.astype(np.float64), optimize=True)
     b, z = rng.standard_normal((filters, 1)).astype(np.float32), rng.standard_normal(want.shape, np.float32)
+    want = finish(want, end, b, z if end == "residual" else None)
     feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
-    nodes = chain(helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride], pads=pads), end)
+    strides, around = [stride], list(pads)
+    if column:  # [..., places, 1], as exporters of Keras write it
+        feeds, w, b, want = {n: v[..., None] for n, v in feeds.items()}, w[..., None], b[..., None], want[..., None]
+        strides, around = [stride, 1], [pads[0], 0, pads[1], 0]
+    nodes = chain(helper.make_node("Conv", ["x", "w"], ["y"], strides=strides, pads=around), end)
     data = model(nodes, {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})
-    check(data, feeds, finish(want, end, b, feeds.get("z")))
+    check(data, feeds, want)
 
 
 def test_where_it_is_taken() -> None:
