@@ -6,7 +6,7 @@
 const pi_attr *pi_attr_find(const pi_node *node, const char *name)
 {
     for (uint32_t i = 0; i < node->n_attrs; i++)
-        if (strcmp(node->attr[i].name, name) == 0) return &node->attr[i];
+        if (pi_same_name(node->attr[i].name, name)) return &node->attr[i];
     return NULL;
 }
 
@@ -14,7 +14,7 @@ static const pi_attr_def *attr_def(const pi_node *node, const char *name)
 {
     static const pi_attr_def none = {0};
     for (const pi_attr_def *d = node->op->attrs; d && d->name; d++)
-        if (strcmp(d->name, name) == 0) return d;
+        if (pi_same_name(d->name, name)) return d;
     return &none;
 }
 

@@ -7,6 +7,7 @@
 #define PI_GRAPH_GRAPH_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "base/error.h"
@@ -142,6 +143,8 @@ typedef struct {
     const char *s; /* default of STRING, NULL: none */
 } pi_attr_def;
 
+/* Are these names of operators or attributes the same? Asked some thousand times a plan: most differ in their first letter. */
+static inline bool pi_same_name(const char *a, const char *b) { return *a == *b && strcmp(a, b) == 0; }
 /* Present in the node; NULL if it was left out. */
 const pi_attr *pi_attr_find(const pi_node *node, const char *name);
 /* The node's value, or the default of its row. The name must be in the row's table with this kind. */

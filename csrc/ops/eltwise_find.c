@@ -59,7 +59,7 @@ pi_eltwise_kernel pi_eltwise_find(const pi_node *node)
 {
     pi_eltwise_kernel k = {PI_FORM_NONE, 0, 0, 0};
     for (size_t i = 0; !node->op->domain && i < PI_COUNT(list); i++) {
-        if (strcmp(list[i].name, node->op->name) != 0) continue;
+        if (!pi_same_name(list[i].name, node->op->name)) continue;
         k.form = list[i].form;
         k.kind = list[i].kind;
         if (k.form == PI_FORM_ACT && k.kind == PI_ACT_CLIP && !node->op->attrs) {

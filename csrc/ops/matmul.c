@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MatMul, Gemm, and pyinfer.MatMul with transposes, bias, residual and activation. */
 #include "ops/matmul.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/threads.h"
 #include "ops/block.h"
@@ -149,40 +150,45 @@ void pi_matmul_merge_batch(pi_matmul *p)
     }
 }
 
+static pi_status misfit(const pi_tensor *a, const pi_tensor *b, const char *why, pi_error *err)
+{
+    char ta[200], tb[200];
+    return pi_fail(err, PI_E_MODEL, "A is %s and B is %s%s", pi_tensor_text(a, ta, sizeof ta), pi_tensor_text(b, tb, sizeof tb), why);
+}
+
 pi_status pi_matmul_init(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, pi_tensor *y, pi_error *err)
 {
     const pi_tensor *a = in[0], *b = in[1];
     bool gemm = node->op->name[0] == 'G', internal = node->op->domain != NULL;
     bool ta = gemm ? pi_attr_int(node, "transA") != 0 : internal && pi_attr_int(node, "trans_a") != 0;
     bool tb = gemm ? pi_attr_int(node, "transB") != 0 : internal && pi_attr_int(node, "trans_b") != 0;
-    char texta[200], textb[200];
     *p = (pi_matmul){.alpha = 1, .beta = 1};
     if (gemm || internal) p->alpha = pi_attr_float(node, "alpha");
     if (gemm) p->beta = pi_attr_float(node, "beta");
     PI_TRY(pi_node_check_act(node, err));
     p->act = pi_node_act(node);
-    (void)pi_tensor_text(a, texta, sizeof texta);
-    (void)pi_tensor_text(b, textb, sizeof textb);
-    if (gemm && (a->rank != 2 || b->rank != 2))
-        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, expected matrices", texta, textb);
+    if (gemm && (a->rank != 2 || b->rank != 2)) return misfit(a, b, ", expected matrices", err);
     if (a->rank < 1 || b->rank < 1 || (ta && a->rank < 2) || (tb && b->rank < 2))
-        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, expected a rank of at least 1", texta, textb);
+        return misfit(a, b, ", expected a rank of at least 1", err);
     int64_t kb;
     view va, vb;
     PI_TRY(view_of(node, "perm_a", a, &va, err));
     PI_TRY(view_of(node, "perm_b", b, &vb, err));
     read_operand(&va, ta, true, &p->m, &p->k, &p->a);
     read_operand(&vb, tb, false, &kb, &p->n, &p->b);
-    if (p->k != kb)
-        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s: %lld columns against %lld rows%s", texta, textb,
-                       (long long)p->k, (long long)kb, ta || tb ? " after transposing" : "");
+    if (p->k != kb) {
+        char why[100];
+        (void)snprintf(why, sizeof why, ": %lld columns against %lld rows%s", (long long)p->k, (long long)kb,
+                       ta || tb ? " after transposing" : "");
+        return misfit(a, b, why, err);
+    }
     pi_tensor batch_a = *a, batch_b = *b, out = {.dtype = a->dtype};
     memcpy(batch_a.dim, va.dim, sizeof va.dim);
     memcpy(batch_b.dim, vb.dim, sizeof vb.dim);
     batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
     batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
     if (pi_broadcast(&batch_a, &batch_b, &out, NULL) != PI_E_OK)
-        return pi_fail(err, PI_E_MODEL, "A is %s and B is %s, whose first dimensions do not broadcast", texta, textb);
+        return misfit(a, b, ", whose first dimensions do not broadcast", err);
     p->batch_rank = out.rank;
     memcpy(p->batch, out.dim, sizeof p->batch);
     if (!batch_strides(&va, p->batch_rank, p->batch, &p->a) || !batch_strides(&vb, p->batch_rank, p->batch, &p->b))

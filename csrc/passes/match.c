@@ -4,15 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-bool pi_is(const pi_node *node, const char *name)
-{
-    return node && node->op && !node->op->domain && strcmp(node->op->name, name) == 0;
-}
+bool pi_is(const pi_node *node, const char *name) { return node && node->op && !node->op->domain && pi_same_name(node->op->name, name); }
 
 bool pi_is_internal(const pi_node *node, const char *name)
 {
-    return node && node->op && node->op->domain && strcmp(node->op->domain, "pyinfer") == 0 &&
-           strcmp(node->op->name, name) == 0;
+    return node && node->op && node->op->domain && pi_same_name(node->op->name, name) && pi_same_name(node->op->domain, "pyinfer");
 }
 
 pi_node *pi_made_by(const pi_value *v, const char *name)

@@ -15,8 +15,8 @@ typedef struct entry {
 struct pi_choices {
     pi_heap *heap;
     pi_arena arena;
-    size_t made;    /* atomic */
-    uint64_t spent; /* atomic */
+    size_t made, kept; /* atomic */
+    uint64_t spent;    /* atomic */
     pthread_mutex_t lock;
     entry *slot[CHOICE_SLOTS];
 };
@@ -62,6 +62,7 @@ pi_status pi_choices_add(pi_choices *c, const pi_choice *choice, const char *tex
     bool known = find(c, choice->key) != NULL;
     pi_status st = known ? PI_E_OK : add(c, choice, text, err);
     (void)pthread_mutex_unlock(&c->lock);
+    if (st == PI_E_OK && !known) __atomic_add_fetch(&c->kept, 1, __ATOMIC_RELEASE);
     if (st == PI_E_OK && !known && measured) __atomic_add_fetch(&c->made, 1, __ATOMIC_RELEASE);
     return st;
 }
@@ -75,6 +76,7 @@ const char *pi_choices_find(pi_choices *c, uint64_t key, const char **text)
     return e ? e->choice.impl : NULL;
 }
 
+bool pi_choices_any(const pi_choices *c) { return __atomic_load_n(&c->kept, __ATOMIC_ACQUIRE) > 0; }
 size_t pi_choices_made(const pi_choices *c) { return __atomic_load_n(&c->made, __ATOMIC_ACQUIRE); }
 
 uint64_t pi_choices_spend(pi_choices *c, uint64_t ns) { return __atomic_add_fetch(&c->spent, ns, __ATOMIC_RELAXED); }

@@ -147,7 +147,7 @@ static void measure_all(pi_plan *plan, wish *list, uint32_t n)
 void pi_plan_tune(pi_plan *plan)
 {
     uint32_t n = 0;
-    if (!plan->options.choices) return;
+    if (!plan->options.choices || (!plan->options.tune && !pi_choices_any(plan->options.choices))) return;
     wish *list = pi_calloc(plan->heap, plan->n_steps + 1u, sizeof *list, NULL);
     for (uint32_t i = 0; list && i < plan->n_steps; i++) {
         wish *w = &list[n];

@@ -22,6 +22,8 @@ pi_status pi_choices_add(pi_choices *choices, const pi_choice *choice, const cha
                          pi_error *err) PI_MUST_USE;
 /* The name of the implementation, and the text; NULL: there is no such choice. */
 const char *pi_choices_find(pi_choices *choices, uint64_t key, const char **text);
+/* Is there one at all? */
+bool pi_choices_any(const pi_choices *choices);
 /* How many were measured. */
 size_t pi_choices_made(const pi_choices *choices);
 /* Counts time that was spent on measuring; all of it so far. */
