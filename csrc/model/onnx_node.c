@@ -4,6 +4,18 @@
 #include "model/reader.h"
 #include "ops/ops.h"
 
+/* Operators of ONNX under the domain of ONNX Runtime: its quantiser writes them so for 16 and 4 bits into models older than opset
+ * 21, which brought them, tf2onnx a Range of any type. */
+static void take_as_standard(read_node_head *node)
+{
+    static const struct {
+        const char *name;
+        int version;
+    } same[] = {{"QuantizeLinear", 21}, {"DequantizeLinear", 21}, {"Range", 11}};
+    for (size_t i = 0; i < PI_COUNT(same); i++)
+        if (pi_span_is(node->op, same[i].name)) node->domain.n = 0, node->version = same[i].version;
+}
+
 pi_status read_node(pi_reader *r, pi_span message, uint32_t number, read_node_head *node, pi_error *err)
 {
     pi_wire w = pi_wire_over(message, r->base);
@@ -30,9 +42,7 @@ pi_status read_node(pi_reader *r, pi_span message, uint32_t number, read_node_he
         }
     }
     if (pi_span_is(node->domain, "ai.onnx")) node->domain.n = 0;
-    /* So ONNX Runtime's quantiser writes ONNX's own for 16 and 4 bits into models older than opset 21, which brought them. */
-    if (pi_span_is(node->domain, "com.microsoft") && (pi_span_is(node->op, "QuantizeLinear") || pi_span_is(node->op, "DequantizeLinear")))
-        node->domain.n = 0, node->version = 21;
+    if (pi_span_is(node->domain, "com.microsoft")) take_as_standard(node);
     if (!node->op.n) return pi_fail(err, PI_E_MODEL, "node #%u has no operator", number);
     if (node->n_in > PI_MAX_ARITY || node->n_out > PI_MAX_ARITY)
         return pi_fail(err, PI_E_LIMIT, "node #%u has more than %d inputs or outputs", number, PI_MAX_ARITY);

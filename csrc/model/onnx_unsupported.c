@@ -124,6 +124,8 @@ static void tell_hint(const read_unsupported *u, const char *op, pi_error *err)
     else if (domain_is(u, "com.microsoft") && (strncmp(op, "QLinear", 7) == 0 || strcmp(op, "MatMulNBits") == 0 ||
                                                strcmp(op, "GatherBlockQuantized") == 0))
         pi_error_append(err, ", made by ONNX Runtime's quantiser: quantise with quant_format=QuantFormat.QDQ");
+    else if (domain_is(u, "com.microsoft") && strcmp(op, "Tokenizer") == 0)
+        pi_error_append(err, ", which only ONNX Runtime has: split texts before the model");
     else if (domain_is(u, "com.microsoft") || domain_is(u, "com.microsoft.nchwc"))
         pi_error_append(err, ", made by ONNX Runtime's optimiser: use the model as it was exported");
     else if (first)

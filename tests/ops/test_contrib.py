@@ -107,6 +107,12 @@ def test_more_outputs_of_a_normalisation() -> None:
     np.testing.assert_allclose((total - mean) * inverse * gamma + beta, y, atol=1e-5)
 
 
+def test_a_range_of_tf2onnx() -> None:
+    data = model_of("Range", [np.int64(2), np.int64(9), np.int64(3)], opset=1, domain="com.microsoft")
+    (got,) = pyinfer.load(data).run({"x0": np.int64(2), "x1": np.int64(9), "x2": np.int64(3)}).values()
+    np.testing.assert_array_equal(got, np.arange(2, 9, 3))
+
+
 def test_what_is_not_supported_says_so() -> None:
     x = floats(2, 3, 3)
     data = model_of("FusedMatMul", [x, x], opset=1, domain="com.microsoft", transBatchA=1)

@@ -570,6 +570,15 @@ def test_more_operators_of_onnx_runtimes_quantisers(op: str) -> None:
 
 @says(
     pyinfer.UnsupportedError,
+    "1 operator of this model is not supported: com.microsoft.Tokenizer (opset 1, which only ONNX Runtime has: split "
+    "texts before the model, 1 node)",
+)
+def test_an_operator_that_only_onnx_runtime_has() -> None:
+    pyinfer.load(model(node("Tokenizer", "x", "y", domain="com.microsoft"), domain="com.microsoft"))
+
+
+@says(
+    pyinfer.UnsupportedError,
     "1 operator of this model is not supported: Gelu (opset 17, too old: export the model with opset_version=20 or "
     "newer, 1 node)",
 )
