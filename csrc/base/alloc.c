@@ -127,10 +127,16 @@ static void *new_block(pi_heap *heap, size_t bytes, int kind, pi_error *err)
     }
     total &= ~(size_t)(ALIGN - 1);
     if (heap && !charge(heap, total, err)) return NULL;
-    char *start = NULL;
     bool zero = kind == CLEAR || kind == SPARSE;
     size_t huge_from = kind == FULL ? HUGE_PAGE : HUGE_FROM, align = kind == FULL && total >= huge_from ? HUGE_PAGE : ALIGN;
-    if (!told_to_fail()) start = zero ? calloc(1, room) : aligned_alloc(align, total); /* large calloc: zero pages */
+    void *memory = NULL;
+    if (!told_to_fail()) {
+        if (zero)
+            memory = calloc(1, room); /* zero pages, if it is large */
+        else if (posix_memalign(&memory, align, total) != 0)
+            memory = NULL;
+    }
+    char *start = memory;
     if (!start) {
         give_back(heap, total);
         (void)pi_fail(err, PI_E_NOMEM, "the system has no memory for %zu bytes", bytes);
