@@ -45,11 +45,12 @@ void pi_graph_free(pi_graph *g)
     }
 }
 
-/* Room for one more pointer in a list of the heap. */
+/* Room for n pointers in a list of the heap. */
 static pi_status list_grow(pi_heap *heap, void *list_ptr, uint32_t n, uint32_t *room, pi_error *err)
 {
-    if (n < *room) return PI_E_OK;
+    if (n <= *room) return PI_E_OK;
     uint32_t more = *room ? *room * 2 : 16;
+    while (more < n) more *= 2;
     if (more > PI_MAX_NODES * 8u) return pi_fail(err, PI_E_LIMIT, "the graph has more than %d entries", PI_MAX_NODES * 8);
     void *old, *grown;
     memcpy(&old, list_ptr, sizeof old);
@@ -62,7 +63,7 @@ static pi_status list_grow(pi_heap *heap, void *list_ptr, uint32_t n, uint32_t *
 
 pi_value *pi_graph_value(pi_graph *g, const char *name, pi_error *err)
 {
-    if (list_grow(g->heap, &g->value, g->n_values, &g->room_values, err) != PI_E_OK) return NULL;
+    if (list_grow(g->heap, &g->value, g->n_values + 1, &g->room_values, err) != PI_E_OK) return NULL;
     pi_value *v = pi_arena_alloc(&g->arena, sizeof *v, err);
     if (!v) return NULL;
     v->name = pi_arena_strndup(&g->arena, name ? name : "", name ? strlen(name) : 0, err);
@@ -95,14 +96,14 @@ pi_value *pi_graph_ints(pi_graph *g, const int64_t *ints, int64_t n, int rank, p
 
 pi_status pi_graph_add_input(pi_graph *g, pi_value *v, pi_error *err)
 {
-    PI_TRY(list_grow(g->heap, &g->input, g->n_inputs, &g->room_inputs, err));
+    PI_TRY(list_grow(g->heap, &g->input, g->n_inputs + 1, &g->room_inputs, err));
     g->input[g->n_inputs++] = v;
     return PI_E_OK;
 }
 
 pi_status pi_graph_add_output(pi_graph *g, pi_value *v, pi_error *err)
 {
-    PI_TRY(list_grow(g->heap, &g->output, g->n_outputs, &g->room_outputs, err));
+    PI_TRY(list_grow(g->heap, &g->output, g->n_outputs + 1, &g->room_outputs, err));
     g->output[g->n_outputs++] = v;
     v->n_outputs++;
     return PI_E_OK;
@@ -114,7 +115,7 @@ pi_node *pi_graph_node(pi_graph *g, const pi_op *op, const char *name, uint32_t 
         (void)pi_fail(err, PI_E_LIMIT, "more than %d nodes, or %d inputs of one node", PI_MAX_NODES, PI_MAX_ARITY);
         return NULL;
     }
-    if (list_grow(g->heap, &g->node, g->n_nodes, &g->room_nodes, err) != PI_E_OK) return NULL;
+    if (list_grow(g->heap, &g->node, g->n_nodes + 1, &g->room_nodes, err) != PI_E_OK) return NULL;
     pi_node *node = pi_arena_alloc(&g->arena, sizeof *node, err);
     if (!node) return NULL;
     node->op = op;
@@ -145,7 +146,7 @@ static pi_status use_add(pi_graph *g, pi_value *v, pi_node *node, uint32_t index
 
 static void use_drop(pi_value *v, const pi_node *node, uint32_t index)
 {
-    for (uint32_t i = 0; i < v->n_uses; i++)
+    for (uint32_t i = v->n_uses; i-- > 0;) /* who replaces all uses takes the last first */
         if (v->use[i].node == node && v->use[i].index == index) {
             v->use[i] = v->use[--v->n_uses];
             return;
@@ -194,6 +195,60 @@ void pi_graph_remove(pi_graph *g, pi_node *node)
     for (uint32_t i = 0; i < node->n_out; i++) pi_node_set_out(node, i, NULL);
     node_release(node);
     node->op = NULL;
+}
+
+/* ---- a subgraph in the place of its node ---- */
+
+static bool owns(const pi_graph *g, const pi_value *v) { return v->id < g->n_values && g->value[v->id] == v; }
+
+/* Who reads output i of the node reads what the body makes; that takes the output's name where a node of the body makes it. */
+static pi_status splice_output(pi_graph *g, pi_node *node, pi_graph *body, uint32_t i, pi_error *err)
+{
+    pi_value *y = node->out[i], *made = body->output[i];
+    pi_node *maker = owns(body, made) ? made->producer : NULL;
+    if (!y) return PI_E_OK;
+    if (!maker) return pi_graph_replace(g, y, made, err);
+    PI_TRY(pi_graph_replace(body, made, y, err));
+    for (uint32_t k = 0; k < maker->n_out; k++)
+        if (maker->out[k] == made) {
+            pi_node_set_out(node, i, NULL);
+            pi_node_set_out(maker, k, y);
+        }
+    return PI_E_OK;
+}
+
+pi_status pi_graph_splice(pi_graph *g, pi_node *node, pi_graph *body, pi_error *err)
+{
+    pi_graph *last = body->child;
+    PI_TRY(pi_graph_sort(body, err));
+    if (g->n_nodes + body->n_nodes > PI_MAX_NODES) return pi_fail(err, PI_E_LIMIT, "more than %d nodes", PI_MAX_NODES);
+    PI_TRY(list_grow(g->heap, &g->node, g->n_nodes + body->n_nodes, &g->room_nodes, err));
+    PI_TRY(list_grow(g->heap, &g->value, g->n_values + body->n_values, &g->room_values, err));
+    for (uint32_t i = 0; i < body->n_inputs; i++)
+        PI_TRY(pi_graph_replace(body, body->input[i], node->in[node->n_explicit + i], err));
+    for (uint32_t i = 0; i < node->n_out; i++) PI_TRY(splice_output(g, node, body, i, err));
+    for (uint32_t i = 0; i < body->n_outputs; i++) body->output[i]->n_outputs--;
+    for (uint32_t i = 0; i < body->n_values; i++) {
+        body->value[i]->id = g->n_values;
+        g->value[g->n_values++] = body->value[i];
+    }
+    for (uint32_t i = 0; i < body->n_nodes; i++) {
+        body->node[i]->number = node->number;
+        if (!body->node[i]->source) body->node[i]->source = node->source;
+        g->node[g->n_nodes++] = body->node[i];
+    }
+    for (pi_graph *c = body->child; c; c = c->sibling) {
+        c->parent = g;
+        last = c;
+    }
+    if (last) {
+        last->sibling = g->child;
+        g->child = body->child;
+    }
+    body->child = NULL;
+    body->n_nodes = body->n_values = body->n_inputs = body->n_outputs = 0;
+    pi_graph_remove(g, node);
+    return PI_E_OK;
 }
 
 bool pi_value_only_use(const pi_value *v, const pi_node *node)

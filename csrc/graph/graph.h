@@ -228,6 +228,9 @@ void pi_node_set_out(pi_node *node, uint32_t i, pi_value *v);
 /* Every reader of `old`, graph outputs included, reads `with`. The name of an output value is kept with the output. */
 pi_status pi_graph_replace(pi_graph *g, pi_value *old, pi_value *with, pi_error *err) PI_MUST_USE;
 void pi_graph_remove(pi_graph *g, pi_node *node);
+/* Puts a subgraph of the node, with an input for each of its outer values and an output for each of its own at least, in
+ * its place: the nodes stand at the end of g's list, in order, with the node's number. The emptied body keeps their memory. */
+pi_status pi_graph_splice(pi_graph *g, pi_node *node, pi_graph *body, pi_error *err) PI_MUST_USE;
 /* Only this node reads it, and it is no output of the graph. */
 bool pi_value_only_use(const pi_value *v, const pi_node *node);
 /* Topological order, removed nodes dropped; MODEL with the node's name if there is a cycle. */
@@ -243,11 +246,12 @@ char *pi_node_text(const pi_node *node, char *text, size_t size);
 
 /* ---- inference (graph/infer.c) ---- */
 
-/* Computes the outputs of a node whose inputs are all bound, into new constants (one a wanted output). */
+/* Computes the outputs of a node whose inputs are all bound, into new constants (one a wanted output); none: it stays. */
 typedef pi_status (*pi_eval_fn)(const pi_node *node, const pi_tensor *const *in, pi_heap *heap, pi_const **out,
                                 pi_error *err);
-/* Checks each node against its row and runs its infer; nodes with constant inputs become constants through `eval`
- * (NULL: no folding). Shapes that cannot be known yet stay unknown. Errors carry the node's name and line. */
+/* Checks each node against its row and runs its infer; nodes with constant inputs become constants through `eval`, and
+ * those whose row knows by then which subgraph they run become its nodes (NULL: neither). Shapes that cannot be known yet
+ * stay unknown. g is sorted before and after. Errors carry the node's name and line. */
 pi_status pi_graph_infer(pi_graph *g, pi_eval_fn eval, pi_error *err) PI_MUST_USE;
 /* The same for one node: arity, attributes and types against the row, then infer. in/out are arrays of n_in/n_out.
  * Used by the step loop for steps whose shapes depend on data. */

@@ -5,8 +5,6 @@
 #include <string.h>
 #include "graph/op.h"
 
-enum { INFER_MANY = 32 }; /* nodes with more inputs or outputs get arrays from the heap */
-
 static const char *kind_name(pi_attr_kind kind)
 {
     static const char *const names[] = {"nothing", "a float", "an int", "a string", "a tensor", "a graph", "floats",
@@ -154,6 +152,8 @@ static pi_status fold(pi_graph *g, pi_node *node, const pi_tensor **in, pi_eval_
             node->in[i]->t.data = node->in[i]->constant->t.data;
         }
     PI_TRY_DONE(eval(node, in, g->heap, out, err));
+    bool made = false;
+    for (uint32_t i = 0; i < node->n_out; i++) made |= out[i] != NULL;
     for (uint32_t i = 0; i < node->n_out; i++) {
         pi_value *v = node->out[i];
         if (!v || !out[i]) continue;
@@ -167,15 +167,61 @@ static pi_status fold(pi_graph *g, pi_node *node, const pi_tensor **in, pi_eval_
             pi_const_drop(node->in[i]->constant);
             node->in[i]->t.data = node->in[i]->constant->t.data;
         }
-    pi_graph_remove(g, node);
+    if (made) pi_graph_remove(g, node);
 done:
     for (uint32_t i = 0; i < node->n_out; i++) pi_const_unref(out[i]);
     pi_free(out);
     return st;
 }
 
-static pi_status infer_one(pi_graph *g, pi_node *node, pi_eval_fn eval, const pi_tensor **in, pi_tensor *out, pi_error *err)
+typedef struct {
+    pi_graph *g;
+    pi_eval_fn eval;
+    const pi_tensor **in;
+    pi_tensor *out;
+    uint32_t room_in, room_out;
+} driver;
+
+static pi_status room_for(driver *d, const pi_node *node, pi_error *err)
 {
+    if (node->n_in > d->room_in || !d->in) {
+        uint32_t room = node->n_in + 32;
+        pi_free((void *)d->in);
+        if (!(d->in = pi_calloc(d->g->heap, room, sizeof *d->in, err))) return pi_alloc_status(err);
+        d->room_in = room;
+    }
+    if (node->n_out > d->room_out || !d->out) {
+        uint32_t room = node->n_out + 8;
+        pi_free(d->out);
+        if (!(d->out = pi_calloc(d->g->heap, room, sizeof *d->out, err))) return pi_alloc_status(err);
+        d->room_out = room;
+    }
+    return PI_E_OK;
+}
+
+/* Outer values that have become constants are constants of the subgraphs too, as those of the file are. */
+static pi_status share_constants(const pi_node *node, pi_error *err)
+{
+    const uint32_t n = node->n_in - node->n_explicit;
+    for (uint32_t a = 0; n && a < node->n_attrs; a++) {
+        pi_graph *body = node->attr[a].kind == PI_ATTR_GRAPH ? node->attr[a].graph : NULL;
+        for (uint32_t i = 0; body && body->n_inputs >= n && i < n; i++) {
+            const pi_value *outer = node->in[node->n_explicit + i];
+            pi_value *inner = body->input[body->n_inputs - n + i], *c;
+            if (!outer->constant || (inner->n_uses == 0 && inner->n_outputs == 0)) continue;
+            if (!(c = pi_graph_constant(body, inner->name, pi_const_ref(outer->constant), err))) return pi_alloc_status(err);
+            PI_TRY(pi_graph_replace(body, inner, c, err));
+        }
+    }
+    return PI_E_OK;
+}
+
+static pi_status infer_one(driver *d, pi_node *node, pi_error *err)
+{
+    PI_TRY(room_for(d, node, err));
+    if (d->eval) PI_TRY(share_constants(node, err));
+    const pi_tensor **in = d->in;
+    pi_tensor *out = d->out;
     for (uint32_t i = 0; i < node->n_in; i++) {
         in[i] = node->in[i] ? &node->in[i]->t : NULL;
         if (node->in[i] && node->in[i]->constant) node->in[i]->t.data = node->in[i]->constant->t.data;
@@ -186,40 +232,45 @@ static pi_status infer_one(pi_graph *g, pi_node *node, pi_eval_fn eval, const pi
             out[i].data = NULL;
             node->out[i]->t = out[i];
         }
-    for (uint32_t i = 0; eval && i < node->n_in; i++)
+    for (uint32_t i = 0; d->eval && i < node->n_in; i++)
         if (in[i] && !pi_tensor_known(in[i])) return PI_E_OK;
-    if (eval && foldable(node, in, out)) PI_TRY(fold(g, node, in, eval, err));
+    if (d->eval && foldable(node, in, out)) PI_TRY(fold(d->g, node, in, d->eval, err));
     return PI_E_OK;
 }
+
+typedef struct {
+    uint32_t at, end; /* of the list of nodes */
+} range;
 
 pi_status pi_graph_infer(pi_graph *g, pi_eval_fn eval, pi_error *err)
 {
     pi_status st = PI_E_OK;
-    const pi_tensor *few_in[INFER_MANY];
-    pi_tensor *out = NULL;
-    const pi_tensor **many_in = NULL;
-    uint32_t most_in = 0, most_out = 1;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (g->node[i]->n_in > most_in) most_in = g->node[i]->n_in;
-        if (g->node[i]->n_out > most_out) most_out = g->node[i]->n_out;
-    }
-    if (most_in > INFER_MANY && !(many_in = pi_calloc(g->heap, most_in, sizeof *many_in, err)))
-        return pi_alloc_status(err);
-    if (!(out = pi_calloc(g->heap, most_out, sizeof *out, err))) {
-        st = pi_alloc_status(err);
-        goto done;
-    }
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        pi_node *node = g->node[i];
-        if (!node->op) continue;
-        st = infer_one(g, node, eval, many_in ? many_in : few_in, out, err);
+    driver d = {.g = g, .eval = eval};
+    range open[PI_MAX_DEPTH + 2] = {{0, g->n_nodes}}; /* what a spliced body left behind comes before what follows its node */
+    uint32_t n_open = 1;
+    bool spliced = false;
+    while (n_open) {
+        range *r = &open[n_open - 1];
+        pi_node *node = r->at < r->end ? g->node[r->at++] : NULL;
+        if (!node) n_open--;
+        if (!node || !node->op) continue;
+        const bool may = eval && node->op->taken && n_open < PI_COUNT(open);
+        st = infer_one(&d, node, err);
+        pi_graph *body = st == PI_E_OK && may ? node->op->taken(node) : NULL;
+        if (body) {
+            const uint32_t from = g->n_nodes;
+            st = pi_graph_splice(g, node, body, err);
+            open[n_open++] = (range){from, g->n_nodes};
+            spliced = true;
+        }
         if (st != PI_E_OK) {
             if (node->op) pi_node_error(node, err);
             goto done;
         }
     }
+    if (spliced) st = pi_graph_sort(g, err);
 done:
-    pi_free(many_in);
-    pi_free(out);
+    pi_free((void *)d.in);
+    pi_free(d.out);
     return st;
 }

@@ -37,6 +37,8 @@ struct pi_op {
     unsigned flags;
     const pi_attr_def *attrs;      /* NULL: none */
     pi_infer_fn infer;
+    /* The subgraph that the node is no more than, as its constants say; NULL: not known, or for the run to refuse. May be NULL. */
+    pi_graph *(*taken)(const pi_node *node);
     const struct pi_impl *impls; /* best first; the last accepts all; a NULL name ends the list */
     /* Instead of infer and impls: puts others in the node's place, outputs and all, where it is read. */
     pi_status (*expand)(pi_graph *g, pi_node *node, pi_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* If and Loop: subgraphs run as models of their own, with the outer values that they read behind their own inputs.
- * Outputs are known when they are there. */
+ * Outputs are known when they are there. An If whose condition is a constant becomes its branch when shapes are inferred. */
 #include "ops/control.h"
 #include <string.h>
 #include "ops/move.h"
@@ -109,6 +109,17 @@ static pi_status if_infer(const pi_node *node, const pi_tensor *const *in, pi_te
         out[i].dtype = type == branch[1]->output[i]->t.dtype ? type : PI_DTYPE_NONE;
     }
     return PI_E_OK;
+}
+
+static pi_graph *if_taken(const pi_node *node)
+{
+    pi_graph *branch[2] = {pi_attr_find(node, "else_branch")->graph, pi_attr_find(node, "then_branch")->graph};
+    pi_const *c = node->in[0]->constant;
+    bool condition;
+    for (int k = 0; k < 2; k++)
+        if (branch[k]->n_outputs < node->n_out || branch[k]->n_inputs != node->n_in - node->n_explicit) return NULL;
+    if (!c || pi_const_load(c, NULL) != PI_E_OK || read_bool(&c->t, &condition, NULL) != PI_E_OK) return NULL;
+    return branch[condition];
 }
 
 static pi_status if_run(const pi_call *call, pi_error *err)
@@ -281,7 +292,7 @@ static const pi_attr_def if_attrs[] = {{.name = "then_branch", .kind = PI_ATTR_G
 static const pi_attr_def loop_attrs[] = {{.name = "body", .kind = PI_ATTR_GRAPH, .required = true}, {0}};
 static const pi_op rows[] = {
     {.name = "If", .since = 1, .signature = "cond:bool -> outputs*:any", .flags = PI_OP_NO_FOLD, .attrs = if_attrs,
-     .infer = if_infer, .impls = if_impls},
+     .infer = if_infer, .taken = if_taken, .impls = if_impls},
     {.name = "Loop", .since = 1, .signature = "M?:i64 cond?:bool v_initial*:value -> outputs*:any", .flags = PI_OP_NO_FOLD,
      .attrs = loop_attrs, .infer = loop_infer, .impls = loop_impls},
 };

@@ -16,7 +16,7 @@ typedef struct {
 #include "passes/pipeline.inc"
 #undef X
 
-/* Before inference, which folds: operators between DequantizeLinear and QuantizeLinear work on bytes. Level 2. */
+/* Before inference, which folds weights: operators between DequantizeLinear and QuantizeLinear work on bytes. Level 2. */
 pi_status pi_pass_qdq(pi_graph *g, pi_error *err) PI_MUST_USE;
 
 /* Infers, then runs the passes of pipeline.inc up to this level; g is sorted before and after. */

@@ -2,7 +2,7 @@
 /* What quantised models say in floats, DequantizeLinear -> operator -> QuantizeLinear, becomes an operator on bytes:
  * Conv, MatMul, Gemm, Add, Mul, and those that only move elements. Sums of products are then exact integers, scaled
  * once: at most one step away from the floats' result; Add, Mul and moves give the same bits. A Relu before
- * QuantizeLinear is a bound of the bytes. Runs before constants are folded, for folding would turn weights into floats.
+ * QuantizeLinear is a bound of the bytes. Runs before dequantised constants are folded, for that would turn weights into floats.
  * Scales are constants. */
 #include <math.h>
 #include <string.h>
@@ -300,12 +300,31 @@ static pi_status take_move(pi_graph *g, pi_node *q, const grid *y, pi_error *err
     return pi_graph_replace(g, q->out[0], node->out[0], err);
 }
 
+/* In the graph or a subgraph. */
+static bool any_dequantize(const pi_graph *g)
+{
+    for (const pi_graph *s = g;;) {
+        for (uint32_t i = 0; i < s->n_nodes; i++)
+            if (pi_is(s->node[i], "DequantizeLinear")) return true;
+        if (s->child) {
+            s = s->child;
+            continue;
+        }
+        while (s != g && !s->sibling) s = s->parent;
+        if (s == g) return false;
+        s = s->sibling;
+    }
+}
+
+static pi_status fold_others(const pi_node *node, const pi_tensor *const *in, pi_heap *heap, pi_const **out, pi_error *err)
+{
+    return pi_is(node, "DequantizeLinear") ? PI_E_OK : pi_op_fold(node, in, heap, out, err);
+}
+
 pi_status pi_pass_qdq(pi_graph *g, pi_error *err)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < g->n_nodes && !any; i++) any = pi_is(g->node[i], "DequantizeLinear");
-    if (!any) return PI_E_OK;
-    PI_TRY(pi_graph_infer(g, NULL, err)); /* types */
+    if (!any_dequantize(g)) return PI_E_OK;
+    PI_TRY(pi_graph_infer(g, fold_others, err)); /* types, and the branches that are taken */
     uint32_t n = g->n_nodes;
     for (uint32_t i = 0; i < n; i++)
         if (pi_is(g->node[i], "QuantizeLinear") && g->node[i]->out[0])

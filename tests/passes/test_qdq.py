@@ -215,3 +215,21 @@ def test_floats_that_somebody_reads_stay() -> None:
     w, scale = net.weights(6, 8, 3, 3)
     y = net.add("Conv", net.qdq("x", 0.03, 120), w, net.bias(6, np.float32(0.05) * scale))
     assert "QLinearConv" not in net.check(IMAGE, net.qdq(y, 0.05, 128), 0.05)
+
+
+@pytest.mark.parametrize("from_shape", [False, True])
+def test_in_a_branch_that_is_taken(from_shape: bool) -> None:
+    net = Net(11)
+    x = net.qdq("x", 0.03, 120)
+    outside = net.nodes[:]
+    w, _ = net.weights(6, 8, 3, 3)
+    result = [helper.make_empty_tensor_value_info(net.qdq(net.add("Conv", x, w), 0.05, 128))]
+    taken = helper.make_graph(net.nodes[len(outside) :], "taken", [], result)
+    other = [helper.make_node("MatMul", [x, x], ["wrong"])]
+    left = helper.make_graph(other, "left", [], [helper.make_empty_tensor_value_info("wrong")])
+    net.nodes = outside
+    condition = net.constant(np.bool_(True))
+    if from_shape:
+        condition = net.add("Equal", net.add("Size", "x"), net.constant(np.int64(IMAGE.size)))
+    y = net.add("If", condition, then_branch=taken, else_branch=left)
+    assert net.check(IMAGE, y, 0.05) == ["QuantizeLinear", "QLinearConv", "DequantizeLinear"]
