@@ -115,7 +115,7 @@ static pi_graph *if_taken(const pi_node *node)
 {
     pi_graph *branch[2] = {pi_attr_find(node, "else_branch")->graph, pi_attr_find(node, "then_branch")->graph};
     pi_const *c = node->in[0]->constant;
-    bool condition;
+    bool condition = false;
     for (int k = 0; k < 2; k++)
         if (branch[k]->n_outputs < node->n_out || branch[k]->n_inputs != node->n_in - node->n_explicit) return NULL;
     if (!c || pi_const_load(c, NULL) != PI_E_OK || read_bool(&c->t, &condition, NULL) != PI_E_OK) return NULL;
