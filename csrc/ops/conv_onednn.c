@@ -93,7 +93,8 @@ static void residual_chunk(void *arg, int64_t begin, int64_t end, int thread)
 bool pi_act_is_late(pi_act act)
 {
     return act.kind == PI_ACT_SILU || act.kind == PI_ACT_GELU_ERF || act.kind == PI_ACT_GELU_TANH ||
-           act.kind == PI_ACT_MISH || act.kind == PI_ACT_SIGMOID || act.kind == PI_ACT_TANH || act.kind == PI_ACT_ELU;
+           act.kind == PI_ACT_MISH || act.kind == PI_ACT_SIGMOID || act.kind == PI_ACT_TANH || act.kind == PI_ACT_ELU ||
+           act.kind == PI_ACT_SELU;
 }
 
 typedef struct {

@@ -187,7 +187,7 @@ static void finish_row(const tree_job *job, int64_t row, double *sum)
             if (t->base.n) sum[i] += t->base.v[i];
         }
     }
-    pi_ml_post_apply(t->post, out, s->columns);
+    pi_ml_post_apply(t->post, out, 1, s->columns);
     if (job->scores)
         pi_write_f64(job->scores->dtype, pi_at_mut(job->scores->data, job->scores->dtype, row * s->columns), 1,
                      s->columns, out);
