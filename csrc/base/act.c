@@ -34,6 +34,7 @@ static double apply(pi_act_kind kind, double x, double a, double b)
     case PI_ACT_HARD_SIGMOID: return clip(a * x + b, 0, 1);
     case PI_ACT_HARD_SWISH: return x * clip(x / 6 + 0.5, 0, 1);
     case PI_ACT_ELU: return x < 0 ? a * expm1(x) : x;
+    case PI_ACT_SELU: return b * (x < 0 ? a * expm1(x) : x);
     case PI_ACT_GELU_ERF: return 0.5 * x * erfc(-x * 0.70710678118654752440); /* 1 + erf(x) loses digits for x < 0 */
     case PI_ACT_GELU_TANH: /* (1 + tanh(u)) / 2 = sigmoid(2u) */
         return x * sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Constants: counted references to immutable bytes, ours, borrowed, or still in a file. */
 #include <string.h>
+#include "base/half.h"
 #include "base/str.h"
 #include "graph/seq.h"
 
@@ -53,18 +54,28 @@ pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uin
     return c;
 }
 
-pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, const double *factor, pi_error *err)
+bool pi_const_scalable(const pi_const *base, int axis)
 {
-    pi_const *c = const_new(heap, &base->t, err);
+    if (base->factor) return base->axis == axis;
+    return pi_dtype_in(base->t.dtype, PI_BIT(F32) | PI_BIT(F16) | PI_BIT(BF16) | PI_BIT(I8) | PI_BIT(U8));
+}
+
+pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, int axis, const double *factor, pi_error *err)
+{
+    pi_tensor type = base->t;
+    type.dtype = PI_DTYPE_F32;
+    pi_const *c = const_new(heap, &type, err);
     if (!c) return NULL;
-    int64_t rows = base->t.dim[0];
-    c->factor = pi_calloc(heap, (size_t)rows, sizeof *c->factor, err);
+    c->base = pi_const_ref(base->base ? base->base : base);
+    c->axis = axis;
+    if (!factor) return c;
+    int64_t n = type.dim[axis];
+    c->factor = pi_calloc(heap, (size_t)n, sizeof *c->factor, err);
     if (!c->factor) {
         pi_const_unref(c);
         return NULL;
     }
-    for (int64_t i = 0; i < rows; i++) c->factor[i] = factor[i] * (base->base ? base->factor[i] : 1);
-    c->base = pi_const_ref(base->base ? base->base : base);
+    for (int64_t i = 0; i < n; i++) c->factor[i] = factor[i] * (base->factor ? base->factor[i] : 1);
     return c;
 }
 
@@ -127,21 +138,50 @@ void pi_const_unref(pi_const *c)
     pi_heap_unref(heap);
 }
 
+static float as_float(pi_dtype dtype, const unsigned char *p)
+{
+    uint16_t half;
+    if (dtype == PI_DTYPE_I8) return (float)(int8_t)*p;
+    if (dtype == PI_DTYPE_U8) return (float)*p;
+    memcpy(&half, p, sizeof half);
+    return dtype == PI_DTYPE_F16 ? pi_f16_to_float(half) : pi_bf16_to_float(half);
+}
+
+/* The narrow elements may be the end of y's own bytes: no element is written before those behind it are read. */
+static void widen(const pi_tensor *base, const unsigned char *x, float *y)
+{
+    size_t size = pi_dtype_size(base->dtype);
+    for (int64_t i = 0, n = pi_tensor_n(base); i < n; i++) {
+        float wide = as_float(base->dtype, x + (size_t)i * size);
+        memcpy(&y[i], &wide, sizeof wide);
+    }
+}
+
 static void multiply(const pi_const *c, float *y)
 {
-    int64_t rows = c->t.dim[0], inner = rows ? pi_tensor_n(&c->t) / rows : 0;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < inner; i++) y[r * inner + i] = (float)((double)y[r * inner + i] * c->factor[r]);
+    int64_t n = c->t.dim[c->axis], inner = pi_dims_product(&c->t, c->axis + 1, c->t.rank), all = pi_tensor_n(&c->t);
+    for (int64_t at = 0; at < all; at += n * inner)
+        for (int64_t r = 0; r < n; r++) {
+            float *row = y + at + r * inner;
+            for (int64_t i = 0; i < inner; i++) row[i] = (float)((double)row[i] * c->factor[r]);
+        }
+}
+
+static pi_status read_as(const pi_const *c, void *out, pi_error *err)
+{
+    if (!c->t.data) return pi_file_read(c->file, c->offset, out, c->bytes, err);
+    if (c->bytes) memcpy(out, c->t.data, c->bytes);
+    return PI_E_OK;
 }
 
 pi_status pi_const_read(const pi_const *c, void *out, pi_error *err)
 {
-    const pi_const *from = c->base && !c->t.data ? c->base : c;
-    if (!from->t.data)
-        PI_TRY(pi_file_read(from->file, from->offset, out, c->bytes, err));
-    else if (c->bytes)
-        memcpy(out, from->t.data, c->bytes);
-    if (from != c) multiply(c, out);
+    const pi_const *base = c->base;
+    if (!base || c->t.data) return read_as(c, out, err);
+    unsigned char *narrow = (unsigned char *)out + (c->bytes - base->bytes);
+    PI_TRY(read_as(base, narrow, err));
+    if (base->t.dtype != PI_DTYPE_F32) widen(&base->t, narrow, out);
+    if (c->factor) multiply(c, out);
     return PI_E_OK;
 }
 

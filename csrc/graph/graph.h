@@ -64,8 +64,9 @@ struct pi_const {
     pi_file *file; /* or NULL */
     uint64_t offset;
     uint32_t from;  /* 1 + number of the model's file that the bytes are in, at `offset`, dense; 0: in none, or changed */
-    pi_const *base; /* or NULL; counted: the bytes are those of base, times `factor` */
-    double *factor; /* one for each index of the first dimension */
+    pi_const *base; /* or NULL; counted: f32 made of base's elements, times `factor` */
+    double *factor; /* one for each index of `axis`; NULL: 1 */
+    int axis;
     void (*release)(void *owner);
     void *owner;
     int refs; /* atomic */
@@ -80,9 +81,11 @@ pi_const *pi_const_view(pi_heap *heap, const pi_tensor *t, void (*release)(void 
 /* Bytes at `offset` in `file`, little-endian and dense, read by pi_const_load when first needed. */
 pi_const *pi_const_file(pi_heap *heap, const pi_tensor *type, pi_file *file, uint64_t offset,
                         pi_error *err) PI_MUST_USE;
-/* f32 `base` with the rows of its first dimension times `factor` (copied), in double, rounded once. The product is made
- * when it is read: whoever packs it never holds a second copy. base is not taken over. */
-pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, const double *factor, pi_error *err) PI_MUST_USE;
+/* `base` (f32, f16, bf16, i8, u8) as f32, index k of `axis` times factor[k] (copied; NULL: not), in double, rounded once. It
+ * is made when it is read: whoever packs it never holds a second copy. base is not taken over, and pi_const_scalable. */
+pi_const *pi_const_scaled(pi_heap *heap, pi_const *base, int axis, const double *factor, pi_error *err) PI_MUST_USE;
+/* Of a type for that, and, if it is scaled already, along the same axis. */
+bool pi_const_scalable(const pi_const *base, int axis);
 /* A copy of bound data that outlives it: strings are copied too, a sequence or optional is shared. */
 pi_const *pi_const_copy(pi_heap *heap, const pi_tensor *t, pi_error *err) PI_MUST_USE;
 pi_const *pi_const_ref(pi_const *c);

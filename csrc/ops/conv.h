@@ -45,6 +45,8 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* Does each output pixel come from the input pixel of its place alone? And how many pixels Y has. */
 bool pi_conv_pixelwise(const pi_conv *c);
+/* So few channels come out that our own kernel takes dot products along the rows of the window. */
+bool pi_conv_dots(const pi_conv *c);
 int64_t pi_conv_pixels(const pi_conv *c);
 /* The pixelwise ones with fewer multiplications, see ops/strassen_product.h. */
 const char *pi_conv_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);

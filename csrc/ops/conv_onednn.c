@@ -74,6 +74,8 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (!is_transpose(node) && c.group == 1 && c.w.batch * c.w.out[0] * c.w.out[1] * c.w.out[2] <= FEW_PIXELS &&
         !pi_conv_own_refuse(node, in, out))
         return PI_SLOWER "few pixels: packed panels come from memory faster"; /* squeeze-and-excite, EfficientNet-B0: see matmul_onednn.c */
+    if (!is_transpose(node) && pi_conv_dots(&c) && !pi_conv_own_refuse(node, in, out))
+        return PI_SLOWER "few channels: our own vectors go along the window";
     bool wide = in[1]->dim[0] / c.group >= FEW || (c.group == c.w.channels && c.group == c.out_channels);
     if (!is_transpose(node) && !pi_cpu_has(PI_CPU_AVX512) && wide && !pi_conv_own_refuse(node, in, out))
         return PI_SLOWER "our own kernel is quicker without AVX-512";
@@ -91,7 +93,8 @@ static void residual_chunk(void *arg, int64_t begin, int64_t end, int thread)
 bool pi_act_is_late(pi_act act)
 {
     return act.kind == PI_ACT_SILU || act.kind == PI_ACT_GELU_ERF || act.kind == PI_ACT_GELU_TANH ||
-           act.kind == PI_ACT_MISH || act.kind == PI_ACT_SIGMOID || act.kind == PI_ACT_TANH || act.kind == PI_ACT_ELU;
+           act.kind == PI_ACT_MISH || act.kind == PI_ACT_SIGMOID || act.kind == PI_ACT_TANH || act.kind == PI_ACT_ELU ||
+           act.kind == PI_ACT_SELU;
 }
 
 typedef struct {

@@ -14,6 +14,8 @@ enum {
     BLOCK = 32,          /* tiles that share a pass over the weights, which come from far for each block: see matmul_own.c */
     FEW_CHANNELS = 8,    /* of the input: a place of the window would be too short for a loop, so a row of it is a tap */
     CHANNEL_BLOCK = 128, /* depthwise */
+    DOTS = 4,            /* output channels: so few lanes of a tile would be used that vectors go along the window */
+    DOTS_ROW = 32,       /* numbers of a row of the window; half of it for one channel of several */
 };
 
 typedef struct {
@@ -23,7 +25,7 @@ typedef struct {
     const float *zeros;   /* a pixel of padding */
     int64_t taps, k;     /* of a window, and numbers of each */
     int64_t *offset;     /* of each place of a window from its first one */
-    int64_t in, out, panels, pixels; /* in, out: channels of a group */
+    int64_t in, out, nr, panels, pixels; /* in, out: channels of a group; nr: of a panel, 1: dot products along the window */
     int64_t blocks, block, tile;           /* pixels of a block, and of a tile: alike, so that none is left with few */
     size_t scratch;                        /* bytes for one thread: pointers, then copied rows */
     float low, high;
@@ -104,6 +106,13 @@ bool pi_conv_pixelwise(const pi_conv *c)
     return true;
 }
 
+bool pi_conv_dots(const pi_conv *c)
+{
+    const pi_window *w = &c->w;
+    int64_t least = c->out_channels == 1 && w->channels > 1 ? DOTS_ROW / 2 : DOTS_ROW;
+    return c->group == 1 && c->out_channels <= DOTS && w->dilation[2] == 1 && w->kernel[2] * w->channels >= least;
+}
+
 pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
 {
     own_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
@@ -114,15 +123,16 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     const int64_t places = w->kernel[0] * w->kernel[1] * w->kernel[2];
     s->in = w->channels / s->c.group;
     s->out = s->c.out_channels / s->c.group;
-    s->depthwise = s->in == 1 && s->out == 1;
-    s->by_row = !s->depthwise && places > 1 && s->in < FEW_CHANNELS;
+    s->nr = pi_conv_dots(&s->c) ? 1 : (int64_t)s->gemm->nr;
+    s->depthwise = s->in == 1 && s->out == 1 && s->nr > 1;
+    s->by_row = !s->depthwise && places > 1 && (s->in < FEW_CHANNELS || s->nr == 1);
     s->taps = s->by_row ? w->kernel[0] * w->kernel[1] : places;
     s->k = s->by_row ? w->kernel[2] * s->in : s->in;
-    s->panels = (s->out + (int64_t)s->gemm->nr - 1) / (int64_t)s->gemm->nr;
+    s->panels = (s->out + s->nr - 1) / s->nr;
     s->pixels = pi_conv_pixels(&s->c);
     s->late = pi_act_bounds(s->c.act, &s->low, &s->high);
     s->pixelwise = pi_conv_pixelwise(&s->c);
-    int64_t mr = (int64_t)s->gemm->mr;
+    int64_t mr = s->nr == 1 ? PI_IGEMM_DOTS : (int64_t)s->gemm->mr;
     s->blocks = (s->pixels + BLOCK * mr - 1) / (BLOCK * mr);
     s->blocks = pi_parallel_blocks(prep->threads, s->blocks, s->c.group * s->panels, s->pixels, 2 * mr);
     s->block = (s->pixels + s->blocks - 1) / s->blocks;
@@ -143,7 +153,7 @@ pi_status pi_conv_own_prepare(pi_prep *prep, pi_error *err)
     if (!ok || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the window has %lld places", (long long)places);
     prep->flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)s->in * (double)places;
-    pi_conv_pack_shape shape = {s->c.group, s->out, s->in, places, s->depthwise ? 0 : (int64_t)s->gemm->nr};
+    pi_conv_pack_shape shape = {s->c.group, s->out, s->in, places, s->depthwise ? 0 : s->nr};
     return pi_conv_pack(prep, 1, &shape, &s->weights, err);
 }
 
@@ -314,7 +324,7 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                        int64_t end, const float **tap)
 {
     const float *bias = pi_conv_optional(call, 2), *z = pi_conv_optional(call, 3);
-    int64_t nr = (int64_t)s->gemm->nr, channels = s->c.out_channels, depth = s->taps * s->k;
+    int64_t nr = s->nr, channels = s->c.out_channels, depth = s->taps * s->k;
     float *out = (float *)call->out[0]->data + first * channels + group * s->out;
     int64_t most = pi_igemm_group(s->gemm, (size_t)depth);
     size_t tiles = (size_t)((rows + s->tile - 1) / s->tile);
@@ -328,6 +338,10 @@ static void gemm_block(const own_state *s, const pi_call *call, int64_t first, i
                 const float *b = s->weights + (group * s->panels + panel) * depth * nr;
                 pi_igemm_end ends = {bias ? bias + channel : NULL, NULL, s->low, s->high};
                 if (z) ends.residual = z + first * channels + group * s->out + at;
+                if (nr == 1) {
+                    s->gemm->dots((size_t)m, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at, (size_t)channels);
+                    continue;
+                }
                 const float *next = m > 1 && panel + most < s->panels ? b + most * depth * nr : NULL;
                 pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)(depth * nr), (size_t)depth, (size_t)(r / s->tile), tiles);
                 s->gemm->tile_ahead((size_t)m, (size_t)n, (size_t)s->taps, (size_t)s->k, tap + r * s->taps, b, &ends, out + at,
@@ -369,7 +383,7 @@ pi_status pi_conv_own_run(const pi_call *call, pi_error *err)
         int64_t rows = w->batch * w->out[0] * w->out[1];
         pi_parallel(call->run->threads, (s->c.group + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK * rows, grain, depthwise_chunk, &copied);
     } else {
-        double work = (double)s->block * (double)s->taps * (double)s->k * (double)s->gemm->nr;
+        double work = (double)s->block * (double)s->taps * (double)s->k * (double)s->nr;
         int64_t grain = work > 262144 ? 1 : (int64_t)(262144 / work) + 1;
         pi_parallel(call->run->threads, s->blocks * s->c.group * s->panels, grain, gemm_chunk, &copied);
     }

@@ -34,6 +34,7 @@ static const struct {
     {"HardSigmoid", PI_FORM_ACT, PI_ACT_HARD_SIGMOID, "alpha", "beta"},
     {"HardSwish", PI_FORM_ACT, PI_ACT_HARD_SWISH, NULL, NULL},
     {"Elu", PI_FORM_ACT, PI_ACT_ELU, "alpha", NULL},
+    {"Selu", PI_FORM_ACT, PI_ACT_SELU, "alpha", "gamma"},
     {"Gelu", PI_FORM_ACT, PI_ACT_GELU_ERF, NULL, NULL},
     {"Mish", PI_FORM_ACT, PI_ACT_MISH, NULL, NULL},
     {"Add", PI_FORM_BINARY, PI_BINARY_ADD, NULL, NULL},

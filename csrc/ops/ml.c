@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/eltwise/eltwise.h"
 #include "ops/block.h"
 #include "ops/element.h"
 #include "ops/prep.h"
@@ -114,10 +115,18 @@ pi_status pi_ml_post(const pi_node *node, pi_post *post, pi_error *err)
                    "post_transform is '%.40s', expected NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT", name);
 }
 
-static double logistic(double x)
+/* exp of n numbers, in place. */
+static void exponential(double *v, int64_t n) { pi_eltwise()->exp_f64((size_t)n, v, v); }
+
+static void logistic(double *v, int64_t n)
 {
-    double e = exp(-fabs(x));
-    return x < 0 ? e / (1 + e) : 1 / (1 + e);
+    double e[PI_BLOCK];
+    for (int64_t at = 0, m; at < n; at += m) {
+        m = pi_min_i64(PI_BLOCK, n - at);
+        for (int64_t i = 0; i < m; i++) e[i] = -fabs(v[at + i]);
+        exponential(e, m);
+        for (int64_t i = 0; i < m; i++) v[at + i] = (v[at + i] < 0 ? e[i] : 1) / (1 + e[i]);
+    }
 }
 
 /* Inverse of the normal distribution: S. Winitzki's approximation of the inverse error function, which ONNX's operators
@@ -131,31 +140,48 @@ static double probit(double p)
     return 1.41421356237309505 * (x < 0 ? -root : root);
 }
 
-static void softmax(double *v, int64_t n, bool keep_zeros)
+static void softmax(double *v, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        double top = v[r * n];
+        for (int64_t i = 1; i < n; i++) top = v[r * n + i] > top ? v[r * n + i] : top;
+        for (int64_t i = 0; i < n; i++) v[r * n + i] -= top;
+    }
+    exponential(v, rows * n);
+    for (int64_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++) sum += v[r * n + i];
+        for (int64_t i = 0; i < n; i++) v[r * n + i] = sum == 0 ? 0.5 : v[r * n + i] / sum;
+    }
+}
+
+static void softmax_zero(double *v, int64_t n)
 {
     double top = n ? v[0] : 0, sum = 0;
     for (int64_t i = 1; i < n; i++) top = v[i] > top ? v[i] : top;
     for (int64_t i = 0; i < n; i++) {
-        v[i] = keep_zeros && fabs(v[i]) <= 1e-7 ? v[i] * exp(-top) : exp(v[i] - top);
+        v[i] = fabs(v[i]) <= 1e-7 ? v[i] * exp(-top) : exp(v[i] - top);
         sum += v[i];
     }
     for (int64_t i = 0; i < n; i++) v[i] = sum == 0 ? 0.5 : v[i] / sum;
 }
 
-void pi_ml_post_apply(pi_post post, double *v, int64_t n)
+void pi_ml_post_apply(pi_post post, double *v, int64_t rows, int64_t n)
 {
     switch (post) {
         case PI_POST_NONE:
             break;
         case PI_POST_SOFTMAX:
+            softmax(v, n ? rows : 0, n);
+            break;
         case PI_POST_SOFTMAX_ZERO:
-            softmax(v, n, post == PI_POST_SOFTMAX_ZERO);
+            for (int64_t r = 0; r < rows; r++) softmax_zero(v + r * n, n);
             break;
         case PI_POST_LOGISTIC:
-            for (int64_t i = 0; i < n; i++) v[i] = logistic(v[i]);
+            logistic(v, rows * n);
             break;
         case PI_POST_PROBIT:
-            for (int64_t i = 0; i < n; i++) v[i] = probit(v[i]);
+            for (int64_t i = 0; i < rows * n; i++) v[i] = probit(v[i]);
             break;
     }
 }

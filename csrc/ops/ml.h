@@ -53,5 +53,6 @@ typedef enum { /* as numbered by TreeEnsemble */
 } pi_post;
 /* The attribute post_transform; MODEL if it is none of these. */
 pi_status pi_ml_post(const pi_node *node, pi_post *post, pi_error *err) PI_MUST_USE;
-void pi_ml_post_apply(pi_post post, double *v, int64_t n);
+/* To `rows` rows of n scores. */
+void pi_ml_post_apply(pi_post post, double *v, int64_t rows, int64_t n);
 #endif

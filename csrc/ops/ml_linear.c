@@ -3,16 +3,19 @@
 #include <string.h>
 
 #include "base/threads.h"
+#include "kernels/igemm/typed.h"
 #include "ops/block.h"
 #include "ops/ml.h"
 #include "ops/move.h"
 
-enum { WORK = 1 << 14 };
+enum { WORK = 1 << 14, ROWS = 16, FEW = 3 }; /* rows of a block; scores that are dot products */
 
 typedef struct {
     bool classes;
     int64_t features, scores, columns; /* weights are [scores, features]; columns of the output */
     pi_ml_list weight, bias;
+    const double *columns_of; /* the weights as [features, width], zero-filled; NULL: few scores */
+    int64_t width;
     pi_ml_labels labels;
     pi_post post;
     size_t scratch;
@@ -60,6 +63,21 @@ static pi_status linear_infer(const pi_node *node, const pi_tensor *const *in, p
     return node->n_out > 1 ? pi_move_shape(&out[1], 2, dim, err) : PI_E_OK;
 }
 
+static pi_status pack(pi_prep *prep, linear_state *s, pi_error *err)
+{
+    int64_t nr = (int64_t)pi_typed()->f64.nr;
+    size_t n;
+    s->width = (s->scores + nr - 1) / nr * nr;
+    if (!pi_mul((size_t)s->features, (size_t)s->width, &n) || !pi_mul(n, sizeof(double), &n))
+        return pi_fail(err, PI_E_LIMIT, "too many features");
+    double *w = pi_prep_alloc(prep, n, err);
+    if (!w) return pi_alloc_status(err);
+    for (int64_t i = 0; i < s->features; i++)
+        for (int64_t k = 0; k < s->scores; k++) w[i * s->width + k] = s->weight.v[k * s->features + i];
+    s->columns_of = w;
+    return PI_E_OK;
+}
+
 static pi_status linear_prepare(pi_prep *prep, pi_error *err)
 {
     int64_t rows;
@@ -73,7 +91,8 @@ static pi_status linear_prepare(pi_prep *prep, pi_error *err)
     if (s->bias.n && s->bias.n != s->scores)
         return pi_fail(err, PI_E_MODEL, "%lld intercepts, expected %lld", (long long)s->bias.n, (long long)s->scores);
     if (s->classes) PI_TRY(pi_ml_labels_new(prep, "classlabels_ints", "classlabels_strings", &s->labels, err));
-    s->scratch = (size_t)(s->features + s->columns) * sizeof(double);
+    if (s->scores > FEW) PI_TRY(pack(prep, s, err));
+    s->scratch = ROWS * (size_t)(s->features + s->columns) * sizeof(double);
     if (!pi_mul(s->scratch, (size_t)pi_max_i64(prep->threads, 1), &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "too many features");
     prep->state = s;
@@ -87,26 +106,53 @@ static int64_t class_of(const linear_state *s, const double *v)
     return s->labels.n ? yes - 1 : yes; /* one label: it or none */
 }
 
+static double dot(const double *a, const double *b, int64_t n)
+{
+    double sum[4] = {0};
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++) sum[0] += a[i] * b[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* The scores of n rows x, each s->columns behind the other. */
+static void scores_of(const linear_state *s, const double *x, int64_t n, double *v)
+{
+    const pi_typed_gemm *g = &pi_typed()->f64;
+    const void *row[ROWS];
+    for (int64_t r = 0; r < n; r++) row[r] = x + r * s->features;
+    for (int64_t r = 0, m; s->columns_of && r < n; r += m) {
+        m = pi_min_i64((int64_t)g->mr, n - r);
+        for (int64_t k = 0; k < s->scores; k += (int64_t)g->nr)
+            g->tile((size_t)m, (size_t)pi_min_i64((int64_t)g->nr, s->scores - k), (size_t)s->features, row + r, s->columns_of + k,
+                    (size_t)s->width, v + r * s->columns + k, (size_t)s->columns, false);
+    }
+    for (int64_t r = 0; r < n; r++, v += s->columns)
+        for (int64_t k = 0; k < s->scores; k++) {
+            if (!s->columns_of) v[k] = dot(s->weight.v + k * s->features, row[r], s->features);
+            v[k] += s->bias.n ? s->bias.v[k] : 0;
+        }
+}
+
 static void linear_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     const linear_job *job = arg;
     const linear_state *s = job->state;
-    double *x = (double *)(void *)((char *)job->call->scratch + (size_t)thread * s->scratch), *v = x + s->features;
-    for (int64_t r = begin; r < end && !pi_cancelled(job->call); r++) {
-        pi_ml_row(job->call->in[0], r, s->features, x);
-        for (int64_t k = 0; k < s->scores; k++) {
-            const double *w = s->weight.v + k * s->features;
-            double sum = s->bias.n ? s->bias.v[k] : 0;
-            for (int64_t i = 0; i < s->features; i++) sum += w[i] * x[i];
-            v[k] = sum;
+    double *x = (double *)(void *)((char *)job->call->scratch + (size_t)thread * s->scratch), *v = x + ROWS * s->features;
+    const pi_tensor *t = job->call->in[0];
+    for (int64_t r = begin, n; r < end && !pi_cancelled(job->call); r += n) {
+        n = pi_min_i64(ROWS, end - r);
+        pi_read_f64(t->dtype, pi_at(t->data, t->dtype, r * s->features), 1, n * s->features, x);
+        scores_of(s, x, n, v);
+        for (int64_t i = 0; s->columns > s->scores && i < n; i++) {
+            v[2 * i + 1] = v[2 * i];
+            v[2 * i] = -v[2 * i];
         }
-        if (s->columns > s->scores) {
-            v[1] = v[0];
-            v[0] = -v[0];
-        }
-        pi_ml_post_apply(s->post, v, s->columns);
-        if (job->scores) pi_write_f64(PI_DTYPE_F32, (float *)job->scores->data + r * s->columns, 1, s->columns, v);
-        if (job->label) pi_ml_label_put(&s->labels, job->label, r, class_of(s, v));
+        pi_ml_post_apply(s->post, v, n, s->columns);
+        if (job->scores) pi_write_f64(PI_DTYPE_F32, (float *)job->scores->data + r * s->columns, 1, n * s->columns, v);
+        for (int64_t i = 0; job->label && i < n; i++)
+            pi_ml_label_put(&s->labels, job->label, r + i, class_of(s, v + i * s->columns));
     }
 }
 

@@ -80,32 +80,51 @@ static pi_status normalizer_infer(const pi_node *node, const pi_tensor *const *i
     return pi_infer_same(node, in, out, err);
 }
 
+/* Adds n numbers to the size of a row, in the norm whose name this is. */
+static double more_size(const char *norm, double size, const double *v, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double a = fabs(v[i]);
+        if (norm[0] == 'M')
+            size = a > size ? a : size;
+        else
+            size += norm[1] == '1' ? a : a * a;
+    }
+    return size;
+}
+
+static double divisor(const char *norm, double size)
+{
+    if (norm[1] == '2') size = sqrt(size);
+    return size < 1e-30 ? 1e-30 : size;
+}
+
+/* As many short rows at a time as a block holds, or a row in blocks. */
 static void normalizer_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const pi_call *call = arg;
     const pi_tensor *x = call->in[0];
     const char *norm = pi_attr_string(call->node, "norm");
-    int64_t last = last_dim(x);
-    for (int64_t r = begin; r < end; r++) {
-        double size = 0, v[PI_BLOCK];
-        for (int pass = 0; pass < 2; pass++) {
-            if (pass && norm[1] == '2') size = sqrt(size);
-            if (size < 1e-30) size = pass ? 1e-30 : 0;
-            for (int64_t at = 0, n; at < last; at += n) {
-                n = pi_min_i64(PI_BLOCK, last - at);
-                pi_read_f64(x->dtype, pi_at(x->data, x->dtype, r * last + at), 1, n, v);
-                for (int64_t i = 0; i < n; i++) {
-                    double a = fabs(v[i]);
-                    if (pass)
-                        v[i] /= size;
-                    else if (norm[0] == 'M')
-                        size = a > size ? a : size;
-                    else
-                        size += norm[1] == '1' ? a : a * a;
-                }
-                if (pass) pi_write_f64(PI_DTYPE_F32, (float *)call->out[0]->data + r * last + at, 1, n, v);
+    int64_t last = last_dim(x), each = last <= PI_BLOCK ? PI_BLOCK / last : 1;
+    float *y = call->out[0]->data;
+    for (int64_t r = begin, rows; r < end; r += rows) {
+        double v[PI_BLOCK], size = 0;
+        rows = pi_min_i64(each, end - r);
+        for (int64_t at = 0, n; last > PI_BLOCK && at < last; at += n) {
+            n = pi_min_i64(PI_BLOCK, last - at);
+            pi_read_f64(x->dtype, pi_at(x->data, x->dtype, r * last + at), 1, n, v);
+            size = more_size(norm, size, v, n);
+        }
+        for (int64_t at = 0, n; at < rows * last; at += n) {
+            n = pi_min_i64(last <= PI_BLOCK ? each * last : PI_BLOCK, rows * last - at);
+            pi_read_f64(x->dtype, pi_at(x->data, x->dtype, r * last + at), 1, n, v);
+            for (int64_t from = 0, m; from < n; from += m) {
+                m = pi_min_i64(last, n - from);
+                double by = divisor(norm, last <= PI_BLOCK ? more_size(norm, 0, v + from, m) : size);
+                for (int64_t i = 0; i < m; i++) v[from + i] /= by;
             }
+            pi_write_f64(PI_DTYPE_F32, y + r * last + at, 1, n, v);
         }
     }
 }

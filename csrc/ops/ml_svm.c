@@ -313,7 +313,7 @@ static int64_t classify(const svm_state *s, const double *x, double *work, doubl
             memcpy(out, score, (size_t)s->pairs * sizeof *out);
         }
     }
-    pi_ml_post_apply(s->post, out, s->columns);
+    pi_ml_post_apply(s->post, out, 1, s->columns);
     return best;
 }
 
@@ -330,7 +330,7 @@ static void svm_chunk(void *arg, int64_t begin, int64_t end, int thread)
             if (job->label) pi_ml_label_put(&s->labels, job->label, r, best);
         } else {
             out[0] = regression(s, x, work);
-            pi_ml_post_apply(s->post, out, 1);
+            pi_ml_post_apply(s->post, out, 1, 1);
         }
         if (job->scores) pi_write_f64(PI_DTYPE_F32, (float *)job->scores->data + r * s->columns, 1, s->columns, out);
     }

@@ -8,7 +8,7 @@
 #include "ops/block.h"
 #include "ops/move.h"
 
-enum { ROWS = 32, WORK = 1 << 13 }; /* rows of a block; nodes that deserve a thread */
+enum { ROWS = 128, TOGETHER = 8, WORK = 1 << 13 }; /* rows of a block, that are walked at once; nodes that deserve a thread */
 
 typedef struct {
     const tree_ensemble *t;
@@ -115,6 +115,26 @@ static inline int32_t walk_f64(const tree_node *nodes, int32_t at, const double 
     return nodes[at].other;
 }
 
+/* The leaves where TOGETHER rows end, `features` apart: a step waits for memory, those of other rows need not. */
+static inline void walk_together(const tree_node *nodes, int32_t root, const float *x, int64_t features, int32_t *leaf)
+{
+    int32_t at[TOGETHER], open = 1;
+    for (int i = 0; i < TOGETHER; i++) at[i] = root;
+    while (open) {
+        open = 0;
+#pragma GCC unroll 8
+        for (int i = 0; i < TOGETHER; i++) {
+            const tree_node *node = &nodes[at[i]];
+            int32_t leaf_mask = node->feature >> 31, k = node->feature & ~leaf_mask;
+            int32_t yes = -((double)x[i * features + k] <= node->value); /* masks: no branch to be guessed */
+            int32_t next = ((at[i] + 1) & yes) | (node->other & ~yes);
+            at[i] = (next & ~leaf_mask) | (at[i] & leaf_mask);
+            open |= ~leaf_mask;
+        }
+    }
+    for (int i = 0; i < TOGETHER; i++) leaf[i] = nodes[at[i]].other;
+}
+
 static int32_t walk_any(const tree_ensemble *t, int32_t at, const float *f, const double *d)
 {
     while (t->node[at].feature >= 0) {
@@ -134,6 +154,22 @@ static void count_vote(const tree_ensemble *t, const tree_vote *v, double *sum, 
     has[v->target] = 1;
 }
 
+static int32_t walk(const tree_ensemble *t, int64_t k, const float *f, const double *d)
+{
+    if (!t->leq_only) return walk_any(t, t->root[k], f, d);
+    return f ? walk_f32(t->node, t->root[k], f) : walk_f64(t->node, t->root[k], d);
+}
+
+static inline void add_leaf(const tree_ensemble *t, int32_t leaf, double *sum, uint8_t *has)
+{
+    if (t->one_vote && t->sum == TREE_SUM) {
+        const tree_vote *v = &t->vote[t->vote_at[leaf]];
+        sum[v->target] += v->weight;
+        return;
+    }
+    for (int64_t v = t->vote_at[leaf]; v < t->vote_at[leaf + 1]; v++) count_vote(t, &t->vote[v], sum, has);
+}
+
 static void walk_block(const tree_job *job, int64_t begin, int64_t n, double *sum, uint8_t *has, double *wide)
 {
     const tree_state *s = job->state;
@@ -144,21 +180,16 @@ static void walk_block(const tree_job *job, int64_t begin, int64_t n, double *su
         for (int64_t r = 0; r < n; r++) pi_ml_row(x, begin + r, s->features, wide + r * s->features);
     memset(sum, 0, (size_t)(n * t->targets) * sizeof *sum);
     memset(has, 0, (size_t)(n * t->targets));
+    bool together = t->leq_only && f && s->features > 0;
     for (int64_t k = 0; k < t->trees && !pi_cancelled(job->call); k++)
-        for (int64_t r = 0; r < n; r++) {
-            const float *fr = f ? f + r * s->features : NULL;
-            const double *dr = f ? NULL : wide + r * s->features;
-            int32_t leaf = !t->leq_only ? walk_any(t, t->root[k], fr, dr)
-                           : fr         ? walk_f32(t->node, t->root[k], fr)
-                                        : walk_f64(t->node, t->root[k], dr);
-            double *to = sum + r * t->targets;
-            if (t->one_vote && t->sum == TREE_SUM) {
-                const tree_vote *v = &t->vote[t->vote_at[leaf]];
-                to[v->target] += v->weight;
-                continue;
-            }
-            for (int64_t v = t->vote_at[leaf]; v < t->vote_at[leaf + 1]; v++)
-                count_vote(t, &t->vote[v], to, has + r * t->targets);
+        for (int64_t r = 0, rows; r < n; r += rows) {
+            int32_t leaf[TOGETHER];
+            rows = together && n - r >= TOGETHER ? TOGETHER : 1;
+            if (rows > 1)
+                walk_together(t->node, t->root[k], f + r * s->features, s->features, leaf);
+            else
+                leaf[0] = walk(t, k, f ? f + r * s->features : NULL, f ? NULL : wide + r * s->features);
+            for (int64_t i = 0; i < rows; i++) add_leaf(t, leaf[i], sum + (r + i) * t->targets, has + (r + i) * t->targets);
         }
 }
 
@@ -187,7 +218,7 @@ static void finish_row(const tree_job *job, int64_t row, double *sum)
             if (t->base.n) sum[i] += t->base.v[i];
         }
     }
-    pi_ml_post_apply(t->post, out, s->columns);
+    pi_ml_post_apply(t->post, out, 1, s->columns);
     if (job->scores)
         pi_write_f64(job->scores->dtype, pi_at_mut(job->scores->data, job->scores->dtype, row * s->columns), 1,
                      s->columns, out);

@@ -255,6 +255,39 @@ static pi_status dequantize_infer(const pi_node *node, const pi_tensor *const *i
     return pi_move_shape(out, in[0]->rank, in[0]->dim, err);
 }
 
+/* Small integers, a byte each in memory. */
+static bool is_small(pi_dtype d)
+{
+    return pi_dtype_in(d, PI_BIT(I8) | PI_BIT(U8) | PI_BIT(I4) | PI_BIT(U4) | PI_BIT(I2) | PI_BIT(U2));
+}
+
+static bool is_signed(pi_dtype d) { return d == PI_DTYPE_I8 || d == PI_DTYPE_I4 || d == PI_DTYPE_I2; }
+
+/* n numbers as bytes, in `room` if they have fewer bits: what is in the rest of their bytes says nothing. */
+static const char *as_bytes(pi_dtype dtype, const char *x, int64_t n, char *room)
+{
+    int bits = dtype == PI_DTYPE_I4 || dtype == PI_DTYPE_U4 ? 4 : dtype == PI_DTYPE_I2 || dtype == PI_DTYPE_U2 ? 2 : 8;
+    int mask = (1 << bits) - 1, sign = is_signed(dtype) ? 1 << (bits - 1) : 0;
+    if (bits == 8) return x;
+    for (int64_t i = 0; i < n; i++) room[i] = (char)(((x[i] & mask) ^ sign) - sign);
+    return room;
+}
+
+/* n of them, at most PI_BLOCK, to f32, with one scale (step 0) or as many. */
+static void dequantize_small(const quant_job *job, int64_t at, int64_t n, int64_t index, int64_t step)
+{
+    const pi_quant_linear *k = pi_quant_linear_select();
+    pi_dtype dtype = job->x->dtype;
+    char x_room[PI_BLOCK], z_room[PI_BLOCK];
+    const char *x = as_bytes(dtype, (const char *)job->x->data + at, n, x_room);
+    const char *z = job->zero && step ? as_bytes(dtype, (const char *)job->zero->data + index, n, z_room) : NULL;
+    float *y = (float *)job->y->data + at;
+    if (step == 0)
+        k->to_floats(y, x, n, one_f32(job->scale, index), job->zero ? one_f32(job->zero, index) : 0, is_signed(dtype));
+    else
+        k->to_floats_each(y, x, n, (const float *)job->scale->data + index, z, is_signed(dtype));
+}
+
 static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
@@ -262,16 +295,15 @@ static void dequantize_task(void *arg, int64_t begin, int64_t end, int thread)
     float y[PI_BLOCK], scale[PI_BLOCK];
     double x[PI_BLOCK], zero[PI_BLOCK];
     float less[PI_BLOCK];
+    bool quick = is_small(job->x->dtype) && job->y->dtype == PI_DTYPE_F32 && (!job->zero || job->zero->dtype == job->x->dtype);
     for (int64_t at = begin, n; at < end; at += n) {
         int64_t index, step;
         n = pi_min_i64(pi_quant_span(&job->grid, at, &index, &step), end - at);
-        if (step == 0 && is_byte(job->x->dtype) && job->y->dtype == PI_DTYPE_F32) {
-            pi_quant_linear_select()->to_floats((float *)job->y->data + at, (const char *)job->x->data + at, n,
-                                                one_f32(job->scale, index), job->zero ? one_f32(job->zero, index) : 0,
-                                                job->x->dtype == PI_DTYPE_I8);
+        n = pi_min_i64(n, PI_BLOCK);
+        if (quick && (step == 0 || job->scale->dtype == PI_DTYPE_F32)) {
+            dequantize_small(job, at, n, index, step);
             continue;
         }
-        n = pi_min_i64(n, PI_BLOCK);
         pi_read_f32(job->scale->dtype, pi_at(job->scale->data, job->scale->dtype, index), step, n, scale);
         if (!job->zero || job->x->dtype != PI_DTYPE_I32) {
             pi_read_f32(job->x->dtype, pi_at(job->x->data, job->x->dtype, at), 1, n, y);

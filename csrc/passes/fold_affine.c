@@ -90,14 +90,15 @@ static pi_status scaled(pi_heap *heap, pi_const *w, const affine *a, bool transp
                         pi_error *err)
 {
     const pi_tensor *t = &w->t;
-    if (!transposed) return (*out = pi_const_scaled(heap, w, a->scale, err)) ? PI_E_OK : pi_alloc_status(err);
+    if (!transposed && pi_const_scalable(w, 0))
+        return (*out = pi_const_scaled(heap, w, 0, a->scale, err)) ? PI_E_OK : pi_alloc_status(err);
     PI_TRY(pi_const_load(w, err));
     if (!(*out = new_floats(heap, t->rank, t->dim, err))) return pi_alloc_status(err);
     const float *from = t->data;
     float *to = (*out)->t.data;
     int64_t inner = pi_dims_product(t, 2, t->rank), rows = pi_tensor_n(t) / (inner ? inner : 1);
     for (int64_t r = 0; r < rows; r++) {
-        int64_t o = r / t->dim[1] / (t->dim[0] / group) * t->dim[1] + r % t->dim[1];
+        int64_t o = transposed ? r / t->dim[1] / (t->dim[0] / group) * t->dim[1] + r % t->dim[1] : r / t->dim[1];
         for (int64_t k = 0; k < inner; k++) to[r * inner + k] = (float)((double)from[r * inner + k] * a->scale[o]);
     }
     return PI_E_OK;

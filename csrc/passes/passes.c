@@ -3,7 +3,7 @@
 #include "passes/passes.h"
 #include "ops/ops.h"
 
-enum { ANY = 0, PLAN = 1 };
+enum { ANY = 0, LOAD = 1, PLAN = 2 };
 #if defined(PI_PARANOID) || defined(__SANITIZE_ADDRESS__)
 enum { CHECKED = 1 };
 #else
@@ -30,7 +30,7 @@ pi_status pi_passes_run(pi_graph *g, const pi_pass_options *options, pi_error *e
     PI_TRY(pi_graph_infer(g, options->level > 0 ? pi_op_fold : NULL, err));
     pi_graph_sweep(g); /* always: implementations expect that somebody wants a result */
     for (const pass *p = pipeline; p->name; p++) {
-        if (p->level > options->level || (p->stage == PLAN && !options->planning)) continue;
+        if (p->level > options->level || (p->stage != ANY && (p->stage == PLAN) != options->planning)) continue;
         if (p->run == pi_pass_skip_padding && options->keep_padding) continue;
         PI_TRY(p->run(g, err));
         if (options->verify || CHECKED) PI_TRY(pi_graph_verify(g, err));

@@ -204,7 +204,8 @@ bool store_id_of(const pi_const *c, size_t bytes, store_id *id)
     id->bytes = bytes;
     id->rank = (uint64_t)from->t.rank;
     memcpy(id->dim, from->t.dim, (size_t)from->t.rank * sizeof *id->dim);
-    if (c->base) id->factor = pi_sum64(c->factor, (size_t)c->t.dim[0] * sizeof *c->factor) | 1;
+    if (c->base) id->factor = 1;
+    if (c->factor) id->factor |= pi_sum64(c->factor, (size_t)c->t.dim[c->axis] * sizeof *c->factor) ^ (uint64_t)c->axis << 1;
     return true;
 }
 

@@ -25,6 +25,7 @@ static long double formula(pi_act act, long double x)
     case PI_ACT_HARD_SIGMOID: return fminl(fmaxl(a * x + b, 0), 1);
     case PI_ACT_HARD_SWISH: return x * fminl(fmaxl(x / 6 + 0.5L, 0), 1);
     case PI_ACT_ELU: return x < 0 ? a * expm1l(x) : x;
+    case PI_ACT_SELU: return b * (x < 0 ? a * expm1l(x) : x);
     case PI_ACT_GELU_ERF: return x / 2 * erfcl(-x / sqrtl(2));
     case PI_ACT_GELU_TANH:
         r = sqrtl(2 / 3.14159265358979323846264338327950288L) * (x + 0.044715L * x * x * x);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The graph by itself: building, uses, replacing, sorting, cycles, cloning, folding; and every failing allocation. */
+#include <math.h>
 #include <string.h>
 #include "check.h"
 #include "ops/ops.h"
@@ -32,7 +33,8 @@ static void test_scaled(pi_heap *heap)
     pi_const *base = pi_const_new(heap, PI_DTYPE_F32, 2, dim, &err);
     float *x = base->t.data, y[6];
     for (int i = 0; i < 6; i++) x[i] = (float)i + 0.1f;
-    pi_const *once = pi_const_scaled(heap, base, first, &err), *twice = pi_const_scaled(heap, once, second, &err);
+    pi_const *once = pi_const_scaled(heap, base, 0, first, &err), *twice = pi_const_scaled(heap, once, 0, second, &err);
+    CHECK(pi_const_scalable(once, 0) && !pi_const_scalable(once, 1));
     pi_const_unref(base);
     pi_const_unref(once);
     CHECK(!twice->t.data && pi_const_read(twice, y, &err) == PI_E_OK && !twice->t.data);
@@ -42,6 +44,28 @@ static void test_scaled(pi_heap *heap)
     pi_const_drop(twice);
     CHECK(!twice->t.data);
     pi_const_unref(twice);
+}
+
+/* Narrow elements as f32, from memory, into the place where they are read. */
+static void test_widened(pi_heap *heap)
+{
+    const int64_t dim[] = {2, 3}, wide[] = {5};
+    const double factor[] = {1, 0.5, -3};
+    pi_const *bytes = pi_const_new(heap, PI_DTYPE_I8, 2, dim, &err), *halves = pi_const_new(heap, PI_DTYPE_F16, 1, wide, &err);
+    float y[6];
+    memcpy(bytes->t.data, (const int8_t[]){-128, 1, 2, 127, -5, 0}, 6);
+    memcpy(halves->t.data, (const uint16_t[]){0x3c00, 0x0001, 0xfbff, 0x7c00, 0x8000}, 10);
+    pi_const *columns = pi_const_scaled(heap, bytes, 1, factor, &err), *plain = pi_const_scaled(heap, halves, 0, NULL, &err);
+    CHECK(columns->t.dtype == PI_DTYPE_F32 && columns->bytes == 24 && pi_const_read(columns, y, &err) == PI_E_OK);
+    CHECK(memcmp(y, (const float[]){-128, 0.5f, -6, 127, -2.5f, 0}, 20) == 0 && y[5] == 0);
+    CHECK(pi_const_load(plain, &err) == PI_E_OK);
+    CHECK(memcmp(plain->t.data, (const float[]){1, 0x1p-24f, -65504, INFINITY, -0.f}, 20) == 0);
+    const pi_tensor other = {.dtype = PI_DTYPE_I32, .rank = 1, .dim = {5}};
+    CHECK(!pi_const_scalable(&(const pi_const){.t = other}, 0));
+    pi_const_unref(bytes);
+    pi_const_unref(halves);
+    pi_const_unref(columns);
+    pi_const_unref(plain);
 }
 
 static void test_uses(pi_heap *heap)
@@ -132,6 +156,7 @@ int main(void)
 {
     pi_heap *heap = pi_heap_new(0);
     test_scaled(heap);
+    test_widened(heap);
     test_uses(heap);
     test_order(heap);
     test_fold(heap);

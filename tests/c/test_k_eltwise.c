@@ -84,7 +84,7 @@ static void unary_and_act(const pi_eltwise_kernels *k)
             {PI_ACT_NONE, 0, 0},       {PI_ACT_RELU, 0, 0},     {PI_ACT_LEAKY_RELU, 0.1f, 0},
             {PI_ACT_CLIP, -1, 2.5f},   {PI_ACT_CLIP, 0, 6},     {PI_ACT_SIGMOID, 0, 0},
             {PI_ACT_TANH, 0, 0},       {PI_ACT_SILU, 1, 0},     {PI_ACT_SILU, 1.702f, 0},
-            {PI_ACT_ELU, 1, 0},        {PI_ACT_ELU, 0.7f, 0},   {PI_ACT_HARD_SIGMOID, 0.2f, 0.5f},
+            {PI_ACT_ELU, 1, 0},        {PI_ACT_ELU, 0.7f, 0},   {PI_ACT_SELU, 1.67f, 1.05f},   {PI_ACT_HARD_SIGMOID, 0.2f, 0.5f},
             {PI_ACT_HARD_SWISH, 0, 0}, {PI_ACT_GELU_ERF, 0, 0}, {PI_ACT_GELU_TANH, 0, 0},
             {PI_ACT_MISH, 0, 0},
         };

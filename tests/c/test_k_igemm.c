@@ -49,6 +49,28 @@ static void check_tile(const pi_igemm_kernels *g, size_t m, size_t n, size_t tap
 }
 
 /* The shares of all tiles that read a panel are together the whole of the next one, and a tile has steps enough for its share. */
+/* One column, written every third float. */
+static void check_dots(const pi_igemm_kernels *g, size_t m, size_t taps, size_t k, int biased, int residual)
+{
+    const float *rows[TAPS * M];
+    int bad = 0;
+    for (size_t i = 0; i < taps * m; i++) rows[i] = a[i];
+    for (size_t i = 0; i < 3 * M; i++) c[i] = 77;
+    g->dots(m, taps, k, rows, b, &(const pi_igemm_end){biased ? bias : NULL, residual ? more : NULL, -0.5f, 3}, c, 3);
+    for (size_t i = 0; i < 3 * M; i++) {
+        double want = (biased ? (double)bias[0] : 0) + (residual ? (double)more[i] : 0), size = 1;
+        for (size_t t = 0; i < 3 * m && t < taps; t++)
+            for (size_t l = 0; l < k; l++) {
+                double term = (double)a[t * m + i / 3][l] * (double)b[t * k + l];
+                want += term;
+                size += fabs(term);
+            }
+        want = want < -0.5 ? -0.5 : want > 3 ? 3 : want;
+        bad += i % 3 || i >= 3 * m ? c[i] != 77 : !(fabs((double)c[i] - want) <= 1e-6 * size);
+    }
+    CHECK(bad == 0);
+}
+
 static void check_share(const pi_igemm_kernels *g, size_t depth, size_t tiles)
 {
     size_t size = depth * g->nr, lines = 0, steps = size / g->nr / PI_IGEMM_STEP;
@@ -66,6 +88,8 @@ static void check_igemm(const pi_igemm_kernels *g)
     for (size_t m = 1; m <= g->mr; m++)
         for (size_t n = 1; n <= g->nr; n += n < 3 || n > g->nr - 3 ? 1 : 5)
             for (size_t k = 1; k <= K; k += 16) check_tile(g, m, n, 1 + k % TAPS, k, (int)(m & 1), (int)(n & 2));
+    for (size_t m = 1; m <= PI_IGEMM_DOTS; m++)
+        for (size_t k = 1; k <= K; k++) check_dots(g, m, 1 + k % TAPS, k, (int)(m & 1), (int)(k & 2));
     for (size_t depth = 1; depth < 2000; depth = depth * 3 + 1)
         for (size_t tiles = 1; tiles < 40; tiles += 6) check_share(g, depth, tiles);
 }

@@ -60,7 +60,8 @@ static int quantised(float x, float scale, float zero, bool is_signed)
 static void conversions(void)
 {
     static float x[300], back[301];
-    static uint8_t y[301];
+    static uint8_t y[301], z[301];
+    static float each[301];
     const pi_quant_linear *k = pi_quant_linear_select();
     static const float scales[] = {0.5f, 0.1f, 3, 1e-30f, 1e30f};
     for (int n = 0; n < 300; n += 7)
@@ -80,6 +81,15 @@ static void conversions(void)
                 for (int i = 0; i < n; i++)
                     bad += back[i] != ((float)(is_signed ? (int8_t)y[i] : y[i]) - zero) * scales[s];
                 CHECK(bad == 0 && back[n] == 77);
+                for (int with = 0; with < 2; with++) { /* a scale for each, zero points too */
+                    for (int i = 0; i < n; i++) z[i] = (uint8_t)any(256), each[i] = (float)any(100) * 0.1f;
+                    k->to_floats_each(back, y, n, each, with ? z : NULL, is_signed);
+                    for (int i = 0; i < n; i++) {
+                        int less = !with ? 0 : is_signed ? (int8_t)z[i] : z[i], q = is_signed ? (int8_t)y[i] : y[i];
+                        bad += back[i] != (float)(q - less) * each[i];
+                    }
+                    CHECK(bad == 0 && back[n] == 77);
+                }
             }
 }
 

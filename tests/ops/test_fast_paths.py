@@ -77,6 +77,13 @@ def test_unary(op: str) -> None:
                 same(op, [x.astype(narrow)], 1e-2)
 
 
+def test_unary_is_fast() -> None:
+    x = np.ones((3, 5), np.float32)
+    for op in set(UNARY) - {"Celu"}:
+        m = pyinfer.load(model_of(op, [x], opset=22))
+        assert m.steps((x,), 0)[0][0][0]["impl"] == "simd", op
+
+
 @pytest.mark.parametrize("op", "Add Sub Mul Div Min Max Equal Less Greater LessOrEqual".split())
 def test_binary(op: str) -> None:
     for seed in SEEDS:

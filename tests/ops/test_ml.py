@@ -141,10 +141,13 @@ def test_forest_of_many_rows_and_shapes() -> None:
         classlabels_int64s=[0, 1, 2],
     )
     model = pyinfer.load(data, threads=2)
-    for n in (1, 31, 32, 33, 5000, 0):
+    for n in (1, 7, 8, 9, 127, 128, 129, 5000, 0):
         p = model.run({"x0": x[:n]})["y1"]
         assert p.shape == (n, 3)
         np.testing.assert_allclose(p, forest.predict_proba(x)[:n], atol=1e-6)
+    x[::3, 1] = np.nan  # rows that are walked together end where they end alone
+    alone = [model.run({"x0": row[None]})["y1"][0] for row in x[:40]]
+    np.testing.assert_array_equal(model.run({"x0": x[:40]})["y1"], alone)
 
 
 @pytest.mark.parametrize("base", [0, 1, 2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,6 +90,35 @@ def test_quantize(x: list[float], scale: float, dtype: str, seed: int) -> None:
     check("QuantizeLinear", [array, np.array(scale, np.float32), zero], [y])
     back = (y.astype(np.float32) - np.float32(zero)) * np.float32(scale)
     check("DequantizeLinear", [y, np.array(scale, np.float32), zero], [back])
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int4", "uint4"])
+@pytest.mark.parametrize("shape", [(3, 70, 300), (40, 9), (5, 64, 1)])
+@pytest.mark.parametrize("block", [0, 8, 16])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_dequantize_weights(kind: str, shape: tuple[int, ...], block: int, axis: int) -> None:
+    """A scale for each column, row or block of the weights: chunks that begin within them."""
+    rng = np.random.default_rng(block)
+    low, high = {"int8": (-128, 128), "uint8": (0, 256), "int4": (-8, 8), "uint4": (0, 16)}[kind]
+    x = rng.integers(low, high, shape)
+    at = axis % len(shape)
+    if block:
+        grid = [-(-n // block) if i == at else n for i, n in enumerate(shape)]
+    else:
+        grid = [shape[at]]
+    scale, zero = rng.uniform(0.1, 1, grid).astype(np.float32), rng.integers(low, high, grid)
+    if block:
+        each, less = (np.repeat(v, block, at).take(range(shape[at]), at) for v in (scale, zero))
+    else:
+        wide = [n if i == at else 1 for i, n in enumerate(shape)]
+        each, less = scale.reshape(wide), zero.reshape(wide)
+    dtype = np.dtype(getattr(ml_dtypes, kind, kind))
+    how = {"axis": axis} | ({"block_size": block} if block else {})
+    for z in (zero, None):
+        inputs = [x.astype(dtype), scale] + ([] if z is None else [z.astype(dtype)])
+        got = run("DequantizeLinear", inputs, opset=21, threads=3, **how)[0]
+        want = (x - (0 if z is None else less)).astype(np.float32) * each
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 3), (5, 64, 17), (33, 127, 65), (2, 3, 9, 16, 31)])

@@ -34,8 +34,11 @@ typedef struct {
      * k rows of nr. */
     void (*tile_sum)(int which, size_t k, const float *const *a, const float *const b[4], float *t, const pi_igemm_end *end,
                      float *c, size_t c_row, const float *ahead, size_t lines);
+    /* One column: b is taps * k numbers; m <= PI_IGEMM_DOTS, c[i * c_row]. Vectors go along k, so that few columns waste none. */
+    void (*dots)(size_t m, size_t taps, size_t k, const float *const *a, const float *b, const pi_igemm_end *end, float *c,
+                 size_t c_row);
 } pi_igemm_kernels;
-enum { PI_IGEMM_STEP = 8 };
+enum { PI_IGEMM_STEP = 8, PI_IGEMM_DOTS = 6 };
 
 /* What tile number `tile` of `tiles`, which all go through k rows of a panel, is to fetch of `size` floats at `next`; NULL: nothing.
  * Not for a single row: it goes through memory in one line, where the hardware's own fetching is faster (31 GB/s, not 20, Zen 4). */

@@ -36,4 +36,17 @@ static void tile_sum(int which, size_t k, const float *const *a, const float *co
     tile_ahead(4, 16, 1, k, a, t, end, c, c_row, ahead, lines);
 }
 
-const pi_igemm_kernels pi_igemm_ref = {4, 16, tile, tile_ahead, tile_sum};
+static void dots(size_t m, size_t taps, size_t k, const float *const *a, const float *b, const pi_igemm_end *end, float *c,
+                 size_t c_row)
+{
+    for (size_t i = 0; i < m; i++) {
+        float y = end->bias ? end->bias[0] : 0.0f;
+        for (size_t t = 0; t < taps; t++)
+            for (size_t l = 0; l < k; l++) y += a[t * m + i][l] * b[t * k + l];
+        if (end->residual) y += end->residual[i * c_row];
+        if (y < end->low) y = end->low;
+        c[i * c_row] = y > end->high ? end->high : y;
+    }
+}
+
+const pi_igemm_kernels pi_igemm_ref = {4, 16, tile, tile_ahead, tile_sum, dots};

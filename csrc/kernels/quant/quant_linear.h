@@ -18,6 +18,8 @@ typedef struct {
     void (*to_bytes)(void *y, const float *x, int64_t n, float scale, float zero, bool is_signed);
     /* y[i] = (x[i] - zero) * scale */
     void (*to_floats)(float *y, const void *x, int64_t n, float scale, float zero, bool is_signed);
+    /* y[i] = (x[i] - zero[i]) * scale[i]; zero: bytes as x, or NULL */
+    void (*to_floats_each)(float *y, const void *x, int64_t n, const float *scale, const void *zero, bool is_signed);
     /* y[i][j] = saturate(round((float)(c[i][j] + add[j]) * scale[j]) + zero), rounded as in to_bytes; the sum wraps;
      * add NULL: 0. Rows of y are y_row bytes apart, rows of c c_row elements. */
     void (*requantize)(void *y, int64_t y_row, const int32_t *c, int64_t c_row, int64_t rows, int64_t n,

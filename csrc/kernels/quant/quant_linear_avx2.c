@@ -31,16 +31,34 @@ static void to_bytes(void *y, const float *x, int64_t n, float scale, float zero
     if (i < n) pi_quant_linear_ref.to_bytes((char *)y + i, x + i, n - i, scale, zero, is_signed);
 }
 
+static inline __m256i eight(const void *x, int64_t i, bool is_signed)
+{
+    __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)((const char *)x + i));
+    return is_signed ? _mm256_cvtepi8_epi32(b) : _mm256_cvtepu8_epi32(b);
+}
+
 static void to_floats(float *y, const void *x, int64_t n, float scale, float zero, bool is_signed)
 {
     __m256 s = _mm256_set1_ps(scale), z = _mm256_set1_ps(zero);
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)((const char *)x + i));
-        __m256 v = _mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(b) : _mm256_cvtepu8_epi32(b));
+        __m256 v = _mm256_cvtepi32_ps(eight(x, i, is_signed));
         _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_sub_ps(v, z), s));
     }
     if (i < n) pi_quant_linear_ref.to_floats(y + i, (const char *)x + i, n - i, scale, zero, is_signed);
+}
+
+static void to_floats_each(float *y, const void *x, int64_t n, const float *scale, const void *zero, bool is_signed)
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i v = eight(x, i, is_signed);
+        if (zero) v = _mm256_sub_epi32(v, eight(zero, i, is_signed));
+        _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_cvtepi32_ps(v), _mm256_loadu_ps(scale + i)));
+    }
+    if (i == n) return;
+    const char *z = zero;
+    pi_quant_linear_ref.to_floats_each(y + i, (const char *)x + i, n - i, scale + i, z ? z + i : NULL, is_signed);
 }
 
 /* Eight sums as rounded integers, without the zero point. */
@@ -152,7 +170,7 @@ static int64_t sum(const void *x, int64_t n, bool is_signed)
     return i < n ? bytes + pi_quant_linear_ref.sum((const char *)x + i, n - i, is_signed) : bytes;
 }
 
-const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats, requantize, pair, range, sum};
+const pi_quant_linear pi_quant_linear_avx2 = {to_bytes, to_floats, to_floats_each, requantize, pair, range, sum};
 #else
 typedef int quant_linear_avx2_empty;
 #endif

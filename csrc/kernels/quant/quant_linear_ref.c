@@ -28,6 +28,15 @@ static void to_floats(float *y, const void *x, int64_t n, float scale, float zer
         for (int64_t i = 0; i < n; i++) y[i] = ((float)((const uint8_t *)x)[i] - zero) * scale;
 }
 
+static void to_floats_each(float *y, const void *x, int64_t n, const float *scale, const void *zero, bool is_signed)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int v = is_signed ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
+        if (zero) v -= is_signed ? ((const int8_t *)zero)[i] : ((const uint8_t *)zero)[i];
+        y[i] = (float)v * scale[i];
+    }
+}
+
 static void requantize(void *y, int64_t y_row, const int32_t *c, int64_t c_row, int64_t rows, int64_t n,
                        const int32_t *add, const float *scale, float zero, bool is_signed)
 {
@@ -64,4 +73,4 @@ static int64_t sum(const void *x, int64_t n, bool is_signed)
     return total;
 }
 
-const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats, requantize, pair, range, sum};
+const pi_quant_linear pi_quant_linear_ref = {to_bytes, to_floats, to_floats_each, requantize, pair, range, sum};

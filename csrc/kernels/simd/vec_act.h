@@ -56,6 +56,7 @@ static inline __attribute__((always_inline)) vf v_act(pi_act_kind kind, vf a, vf
         t = v_min_quick(one, v_max_quick(zero, v_fma(x, v_set1(1.0f / 6.0f), half)));
         return v_mul(x, t);
     case PI_ACT_ELU: return v_select(v_lt(x, zero), v_mul(a, v_expm1_neg(v_min_quick(zero, x))), x);
+    case PI_ACT_SELU: return v_mul(b, v_select(v_lt(x, zero), v_mul(a, v_expm1_neg(v_min_quick(zero, x))), x));
     case PI_ACT_GELU_ERF: return act_gelu(x);
     case PI_ACT_GELU_TANH: /* (1 + tanh u) / 2 is sigmoid(2u) */
         t = v_fma(v_mul(v_mul(x, x), v_set1(0.044715f)), x, x);
