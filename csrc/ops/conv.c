@@ -187,6 +187,7 @@ static pi_status conv_run(const pi_call *call, pi_error *err) { return pi_conv_r
 static const pi_impl conv_impls[] = {{"planes", pi_conv_planes_refuse, pi_conv_planes_prepare, pi_conv_planes_run, 0},
                                      {"winograd", pi_conv_winograd_refuse, pi_conv_winograd_prepare, pi_conv_winograd_run, 8},
                                      {"strassen", pi_conv_strassen_refuse, pi_conv_strassen_prepare, pi_conv_strassen_run, 8},
+                                     {"neighbours", pi_conv_neighbours_refuse, pi_conv_neighbours_prepare, pi_conv_dnnl_run, 8},
                                      {"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 8},
                                      {"own", pi_conv_own_refuse, pi_conv_own_prepare, pi_conv_own_run, 0},
                                      {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},

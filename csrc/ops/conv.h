@@ -27,6 +27,9 @@ pi_status pi_conv_rows(const pi_call *call, pi_conv_row row, pi_error *err) PI_M
 const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* Conv to few channels, as one to those of several pixels; run is pi_conv_dnnl_run. */
+const char *pi_conv_neighbours_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_neighbours_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 /* ConvTranspose whose windows tile the output, to few channels; to one also on channels-first data. */
 const char *pi_conv_few_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_few_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

@@ -12,6 +12,7 @@ typedef struct {
     pi_dnnl *object;
     pi_act late; /* or NONE */
     const void *weights; /* packed; NULL: in[1] as it is */
+    const void *bias;    /* or NULL: in[2] as it is */
     size_t pack_bytes;   /* not 0: weights that vary are packed in each run, into the front of the scratch */
 } dnnl_state;
 
@@ -127,6 +128,98 @@ static pi_status pack(void *arg, const pi_tensor *source, void *out, pi_error *e
     return pi_dnnl_pack(arg, source->data, out, err);
 }
 
+/* ---- neighbours: few channels of several pixels side by side are the channels of one ---- */
+
+enum { LANES = 16 }; /* a register: fewer output channels leave some of it idle */
+
+/* Pixels whose channels fill a register. The window grows by a stride for each, so that it must be wide enough. */
+static int64_t neighbours(const pi_conv *c)
+{
+    const pi_window *w = &c->w;
+    int64_t n = LANES / c->out_channels;
+    while (n > 1 && (w->out[2] % n || 4 * (w->kernel[2] + (n - 1) * w->stride[2]) > 3 * n * w->kernel[2])) n--;
+    return n;
+}
+
+const char *pi_conv_neighbours_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    pi_conv c;
+    if (!pi_cpu_has(PI_CPU_AVX512)) return "only registers of 16";
+    if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || !c.w.nhwc) return "only channels-last";
+    if (c.group != 1 || c.w.dilation[2] != 1) return "only one group, without dilation";
+    if (!node->in[1]->constant || (node->n_explicit > 2 && in[2] && !node->in[2]->constant)) return "only constant weights";
+    if (c.out_channels < LANES / 4 || c.out_channels > LANES / 2) return "only 4 to 8 output channels";
+    if (neighbours(&c) < 2) return "the window is too narrow, or pixels do not come in pairs";
+    return pi_conv_dnnl_refuse(node, in, out); /* last: what it calls slower may be tried all the same */
+}
+
+typedef struct {
+    pi_dnnl *object;
+    float *wide;
+    int64_t n, stride, kernel; /* of the last axis */
+} widened;
+
+/* Output channel j * oc + o has the window of o, j strides further. */
+static pi_status pack_wide(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    const widened *p = arg;
+    int64_t oc = source->dim[0], rows = pi_tensor_n(source) / p->kernel, each = rows / oc, width = p->kernel + (p->n - 1) * p->stride;
+    const float *from = source->data;
+    memset(p->wide, 0, (size_t)(p->n * rows * width) * sizeof *p->wide);
+    for (int64_t j = 0; j < p->n; j++)
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(p->wide + (j * oc * each + r) * width + j * p->stride, from + r * p->kernel, (size_t)p->kernel * sizeof *from);
+    return pi_dnnl_pack(p->object, p->wide, out, err);
+}
+
+static pi_status repeat(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    const int64_t *n = arg;
+    size_t bytes = (size_t)pi_tensor_n(source) * sizeof(float);
+    (void)err;
+    for (int64_t j = 0; j < *n; j++) memcpy((char *)out + (size_t)j * bytes, source->data, bytes);
+    return PI_E_OK;
+}
+
+pi_status pi_conv_neighbours_prepare(pi_prep *prep, pi_error *err)
+{
+    pi_conv c;
+    pi_dnnl_conv d;
+    dnnl_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
+    if (!s) return pi_alloc_status(err);
+    PI_TRY(pi_conv_init(&c, prep->node, prep->in, err));
+    describe(&c, prep->node, prep->in, false, &d);
+    int last = d.spatial - 1;
+    widened p = {.n = neighbours(&c), .stride = d.stride[last], .kernel = d.kernel[last]};
+    d.oc *= p.n;
+    d.out[last] /= p.n;
+    d.kernel[last] += (p.n - 1) * p.stride;
+    d.stride[last] *= p.n;
+    s->late = pi_act_is_late(c.act) ? c.act : (pi_act){PI_ACT_NONE, 0, 0};
+    if (s->late.kind != PI_ACT_NONE) d.end.act = (pi_act){PI_ACT_NONE, 0, 0};
+    double flops = 2.0 * (double)pi_tensor_n(prep->out[0]) * (double)d.ic * (double)(c.w.kernel[0] * c.w.kernel[1] * c.w.kernel[2]);
+    PI_TRY(pi_dnnl_conv_new(&s->object, &d, pi_prep_threads(prep, flops), err));
+    PI_TRY(pi_prep_own(prep, pi_dnnl_free, s->object, err));
+    prep->isa = pi_dnnl_impl_name(s->object);
+    pi_dnnl_weights_info info;
+    pi_dnnl_weights(s->object, &info);
+    if (info.as_is) return pi_fail(err, PI_E_UNSUPPORTED, "oneDNN does not pack the weights");
+    size_t bytes = (size_t)pi_tensor_n(prep->in[1]) / (size_t)p.kernel * (size_t)(p.n * d.kernel[last]) * sizeof(float);
+    if (!(p.wide = pi_prep_buffer(prep, bytes, err))) return pi_alloc_status(err);
+    p.object = s->object;
+    PI_TRY(pi_prep_pack(prep, 1, info.key, info.key_bytes, info.bytes, pack_wide, &p, &s->weights, err));
+    pi_prep_drop(prep, 1);
+    if (d.bias) {
+        int64_t key[] = {'b', p.n};
+        bytes = (size_t)d.oc * sizeof(float);
+        PI_TRY(pi_prep_pack(prep, 2, key, sizeof key, bytes, repeat, &p.n, &s->bias, err));
+    }
+    prep->scratch = pi_dnnl_scratch(s->object);
+    return PI_E_OK;
+}
+
+/* ---- as it stands ---- */
+
 pi_status pi_conv_dnnl_prepare(pi_prep *prep, pi_error *err)
 {
     pi_conv c;
@@ -168,7 +261,7 @@ pi_status pi_conv_dnnl_run(const pi_call *call, pi_error *err)
     const pi_node *node = call->node;
     pi_dnnl_args args = {.src = call->in[0]->data, .weights = s->weights ? s->weights : call->in[1]->data,
                          .dst = call->out[0]->data, .scratch = call->scratch};
-    if (node->n_explicit > 2 && call->in[2]) args.bias = call->in[2]->data;
+    if (node->n_explicit > 2 && call->in[2]) args.bias = s->bias ? s->bias : call->in[2]->data;
     if (node->n_explicit > 3 && call->in[3]) pi_residual_into(call, call->in[3]);
     if (s->pack_bytes) {
         PI_TRY(pi_dnnl_pack(s->object, call->in[1]->data, call->scratch, err));
