@@ -147,7 +147,8 @@ const char *pi_conv_neighbours_refuse(const pi_node *node, const pi_tensor *cons
     if (!pi_cpu_has(PI_CPU_AVX512)) return "only registers of 16";
     if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || !c.w.nhwc) return "only channels-last";
     if (c.group != 1 || c.w.dilation[2] != 1) return "only one group, without dilation";
-    if (!node->in[1]->constant || (node->n_explicit > 2 && in[2] && !node->in[2]->constant)) return "only constant weights";
+    for (uint32_t i = 1; i < 3 && i < node->n_explicit; i++)
+        if (in[i] && (!node->in[i] || !node->in[i]->constant)) return "only constant weights";
     if (c.out_channels < LANES / 4 || c.out_channels > LANES / 2) return "only 4 to 8 output channels";
     if (neighbours(&c) < 2) return "the window is too narrow, or pixels do not come in pairs";
     return pi_conv_dnnl_refuse(node, in, out); /* last: what it calls slower may be tried all the same */
