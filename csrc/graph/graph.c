@@ -251,6 +251,40 @@ pi_status pi_graph_splice(pi_graph *g, pi_node *node, pi_graph *body, pi_error *
     return PI_E_OK;
 }
 
+void pi_graph_drop_input(pi_graph *g, uint32_t i)
+{
+    memmove(&g->input[i], &g->input[i + 1], (g->n_inputs - i - 1) * sizeof *g->input);
+    g->n_inputs--;
+}
+
+/* Captured value i of the node, a constant, becomes one of each subgraph. */
+static pi_status share_constant(pi_graph *g, pi_node *node, uint32_t i, pi_error *err)
+{
+    pi_value *v = node->in[i];
+    for (uint32_t a = 0; a < node->n_attrs; a++) {
+        pi_graph *body = node->attr[a].kind == PI_ATTR_GRAPH ? node->attr[a].graph : NULL;
+        if (!body) continue;
+        uint32_t at = body->n_inputs - (node->n_in - i);
+        pi_value *c = pi_graph_constant(body, body->input[at]->name, pi_const_ref(v->constant), err);
+        if (!c) return pi_alloc_status(err);
+        PI_TRY(pi_graph_replace(body, body->input[at], c, err));
+        pi_graph_drop_input(body, at);
+    }
+    for (; i + 1 < node->n_in; i++) PI_TRY(pi_node_set_in(g, node, i, node->in[i + 1], err));
+    PI_TRY(pi_node_set_in(g, node, i, NULL, err));
+    node->n_in--;
+    return PI_E_OK;
+}
+
+pi_status pi_graph_share_constants(pi_graph *g, pi_node *node, pi_error *err)
+{
+    for (uint32_t a = 0; a < node->n_attrs; a++)
+        if (node->attr[a].kind == PI_ATTR_GRAPH && node->attr[a].graph->n_inputs < node->n_in - node->n_explicit) return PI_E_OK;
+    for (uint32_t i = node->n_in; i > node->n_explicit; i--)
+        if (node->in[i - 1] && node->in[i - 1]->constant) PI_TRY(share_constant(g, node, i - 1, err));
+    return PI_E_OK;
+}
+
 bool pi_value_only_use(const pi_value *v, const pi_node *node)
 {
     return v->n_outputs == 0 && v->n_uses == 1 && v->use[0].node == node;

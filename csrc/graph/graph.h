@@ -231,6 +231,10 @@ void pi_node_set_out(pi_node *node, uint32_t i, pi_value *v);
 /* Every reader of `old`, graph outputs included, reads `with`. The name of an output value is kept with the output. */
 pi_status pi_graph_replace(pi_graph *g, pi_value *old, pi_value *with, pi_error *err) PI_MUST_USE;
 void pi_graph_remove(pi_graph *g, pi_node *node);
+/* Outer values of the node that are constants become constants of its subgraphs, and are none of its inputs any more. */
+pi_status pi_graph_share_constants(pi_graph *g, pi_node *node, pi_error *err) PI_MUST_USE;
+/* Input i is none any more; the value stays. */
+void pi_graph_drop_input(pi_graph *g, uint32_t i);
 /* Puts a subgraph of the node, with an input for each of its outer values and an output for each of its own at least, in
  * its place: the nodes stand at the end of g's list, in order, with the node's number. The emptied body keeps their memory. */
 pi_status pi_graph_splice(pi_graph *g, pi_node *node, pi_graph *body, pi_error *err) PI_MUST_USE;

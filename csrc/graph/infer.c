@@ -199,27 +199,10 @@ static pi_status room_for(driver *d, const pi_node *node, pi_error *err)
     return PI_E_OK;
 }
 
-/* Outer values that have become constants are constants of the subgraphs too, as those of the file are. */
-static pi_status share_constants(const pi_node *node, pi_error *err)
-{
-    const uint32_t n = node->n_in - node->n_explicit;
-    for (uint32_t a = 0; n && a < node->n_attrs; a++) {
-        pi_graph *body = node->attr[a].kind == PI_ATTR_GRAPH ? node->attr[a].graph : NULL;
-        for (uint32_t i = 0; body && body->n_inputs >= n && i < n; i++) {
-            const pi_value *outer = node->in[node->n_explicit + i];
-            pi_value *inner = body->input[body->n_inputs - n + i], *c;
-            if (!outer->constant || (inner->n_uses == 0 && inner->n_outputs == 0)) continue;
-            if (!(c = pi_graph_constant(body, inner->name, pi_const_ref(outer->constant), err))) return pi_alloc_status(err);
-            PI_TRY(pi_graph_replace(body, inner, c, err));
-        }
-    }
-    return PI_E_OK;
-}
-
 static pi_status infer_one(driver *d, pi_node *node, pi_error *err)
 {
     PI_TRY(room_for(d, node, err));
-    if (d->eval) PI_TRY(share_constants(node, err));
+    if (d->eval) PI_TRY(pi_graph_share_constants(d->g, node, err));
     const pi_tensor **in = d->in;
     pi_tensor *out = d->out;
     for (uint32_t i = 0; i < node->n_in; i++) {

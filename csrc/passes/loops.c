@@ -5,12 +5,6 @@
 #include "passes/match.h"
 #include "passes/passes.h"
 
-static void drop_in(pi_graph *body, uint32_t i)
-{
-    memmove(&body->input[i], &body->input[i + 1], (body->n_inputs - i - 1) * sizeof *body->input);
-    body->n_inputs--;
-}
-
 static void drop_out(pi_graph *body, uint32_t i)
 {
     body->output[i]->n_outputs--;
@@ -24,7 +18,7 @@ static pi_status move_last(pi_graph *g, pi_node *node, uint32_t i, pi_graph *bod
     pi_value *v = node->in[i], *inner = body->input[at];
     for (; i + 1 < node->n_in; i++) PI_TRY(pi_node_set_in(g, node, i, node->in[i + 1], err));
     PI_TRY(pi_node_set_in(g, node, i, v, err));
-    drop_in(body, at);
+    pi_graph_drop_input(body, at);
     body->input[body->n_inputs++] = inner;
     return PI_E_OK;
 }
@@ -61,33 +55,13 @@ static pi_status free_carried(pi_graph *g, pi_node *node, pi_graph *body, pi_err
     return PI_E_OK;
 }
 
-/* The outer value `i` is a constant: each subgraph gets it as its own. */
-static pi_status share_constant(pi_graph *g, pi_node *node, uint32_t i, pi_error *err)
-{
-    pi_value *v = node->in[i];
-    for (uint32_t a = 0; a < node->n_attrs; a++) {
-        if (node->attr[a].kind != PI_ATTR_GRAPH) continue;
-        pi_graph *body = node->attr[a].graph;
-        uint32_t at = body->n_inputs - (node->n_in - i);
-        pi_value *c = pi_graph_constant(body, body->input[at]->name, pi_const_ref(v->constant), err);
-        if (!c) return pi_alloc_status(err);
-        PI_TRY(pi_graph_replace(body, body->input[at], c, err));
-        drop_in(body, at);
-    }
-    for (; i + 1 < node->n_in; i++) PI_TRY(pi_node_set_in(g, node, i, node->in[i + 1], err));
-    PI_TRY(pi_node_set_in(g, node, i, NULL, err));
-    node->n_in--;
-    return PI_E_OK;
-}
-
 pi_status pi_pass_loops(pi_graph *g, pi_error *err)
 {
     for (uint32_t k = 0; k < g->n_nodes; k++) {
         pi_node *node = g->node[k];
         const pi_attr *body = node->op && pi_is(node, "Loop") ? pi_attr_find(node, "body") : NULL;
         if (body && body->kind == PI_ATTR_GRAPH) PI_TRY(free_carried(g, node, body->graph, err));
-        for (uint32_t i = node->op ? node->n_in : 0; i > node->n_explicit; i--)
-            if (node->in[i - 1] && node->in[i - 1]->constant) PI_TRY(share_constant(g, node, i - 1, err));
+        if (node->op) PI_TRY(pi_graph_share_constants(g, node, err));
     }
     pi_graph_sweep(g);
     return PI_E_OK;
