@@ -14,12 +14,8 @@ double pi_element_get(pi_dtype dtype, const void *data, int64_t i)
     case PI_DTYPE_F64: return ((const double *)data)[i];
     case PI_DTYPE_F16: return (double)pi_f16_to_float(((const uint16_t *)data)[i]);
     case PI_DTYPE_BF16: return (double)pi_bf16_to_float(((const uint16_t *)data)[i]);
-    case PI_DTYPE_I8:
-    case PI_DTYPE_I4:
-    case PI_DTYPE_I2: return ((const int8_t *)data)[i];
-    case PI_DTYPE_U8:
-    case PI_DTYPE_U4:
-    case PI_DTYPE_U2: return ((const uint8_t *)data)[i];
+    case PI_DTYPE_I8: return ((const int8_t *)data)[i];
+    case PI_DTYPE_U8: return ((const uint8_t *)data)[i];
     case PI_DTYPE_BOOL: return ((const uint8_t *)data)[i] != 0;
     case PI_DTYPE_I16: return ((const int16_t *)data)[i];
     case PI_DTYPE_U16: return ((const uint16_t *)data)[i];
@@ -27,7 +23,7 @@ double pi_element_get(pi_dtype dtype, const void *data, int64_t i)
     case PI_DTYPE_U32: return ((const uint32_t *)data)[i];
     case PI_DTYPE_I64: return (double)((const int64_t *)data)[i];
     case PI_DTYPE_U64: return (double)((const uint64_t *)data)[i];
-    default: {
+    default: { /* less than a byte among them: only their low bits count */
         double v = 0;
         if (dtype != PI_DTYPE_NONE && dtype != PI_DTYPE_STRING) pi_read_f64(dtype, pi_at(data, dtype, i), 0, 1, &v);
         return v;
