@@ -4,7 +4,7 @@
 #include "passes/layout_parts.h"
 #include "passes/match.h"
 
-/* v is tokens [batch, channels, places] turned from, or to, [batch, places, channels]. */
+/* Between [batch, places, channels] and [batch, channels, places]. */
 static bool is_turn(const pi_node *node)
 {
     uint32_t n;

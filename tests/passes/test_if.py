@@ -51,7 +51,7 @@ def ones(*shape: int) -> dict[str, Any]:
 
 
 def test_squeeze_of_torchscript() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Net(torch.nn.Module):
         def __init__(self) -> None:
