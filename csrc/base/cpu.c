@@ -29,6 +29,15 @@ static bool found(pi_isa isa)
     return isa == PI_CPU_ANY;
 }
 
+bool pi_cpu_adds_apart(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_is("amd");
+#else
+    return false;
+#endif
+}
+
 /* The best that may be reported: PYINFER_ISA, or what a test says. -1: not read yet; racing readers write the same. */
 static int limit = -1;
 

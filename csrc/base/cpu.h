@@ -18,6 +18,8 @@ bool pi_cpu_has(pi_isa isa);
 const char *pi_isa_name(pi_isa isa);
 /* Tests: report at most this one from now on. */
 void pi_cpu_limit(pi_isa isa);
+/* Additions have units of their own beside those of multiply-adds, and as many: AMD. */
+bool pi_cpu_adds_apart(void);
 /* All of these that were found, "avx2 avx512 ...", and the limit if there is one. */
 void pi_cpu_features(char *text, size_t size);
 /* Bytes of the data cache of a level (1, 2, 3), with a usual value where the system does not tell. */

@@ -78,9 +78,12 @@ typedef struct pi_impl {
      * shape depends on data. */
     pi_status (*run)(const pi_call *call, pi_error *err);
     /* Bit i: out[0] may have the memory of in[i] where their bytes are equal in number, and no input without a bit is in
-     * the same memory. */
+     * the same memory. PI_INEXACT: it saves multiplications at the cost of some digits, the option exact refuses it. */
     unsigned inplace;
 } pi_impl;
+#define PI_INEXACT (1u << 31)
+#define PI_INPLACE_ALL (PI_INEXACT - 1)
+static inline bool pi_impl_inplace(const pi_impl *impl, uint32_t input) { return input < 31 && impl->inplace >> input & 1; }
 
 struct pi_prep {
     const pi_node *node;

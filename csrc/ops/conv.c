@@ -185,8 +185,9 @@ static pi_status conv_run(const pi_call *call, pi_error *err) { return pi_conv_r
 /* ---- rows ---- */
 
 static const pi_impl conv_impls[] = {{"planes", pi_conv_planes_refuse, pi_conv_planes_prepare, pi_conv_planes_run, 0},
-                                     {"winograd", pi_conv_winograd_refuse, pi_conv_winograd_prepare, pi_conv_winograd_run, 8},
-                                     {"strassen", pi_conv_strassen_refuse, pi_conv_strassen_prepare, pi_conv_strassen_run, 8},
+                                     {"winograd", pi_conv_winograd_refuse, pi_conv_winograd_prepare, pi_conv_winograd_run, 8 | PI_INEXACT},
+                                     {"fip", pi_conv_fip_refuse, pi_conv_fip_prepare, pi_conv_fip_run, 8 | PI_INEXACT},
+                                     {"strassen", pi_conv_strassen_refuse, pi_conv_strassen_prepare, pi_conv_strassen_run, 8 | PI_INEXACT},
                                      {"neighbours", pi_conv_neighbours_refuse, pi_conv_neighbours_prepare, pi_conv_dnnl_run, 8},
                                      {"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 8},
                                      {"own", pi_conv_own_refuse, pi_conv_own_prepare, pi_conv_own_run, 0},

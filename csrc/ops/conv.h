@@ -51,6 +51,10 @@ bool pi_conv_pixelwise(const pi_conv *c);
 /* So few channels come out that our own kernel takes dot products along the rows of the window. */
 bool pi_conv_dots(const pi_conv *c);
 int64_t pi_conv_pixels(const pi_conv *c);
+/* The same with fewer multiplications, see ops/fip_product.h. */
+const char *pi_conv_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_fip_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_conv_fip_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* The pixelwise ones with fewer multiplications, see ops/strassen_product.h. */
 const char *pi_conv_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_strassen_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
@@ -61,7 +65,8 @@ pi_status pi_conv_transpose_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_US
 pi_status pi_conv_transpose_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* The data of the f32 input i, B or Z; NULL if it is absent. */
 const float *pi_conv_optional(const pi_call *call, uint32_t i);
-/* Weights for kernels/igemm, [group][panel of nr][tap][in][nr] with zeros behind the last channel, or with nr 0 for
+/* Weights for kernels/igemm, [group][panel of nr][tap][in][nr] with zeros behind the last channel and what ops/fip_product.h needs behind
+ * all, or with nr 0 for
  * kernels/dwconv, [tap][group], from the constant `input` in ONNX's order, [groups * out, in, taps]. The constant itself is
  * not needed any more. */
 typedef struct {

@@ -8,6 +8,7 @@
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
 #include "ops/conv.h"
+#include "ops/fip_product.h"
 #include "ops/ops.h"
 
 enum {
@@ -52,14 +53,17 @@ static pi_status pack_panels(void *arg, const pi_tensor *source, void *packed, p
     const pi_conv_pack_shape *s = arg;
     const float *w = source->data;
     float *to = packed;
+    int64_t panels = (s->out + s->nr - 1) / s->nr;
     for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t first = 0; first < s->out; first += s->nr)
+        for (int64_t panel = 0; panel < panels; panel++) {
             for (int64_t t = 0; t < s->taps; t++)
                 for (int64_t l = 0; l < s->in; l++)
                     for (int64_t j = 0; j < s->nr; j++) {
-                        int64_t o = first + j;
+                        int64_t o = panel * s->nr + j;
                         *to++ = o < s->out ? w[((g * s->out + o) * s->in + l) * s->taps + t] : 0.0f;
                     }
+            if (s->nr > 1) pi_fip_fill(s->groups, panels, s->taps * s->in, s->nr, g, panel, packed);
+        }
     return PI_E_OK;
 }
 
@@ -82,13 +86,16 @@ pi_status pi_conv_pack(pi_prep *prep, uint32_t input, const pi_conv_pack_shape *
     } key;
     bool depthwise = shape->nr == 0;
     memset(&key, 0, sizeof key);
-    memcpy(key.name, depthwise ? "dwconv" : "igemm", depthwise ? 6 : 5);
+    memcpy(key.name, depthwise ? "dwconv" : "panels", 6);
     key.shape = *shape;
     size_t n = (size_t)shape->groups;
-    bool ok = pi_mul(n, (size_t)shape->taps, &n) && pi_mul(n, sizeof(float), &n);
-    if (!depthwise)
-        ok = ok && pi_mul(n, (size_t)((shape->out + shape->nr - 1) / shape->nr * shape->nr), &n) && pi_mul(n, (size_t)shape->in, &n);
-    if (!ok) return pi_fail(err, PI_E_LIMIT, "the packed weights have more bytes than can be addressed");
+    bool ok = pi_mul(n, (size_t)shape->taps, &n);
+    if (!depthwise) {
+        int64_t panels = (shape->out + shape->nr - 1) / shape->nr;
+        ok = ok && pi_mul(n, (size_t)(panels * shape->nr), &n) && pi_mul(n, (size_t)shape->in, &n);
+        if (ok && shape->nr > 1) ok = pi_add(n, pi_fip_tail(shape->groups, panels, shape->taps * shape->in, shape->nr), &n);
+    }
+    if (!ok || !pi_mul(n, sizeof(float), &n)) return pi_fail(err, PI_E_LIMIT, "the packed weights have more bytes than can be addressed");
     const void *packed;
     PI_TRY(pi_prep_pack(prep, input, &key, sizeof key, n, depthwise ? pack_depthwise : pack_panels, &key.shape, &packed, err));
     *out = packed;

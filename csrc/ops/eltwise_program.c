@@ -408,8 +408,8 @@ bool pi_program_pays(const pi_tensor *out, const pi_tensor *const *in, int n_in)
 /* In place: an input of as many elements lies as the output does, and a block of it is read before that of the output is
  * written, which the last instruction does. */
 static const pi_impl impls[] = {
-    {"simd", NULL, fast_prepare, fast_run, ~0u},
-    {"ref", NULL, ref_prepare, ref_run, ~0u},
+    {"simd", NULL, fast_prepare, fast_run, PI_INPLACE_ALL},
+    {"ref", NULL, ref_prepare, ref_run, PI_INPLACE_ALL},
     {0},
 };
 static const pi_attr_def attrs[] = {

@@ -354,7 +354,9 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 
 /* ---- rows ---- */
 
-static const pi_impl matmul_impls[] = {{"strassen", pi_matmul_strassen_refuse, pi_matmul_strassen_prepare, pi_matmul_strassen_run, 8},
+static const pi_impl matmul_impls[] = {{"fip", pi_matmul_fip_refuse, pi_matmul_fip_prepare, pi_matmul_fip_run, 8 | PI_INEXACT},
+                                       {"strassen", pi_matmul_strassen_refuse, pi_matmul_strassen_prepare, pi_matmul_strassen_run,
+                                        8 | PI_INEXACT},
                                        {"onednn", pi_matmul_dnnl_refuse, pi_matmul_dnnl_prepare, pi_matmul_dnnl_run, 8},
                                        {"own", pi_matmul_own_refuse, pi_matmul_own_prepare, pi_matmul_own_run, 0},
                                        {"typed", pi_matmul_typed_refuse, pi_matmul_typed_prepare, pi_matmul_typed_run, 0},

@@ -40,9 +40,15 @@ const pi_tensor *pi_matmul_live(const pi_node *node, const pi_tensor *const *in)
 const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
-/* A constant B in panels for kernels/igemm, alpha in it; the constant itself is not needed any more. */
+/* A constant B in panels for kernels/igemm, alpha in it, with what ops/fip_product.h needs behind them; the constant itself is not
+ * needed any more. */
 pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **packed, pi_error *err) PI_MUST_USE;
-/* The same with fewer multiplications, see ops/strassen_product.h. */
+/* Why A is not one matrix of dense rows that can be multiplied by packed panels of a constant B; NULL: it is, in *p. */
+const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+/* The same with fewer multiplications, see ops/fip_product.h and ops/strassen_product.h. */
+const char *pi_matmul_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_matmul_fip_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+pi_status pi_matmul_fip_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_matmul_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_strassen_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_matmul_strassen_run(const pi_call *call, pi_error *err) PI_MUST_USE;

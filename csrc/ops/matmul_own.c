@@ -7,6 +7,7 @@
 #include "kernels/igemm/igemm.h"
 #include "kernels/layout/layout.h"
 #include "ops/conv.h"
+#include "ops/fip_product.h"
 #include "ops/live.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
@@ -55,6 +56,17 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
     return NULL;
 }
 
+const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    const char *why = pi_matmul_own_refuse(node, in, out);
+    if (why) return why;
+    if (!node->in[1] || !node->in[1]->constant) return "only a constant B";
+    if (pi_matmul_live(node, in)) return "it cannot skip rows";
+    if (pi_matmul_init(p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
+    pi_matmul_merge_batch(p);
+    return p->batch_rank > 0 || p->a.col != 1 ? "only one matrix A, with dense rows" : NULL;
+}
+
 static void pack_panel(const pack_shape *s, const float *b, int64_t panel, float *to)
 {
     int64_t first = panel * s->nr, n = pi_min_i64(s->nr, s->n - first);
@@ -80,8 +92,11 @@ static pi_status pack_constant(void *arg, const pi_tensor *source, void *packed,
 {
     (void)err;
     const pack_shape *s = arg;
-    for (int64_t panel = 0; panel * s->nr < s->n; panel++)
+    int64_t panels = (s->n + s->nr - 1) / s->nr;
+    for (int64_t panel = 0; panel < panels; panel++) {
         pack_panel(s, source->data, panel, (float *)packed + panel * s->k * s->nr);
+        pi_fip_fill(1, panels, s->k, s->nr, 0, panel, packed);
+    }
     return PI_E_OK;
 }
 
@@ -98,10 +113,11 @@ pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **out, p
     } key;
     size_t bytes;
     memset(&key, 0, sizeof key);
-    memcpy(key.name, "igemm_b", 7);
+    memcpy(key.name, "igemm_c", 7);
     key.shape = shape_of(p);
-    int64_t columns = (p->n + key.shape.nr - 1) / key.shape.nr * key.shape.nr;
-    if (!pi_mul((size_t)columns, (size_t)p->k, &bytes) || !pi_mul(bytes, sizeof(float), &bytes))
+    int64_t panels = (p->n + key.shape.nr - 1) / key.shape.nr;
+    if (!pi_mul((size_t)(panels * key.shape.nr), (size_t)p->k, &bytes) ||
+        !pi_add(bytes, pi_fip_tail(1, panels, p->k, key.shape.nr), &bytes) || !pi_mul(bytes, sizeof(float), &bytes))
         return pi_fail(err, PI_E_LIMIT, "B has more bytes than can be addressed");
     const void *packed;
     PI_TRY(pi_prep_pack(prep, 1, &key, sizeof key, bytes, pack_constant, &key.shape, &packed, err));

@@ -11,7 +11,7 @@ typedef struct pi_choices pi_choices; /* plan_tune.h */
 typedef struct {
     int threads;
     bool onednn;       /* candidates whose names begin so are taken */
-    bool exact;        /* candidates of the names "winograd" and "strassen" are refused */
+    bool exact;        /* candidates that are inexact are refused */
     bool strict;       /* the plain reference of a costly operator is refused */
     bool check_numbers; /* runtime: the results of each step are searched for NaN and infinities */
     const char *force; /* an implementation's name that wins where it accepts; NULL: the row's order */

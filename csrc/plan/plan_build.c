@@ -12,15 +12,12 @@ enum { PI_MAKERS = 16 };
 
 bool pi_plan_only_slower(const char *refusal) { return refusal && strncmp(refusal, PI_SLOWER, sizeof PI_SLOWER - 1) == 0; }
 
-/* Saves multiplications at the cost of some digits. */
-static bool inexact(const pi_impl *impl) { return strcmp(impl->name, "winograd") == 0 || strcmp(impl->name, "strassen") == 0; }
-
 const char *pi_plan_refusal(const pi_node *node, const pi_impl *impl, const pi_tensor *const *in, const pi_tensor *const *out,
                             const pi_plan_options *options)
 {
     bool reference = !impl[1].name, forced = options->force && strcmp(impl->name, options->force) == 0;
     if (!options->onednn && strcmp(impl->name, "onednn") == 0) return "switched off by the option onednn=0";
-    if (options->exact && inexact(impl)) return "switched off by the option exact=1";
+    if (options->exact && impl->inplace & PI_INEXACT) return "switched off by the option exact=1";
     if (options->force && !reference && !forced) {
         for (const pi_impl *i = node->op->impls; i->name; i++)
             if (strcmp(i->name, options->force) == 0) return "another one is forced";

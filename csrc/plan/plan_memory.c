@@ -97,7 +97,7 @@ static bool can_join(planner *p, uint32_t k, uint32_t i)
     if (from->bytes != to->bytes || pi_tensor_n(&in->t) != pi_tensor_n(&out->t)) return false; /* f32[1] is no bool[4] */
     for (uint32_t j = 0; j < node->n_in; j++) { /* another input in the same memory: allowed too, and the same elements */
         if (j == i || storage_of(p, node->in[j]) != from) continue;
-        if (j >= 32 || !(step->impl->inplace >> j & 1) || !pi_tensor_same_shape(&node->in[j]->t, &in->t)) return false;
+        if (!pi_impl_inplace(step->impl, j) || !pi_tensor_same_shape(&node->in[j]->t, &in->t)) return false;
     }
     return true;
 }
@@ -108,9 +108,9 @@ static void join_in_place(planner *p)
     pi_plan *plan = p->plan;
     for (uint32_t k = plan->n_steps; k-- > 0;) {
         const pi_step *step = &plan->step[k];
-        if (!step->impl || !step->impl->inplace || !step->node->out[0]) continue;
-        for (uint32_t i = 0; i < step->node->n_in && i < 32; i++) {
-            if (!(step->impl->inplace >> i & 1) || !can_join(p, k, i)) continue;
+        if (!step->impl || !step->node->out[0]) continue;
+        for (uint32_t i = 0; i < step->node->n_in; i++) {
+            if (!pi_impl_inplace(step->impl, i) || !can_join(p, k, i)) continue;
             storage *from = storage_of(p, step->node->in[i]), *to = storage_of(p, step->node->out[0]);
             to->first = from->first;
             from->kind = PI_PLACE_NONE;

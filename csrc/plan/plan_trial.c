@@ -139,8 +139,8 @@ static bool bind_input(trial *t, uint32_t i)
 static int in_place(const trial *t, const pi_impl *impl)
 {
     const pi_node *node = t->node;
-    for (uint32_t i = 0; i < node->n_in && i < 32; i++)
-        if ((impl->inplace >> i & 1) && node->in[i] && node->out[0] && pi_tune_last_reader(t->tuning->plan, t->step, i) &&
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (pi_impl_inplace(impl, i) && node->in[i] && node->out[0] && pi_tune_last_reader(t->tuning->plan, t->step, i) &&
             node->in[i]->t.dtype == node->out[0]->t.dtype && pi_tensor_same_shape(&node->in[i]->t, &node->out[0]->t))
             return (int)i;
     return -1;
@@ -271,7 +271,7 @@ static double quantile(const double *v, int n, double share)
 static bool needs_more(const candidate *c, const candidate *than)
 {
     return c->services.packed > than->services.packed || c->prep.scratch > than->prep.scratch ||
-           (than->impl->inplace & ~c->impl->inplace);
+           (than->impl->inplace & ~c->impl->inplace & PI_INPLACE_ALL);
 }
 
 /* The fastest against the one that the row's order would take, whose place another one gets if it was quicker in three rounds

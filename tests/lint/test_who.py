@@ -113,7 +113,7 @@ RULES = [
     Rule(
         "no asm",
         r"\b(?:__)?asm(?:__)?\b",
-        ("base/cpu.c", "base/cpu.h"),
+        ("base/cpu.c", "base/cpu.h", "kernels/simd/vec_avx512.h"),
         ('asm volatile ("nop")', '__asm__("x")'),
     ),
     Rule(

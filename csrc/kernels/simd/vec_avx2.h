@@ -55,6 +55,9 @@ static inline vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+static inline vf v_add_bcast(vf a, const float *p) { return v_add(a, v_set1(*p)); }
+static inline vf v_sub_bcast(vf a, const float *p) { return v_sub(a, v_set1(*p)); }
+static inline vf v_fma_bcast(vf a, const float *p, vf c) { return v_fma(a, v_set1(*p), c); }
 
 /* int32 */
 static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i_u *)p); }

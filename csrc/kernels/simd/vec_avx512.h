@@ -32,6 +32,26 @@ static inline vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 
+/* arithmetic with a broadcast: as part of the instruction it needs none of Zen 4's vector units, which it does as one of its own,
+ * and compilers make it one of its own where a number is used twice */
+static inline vf v_add_bcast(vf a, const float *p)
+{
+    vf v;
+    __asm__("vaddps %2%{1to16%}, %1, %0" : "=v"(v) : "v"(a), "m"(*p));
+    return v;
+}
+static inline vf v_sub_bcast(vf a, const float *p)
+{
+    vf v;
+    __asm__("vsubps %2%{1to16%}, %1, %0" : "=v"(v) : "v"(a), "m"(*p));
+    return v;
+}
+static inline vf v_fma_bcast(vf a, const float *p, vf c)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(a), "m"(*p));
+    return c;
+}
+
 /* int32 */
 static inline vi vi_set1(int32_t a) { return _mm512_set1_epi32(a); }
 static inline vi vi_iota(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }

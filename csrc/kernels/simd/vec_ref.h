@@ -46,6 +46,10 @@ static inline vf v_mul(vf a, vf b) { return a * b; }
 static inline vf v_div(vf a, vf b) { return a / b; }
 static inline vf v_fma(vf a, vf b, vf c) { return a * b + c; }
 static inline vf v_fnma(vf a, vf b, vf c) { return c - a * b; }
+/* with the number at p in all lanes: a + *p, a - *p, a * *p + c */
+static inline vf v_add_bcast(vf a, const float *p) { return v_add(a, v_set1(*p)); }
+static inline vf v_sub_bcast(vf a, const float *p) { return v_sub(a, v_set1(*p)); }
+static inline vf v_fma_bcast(vf a, const float *p, vf c) { return v_fma(a, v_set1(*p), c); }
 
 /* int32, wrapping; shifts by 0..31 */
 static inline vi vi_set1(int32_t a) { return (vi){a, a, a, a}; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products by one level of Strassen's algorithm against float64: odd rows, panels that are left or half full, long sums in
-parts, epilogues, threads."""
+"""Products by one level of Strassen's algorithm and by the fast inner product, against float64: odd rows, panels that are left or
+half full, long sums in parts, epilogues, threads."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ SIZES = [
     (24, 64, 64),  # the fewest: one thread has all
     (1200, 70, 30),  # many blocks of rows
 ]
+IMPLS = ("strassen", "fip")
 ENDS: dict[str, list[tuple[str, list[str]]]] = {
     "plain": [],
     "bias": [("Add", ["b"])],
@@ -64,19 +65,20 @@ def impls(m: pyinfer.Model, feeds: dict[str, np.ndarray]) -> list[str]:
     return [step["impl"] for step in m.steps(tuple(feeds.values()), 0)[0][0]]
 
 
-def check(data: bytes, feeds: dict[str, np.ndarray], want: np.ndarray, threads: tuple[int, ...] = (1, 2)) -> None:
+def check(impl: str, data: bytes, feeds: dict[str, np.ndarray], want: np.ndarray, threads: tuple[int, ...] = (1, 2)) -> None:
     for count in threads:
-        with forced("strassen"):
+        with forced(impl):
             m = pyinfer.load(data, threads=count)
             for _ in range(2):
                 (got,) = m.run(feeds).values()
                 assert np.abs(got - want).max() <= 3e-6 * np.abs(want).max()
-            assert "strassen" in impls(m, feeds)
+            assert impl in impls(m, feeds)
 
 
+@pytest.mark.parametrize("impl", IMPLS)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_products(size: tuple[int, int, int], end: str) -> None:
+def test_products(impl: str, size: tuple[int, int, int], end: str) -> None:
     m, n, k = size
     rng = np.random.default_rng(m * n)
     x, z = rng.standard_normal((m, k), np.float32), rng.standard_normal((m, n), np.float32)
@@ -87,11 +89,12 @@ def test_products(size: tuple[int, int, int], end: str) -> None:
                  {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})  # fmt: skip
     want = finish(x.astype(np.float64) @ w, end, b, feeds.get("z"))
     # With little to do for each thread the direct product is quicker.
-    check(data, feeds, want, (1, 2, 3) if m > 3 * 128 else (1, 2) if m > 24 else (1,))
+    check(impl, data, feeds, want, (1, 2, 3) if m > 3 * 128 else (1, 2) if m > 24 else (1,))
 
 
+@pytest.mark.parametrize("impl", IMPLS)
 @pytest.mark.parametrize("end", ENDS)
-def test_pointwise_convolutions(end: str) -> None:
+def test_pointwise_convolutions(impl: str, end: str) -> None:
     rng = np.random.default_rng(5)
     x = rng.standard_normal((2, 96, 15, 13), np.float32)
     w = rng.standard_normal((200, 96, 1, 1), np.float32) / 10
@@ -106,7 +109,7 @@ def test_pointwise_convolutions(end: str) -> None:
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
     image = np.einsum("nchwij,ocij->nohw", windows, first.astype(np.float64), optimize=True)
     want = np.einsum("nchw,oc->nohw", image, w[:, :, 0, 0].astype(np.float64), optimize=True)
-    check(data, feeds, finish(want, end, b, feeds.get("z")))
+    check(impl, data, feeds, finish(want, end, b, feeds.get("z")))
 
 
 # batch, places, channels, filters, kernel, stride, pads
@@ -120,10 +123,11 @@ AXES = [
 ]
 
 
+@pytest.mark.parametrize("impl", IMPLS)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("case", AXES, ids=str)
 @pytest.mark.parametrize("column", [False, True], ids=["1d", "column"])
-def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str, column: bool) -> None:
+def test_convolutions_along_one_axis(impl: str, case: tuple[Any, ...], end: str, column: bool) -> None:
     batch, places, channels, filters, kernel, stride, pads = case
     rng = np.random.default_rng(places)
     x = rng.standard_normal((batch, channels, places), np.float32)
@@ -140,29 +144,74 @@ def test_convolutions_along_one_axis(case: tuple[Any, ...], end: str, column: bo
         strides, around = [stride, 1], [pads[0], 0, pads[1], 0]
     nodes = chain(helper.make_node("Conv", ["x", "w"], ["y"], strides=strides, pads=around), end)
     data = model(nodes, {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})
-    check(data, feeds, want)
+    check(impl, data, feeds, want)
 
 
-def test_where_it_is_taken() -> None:
-    """Where it saves time, and nowhere else; exact=1 turns it off."""
-    for m, n, k, taken in ((128, 2048, 1024, True), (20, 2048, 1024, False), (128, 64, 64, False)):
+# image, channels, filters, kernel, strides, pads, dilations
+WINDOWS = [
+    ((15, 14), 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
+    ((9, 20), 7, 33, (5, 3), (1, 2), (2, 0, 2, 3), (1, 2)),  # a sum of 105; gaps along the row
+    ((16, 16), 3, 96, (4, 4), (4, 4), (0, 0, 0, 0), (1, 1)),  # patches
+    ((6, 5), 128, 64, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)),  # a sum in parts; windows of padding alone
+    ((3, 12), 24, 64, (1, 1), (2, 3), (0, 0, 0, 0), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("case", WINDOWS, ids=str)
+def test_windows(case: tuple[Any, ...], end: str) -> None:
+    size, channels, filters, kernel, strides, pads, dilations = case
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((2, channels, *size), np.float32)
+    w = rng.standard_normal((filters, channels, *kernel), np.float32) / np.float32(np.sqrt(channels * kernel[0] * kernel[1]))
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, (2, 3))
+    windows = windows[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
+    want = np.einsum("nchwij,ocij->nohw", windows, w.astype(np.float64), optimize=True)
+    b, z = rng.standard_normal((filters, 1, 1)).astype(np.float32), rng.standard_normal(want.shape, np.float32)
+    feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
+    first = helper.make_node("Conv", ["x", "w"], ["y"], strides=strides, pads=pads, dilations=dilations)
+    data = model(chain(first, end), {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})
+    check("fip", data, feeds, finish(want, end, b, feeds.get("z")))
+
+
+def test_where_they_are_taken() -> None:
+    """Where they save time, and nowhere else; exact=1 turns them off."""
+    for m, n, k, taken in ((128, 2048, 1024, True), (3, 2048, 1024, False), (128, 8, 64, False)):
         x = np.ones((m, k), np.float32)
         data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x.shape}, {"w": np.ones((k, n), np.float32)})
-        assert (impls(pyinfer.load(data, threads=1), {"x": x}) == ["strassen"]) == taken
-        assert "strassen" not in impls(pyinfer.load(data, threads=1, exact=True), {"x": x})
+        assert (impls(pyinfer.load(data, threads=1), {"x": x})[0] in IMPLS) == taken
+        assert impls(pyinfer.load(data, threads=1, exact=True), {"x": x})[0] not in IMPLS
         assert pyinfer.load(data)(x) == pytest.approx(k)
 
 
-def test_infinity_stays_in_its_pair() -> None:
-    """A row that is not finite spoils itself and the row half of A away, nothing else."""
+@pytest.mark.parametrize("impl", IMPLS)
+def test_infinity_stays_in_its_rows(impl: str) -> None:
+    """A row that is not finite spoils itself, with Strassen's product the row half of A away too, nothing else."""
     rng = np.random.default_rng(3)
     x, w = rng.standard_normal((130, 512), np.float32), rng.standard_normal((512, 256), np.float32)
     data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x.shape}, {"w": w})
-    with forced("strassen"):
+    with forced(impl):
         m = pyinfer.load(data)
         clean = m(x).copy()
         x[7, 300] = np.inf
         got = m(x)
-    others = np.delete(np.arange(130), [7, 72])
+    others = np.delete(np.arange(130), [7, 72] if impl == "strassen" else [7])
     np.testing.assert_array_equal(got[others], clean[others])
     assert not np.isfinite(got[7]).any()
+
+
+def test_magnitudes() -> None:
+    """Rows of A and the whole of B of any size: each row is as good as by itself, a row of zeros is zero."""
+    rng = np.random.default_rng(4)
+    scale = 10.0 ** np.arange(-24, 30, 3)[:, None]
+    x, w = rng.standard_normal((18, 300)), rng.standard_normal((300, 64)) * 1e-3
+    for size in (1e-6, 1.0, 1e6):
+        rows = np.concatenate([x * scale, np.zeros((4, 300))]).astype(np.float32)
+        b = (w * size).astype(np.float32)
+        data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": rows.shape}, {"w": b})
+        with forced("fip"):
+            got = pyinfer.load(data)(rows)
+        want = rows.astype(np.float64) @ b
+        assert (np.abs(got - want) <= 3e-6 * np.abs(want).max(1, keepdims=True)).all()

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fip_product.h. A thread copies the rows of a block of A once, in tiles; then, for some panels that stay in the second-level cache,
+ * tile after tile. Long sums go in parts, so that the copied rows of a part stay there too. */
+#include "ops/fip_product.h"
+#include <math.h>
+#include "base/threads.h"
+#include "kernels/eltwise/eltwise.h"
+
+enum { PART = 1024, BLOCK = 256, LINE = 64 };
+
+static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+
+/* ---- what packed panels carry ---- */
+
+static int64_t parts_of(int64_t k) { return divide_up(k, PART); }
+
+static int64_t part_of(int64_t k)
+{
+    return parts_of(k) == 1 ? k : divide_up(divide_up(k, parts_of(k)), PI_FIP_BLOCK) * PI_FIP_BLOCK;
+}
+
+/* Of a group: minus[part][column], then the sum of the squares of B. */
+static int64_t tail_of(int64_t panels, int64_t k, int64_t nr) { return parts_of(k) * panels * nr + 1; }
+
+size_t pi_fip_tail(int64_t groups, int64_t panels, int64_t k, int64_t nr)
+{
+    return (size_t)(groups * tail_of(panels, k, nr));
+}
+
+const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, const float *packed)
+{
+    return packed + groups * panels * k * nr + group * tail_of(panels, k, nr);
+}
+
+void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, int64_t panel, float *packed)
+{
+    const float *b = packed + (group * panels + panel) * k * nr;
+    float *minus = packed + groups * panels * k * nr + group * tail_of(panels, k, nr), *squares = minus + parts_of(k) * panels * nr;
+    int64_t part = part_of(k);
+    if (panel == 0) *squares = 0;
+    for (int64_t p = 0, at = 0; at < k; p++, at += part)
+        *squares += pi_fip()->columns((size_t)pi_min_i64(part, k - at), b + at * nr, minus + (p * panels + panel) * nr);
+}
+
+/* ---- whether it pays ---- */
+
+/* Its time as a part of a direct product's, in units of a vector's multiply-add: a row is copied at a quarter of one for each
+ * number, and some 40 for each row and part; measured on Zen 4. */
+static double time_of(int64_t m, int64_t n, int64_t k)
+{
+    (void)m;
+    double vectors = (double)(divide_up(n, 16)), parts = (double)parts_of(k);
+    double paired = (double)(k / PI_FIP_TERMS * PI_FIP_TERMS), direct = (double)k * vectors;
+    return ((paired * 2 / 3 + (double)k - paired) * vectors + (double)k / 4 + 40 * parts) / direct;
+}
+
+const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k)
+{
+    if (k < PI_FIP_TERMS || n <= 16) return "too short a sum, or too few columns";
+    if (!pi_fip_pays()) return PI_SLOWER "this CPU does not add beside its multiply-adds";
+    if (m < PI_FIP_ROWS) return PI_SLOWER "few rows: the time is that of fetching B";
+    return time_of(m, n, k) < 0.95 ? NULL : PI_SLOWER "rows are copied for too few columns";
+}
+
+/* ---- prepare ---- */
+
+static int64_t units(const pi_fip_plan *s) { return s->blocks * s->panels; }
+
+/* Floats of a copied row of all parts. */
+static int64_t copied(const pi_fip_plan *s) { return s->parts * divide_up(s->part, PI_FIP_BLOCK) * PI_FIP_BLOCK; }
+
+pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err)
+{
+    int64_t nr;
+    s->fip = pi_fip();
+    nr = (int64_t)s->fip->nr;
+    s->panels = divide_up(s->n, nr);
+    s->parts = parts_of(s->k);
+    s->part = part_of(s->k);
+    int64_t fits = (int64_t)pi_cpu_cache(2) / 2 / (s->part * (int64_t)sizeof(float));
+    int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
+    s->blocks = pi_parallel_blocks(prep->threads, divide_up(s->m, most), s->panels, s->m, 2 * PI_FIP_ROWS);
+    s->tiles = divide_up(divide_up(s->m, s->blocks), PI_FIP_ROWS);
+    size_t floats, threads = (size_t)pi_min_i64(pi_min_i64(prep->threads, PI_MAX_THREADS), units(s));
+    size_t gathered = s->gather ? PI_FIP_ROWS * (size_t)s->k * sizeof(float) : 0;
+    if (!pi_mul((size_t)(s->tiles * PI_FIP_ROWS), (size_t)copied(s), &floats) || !pi_mul(floats, sizeof(float), &s->rows_at) ||
+        !pi_add(s->rows_at, (size_t)(s->tiles * s->parts) * sizeof(pi_fip_rows), &s->gathered_at) ||
+        !pi_add(s->gathered_at, gathered + LINE, &s->each) || !pi_mul(s->each &= ~(size_t)(LINE - 1), threads, &prep->scratch))
+        return pi_fail(err, PI_E_LIMIT, "the copied rows have more bytes than can be addressed");
+    prep->flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    return PI_E_OK;
+}
+
+/* ---- run ---- */
+
+typedef struct {
+    const pi_fip_plan *s;
+    const pi_call *call;
+    const pi_fip_data *d;
+    int64_t made[PI_MAX_THREADS]; /* 1 + the block of which a thread has the rows */
+} product_task;
+
+/* Rows [first, first + rows) of A, and a thread's copies of them: [part][tile]. */
+typedef struct {
+    const pi_fip_plan *s;
+    const pi_fip_data *d;
+    int64_t first, rows, tiles;
+    float *copies, *gathered;
+    pi_fip_rows *tables;
+} block_task;
+
+/* The rows of a tile, counted in the block: alike, so that none is left with few. */
+static int64_t tile_begin(const block_task *t, int64_t tile) { return tile * t->rows / t->tiles; }
+
+static float *copy_of(const block_task *t, int64_t part, int64_t tile)
+{
+    return t->copies + (part * t->s->tiles + tile) * PI_FIP_ROWS * (copied(t->s) / t->s->parts);
+}
+
+static void copy_rows(const block_task *t, const pi_call *call)
+{
+    const pi_fip_plan *s = t->s;
+    const float square = s->minus[s->parts * s->panels * (int64_t)s->fip->nr] / ((float)s->k * (float)s->n);
+    for (int64_t tile = 0; tile < t->tiles; tile++) {
+        int64_t from = t->first + tile_begin(t, tile), m = t->first + tile_begin(t, tile + 1) - from;
+        const float *a[PI_FIP_ROWS];
+        if (s->gather) s->gather(call, t->d->arg, from, m, t->gathered);
+        for (int64_t i = 0; i < m; i++) a[i] = s->gather ? t->gathered + i * s->k : t->d->a + (from + i) * t->d->a_row;
+        for (int64_t p = 0, at = 0; at < s->k; p++, at += s->part) {
+            size_t k = (size_t)pi_min_i64(s->part, s->k - at);
+            s->fip->rows((size_t)m, k, a, square, copy_of(t, p, tile), &t->tables[p * s->tiles + tile]);
+            for (int64_t i = 0; i < m; i++) a[i] += s->part;
+        }
+    }
+}
+
+/* A part of the sums of a tile for panels [from, to); group: panels that share a pass over the tiles. */
+static void multiply(const block_task *t, int64_t p, int64_t tile, int64_t from, int64_t to, int64_t group)
+{
+    const pi_fip_plan *s = t->s;
+    const pi_fip_data *d = t->d;
+    int64_t nr = (int64_t)s->fip->nr, at = p * s->part, k = pi_min_i64(s->part, s->k - at);
+    int64_t first = tile_begin(t, tile), m = tile_begin(t, tile + 1) - first;
+    bool last = p + 1 == s->parts;
+    for (int64_t j = from; j < to; j++) {
+        float *y = d->y + (t->first + first) * d->y_row + j * nr;
+        const float *z = p > 0 ? y : d->z ? d->z + (y - d->y) : NULL, *b = s->b + (j * s->k + at) * nr;
+        const pi_igemm_end end = {last && d->bias ? d->bias + j * nr : NULL, z, last ? s->low : -INFINITY, last ? s->high : INFINITY};
+        const float *next = j + group < s->panels ? b + group * s->k * nr : last ? NULL : s->b + (from * s->k + at + s->part) * nr;
+        pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)(k * nr), (size_t)k, (size_t)tile, (size_t)t->tiles);
+        s->fip->tile((size_t)m, (size_t)pi_min_i64(nr, s->n - j * nr), (size_t)k, copy_of(t, p, tile), &t->tables[p * s->tiles + tile], b,
+                     s->minus + (p * s->panels + j) * nr, &end, y, (size_t)d->y_row, ahead.at, ahead.lines);
+    }
+}
+
+/* The activation of a tile's panels [from, to), while they are in the first-level cache. */
+static void finish(const block_task *t, int64_t tile, int64_t from, int64_t to)
+{
+    const pi_fip_plan *s = t->s;
+    int64_t nr = (int64_t)s->fip->nr, n = pi_min_i64(to * nr, s->n) - from * nr;
+    float *y = t->d->y + (t->first + tile_begin(t, tile)) * t->d->y_row + from * nr;
+    int64_t rows = tile_begin(t, tile + 1) - tile_begin(t, tile);
+    if (n == t->d->y_row) n *= rows, rows = 1;
+    for (; rows > 0; rows--, y += t->d->y_row) pi_eltwise()->act_f32(s->late, (size_t)n, y, y);
+}
+
+/* Panels [begin, end) of the rows of a block. */
+static void columns(const block_task *t, const pi_call *call, int64_t begin, int64_t end)
+{
+    const pi_fip_plan *s = t->s;
+    int64_t group = pi_igemm_group(pi_igemm(), (size_t)s->part);
+    for (int64_t from = begin, to; from < end && !pi_cancelled(call); from = to) {
+        to = pi_min_i64(end, from + group);
+        for (int64_t p = 0; p < s->parts; p++)
+            for (int64_t tile = 0; tile < t->tiles; tile++) {
+                multiply(t, p, tile, from, to, group);
+                if (p + 1 == s->parts && s->late.kind != PI_ACT_NONE) finish(t, tile, from, to);
+            }
+    }
+}
+
+/* A chunk is a range of (block of rows, panel). */
+static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
+{
+    product_task *task = arg;
+    const pi_fip_plan *s = task->s;
+    char *mine = (char *)task->call->scratch + (size_t)thread * s->each;
+    for (int64_t u = begin, n; u < end && !pi_cancelled(task->call); u += n) {
+        int64_t panel = u % s->panels, block = u / s->panels, first = block * s->m / s->blocks;
+        int64_t rows = (block + 1) * s->m / s->blocks - first;
+        const block_task t = {s, task->d, first, rows, divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
+                              (float *)(void *)(mine + s->gathered_at), (pi_fip_rows *)(void *)(mine + s->rows_at)};
+        n = pi_min_i64(end - u, s->panels - panel);
+        if (task->made[thread] != block + 1) copy_rows(&t, task->call);
+        task->made[thread] = block + 1;
+        columns(&t, task->call, panel, panel + n);
+    }
+}
+
+pi_status pi_fip_run(const pi_fip_plan *s, const pi_call *call, const pi_fip_data *data, pi_error *err)
+{
+    enum { GRAIN = 1 << 18 };
+    product_task task = {.s = s, .call = call, .d = data};
+    int64_t work = divide_up(s->m, s->blocks) * s->k * (int64_t)s->fip->nr;
+    pi_parallel(call->run->threads, units(s), GRAIN / work + 1, product_chunk, &task);
+    return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
+}
