@@ -23,7 +23,7 @@ const char *pi_conv_fip_refuse(const pi_node *node, const pi_tensor *const *in, 
     if (why) return why;
     if (pi_conv_init(&c, node, in, NULL) != PI_E_OK || c.group != 1) return "only one group";
     const pi_fip_plan s = product_of(&c);
-    return pi_fip_refuse(s.m, s.n, s.k);
+    return pi_fip_refuse(s.m, s.n, s.k, !pi_conv_pixelwise(&c));
 }
 
 /* A row of a window, n places, to `to`: zeros where it hangs over. x: the row of the image, or NULL. */

@@ -6,7 +6,7 @@
 #include "base/threads.h"
 #include "kernels/eltwise/eltwise.h"
 
-enum { PART = 1024, BLOCK = 256, LINE = 64 };
+enum { PART = 1024, BLOCK = 256, ENOUGH = 64, LINE = 64 }; /* rows: of a block at most, for each thread at least */
 
 static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
@@ -44,43 +44,52 @@ void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t 
 
 /* ---- whether it pays ---- */
 
-/* Its time as a part of a direct product's, in units of a vector's multiply-add: a row is copied at a quarter of one for each
- * number, and some 40 for each row and part; measured on Zen 4. */
-static double time_of(int64_t m, int64_t n, int64_t k)
+/* Its time as a part of a direct product's, both for one row in cycles of Zen 4, where a vector's multiply-add takes one. A row is copied
+ * in 25 and 0.45 for each number, 0.7 where A comes from behind the second-level cache, 0.35 more if it is gathered; a last vector that
+ * is alone gains nothing. Direct products take some 6 % more than their multiply-adds. */
+static double time_of(int64_t m, int64_t n, int64_t k, bool gathered)
 {
-    (void)m;
-    double vectors = (double)(divide_up(n, 16)), parts = (double)parts_of(k);
-    double paired = (double)(k / PI_FIP_TERMS * PI_FIP_TERMS), direct = (double)k * vectors;
-    return ((paired * 2 / 3 + (double)k - paired) * vectors + (double)k / 4 + 40 * parts) / direct;
+    double vectors = (double)divide_up(n, 16), pairs = (double)(divide_up(n, 16) / 2 * 2);
+    double near = (double)m * (double)k * sizeof(float) < (double)pi_cpu_cache(2) ? 0.45 : 0.7;
+    double copying = (near + (gathered ? 0.35 : 0)) * (double)k + 25 * (double)parts_of(k);
+    return ((double)k * vectors - (double)(k / PI_FIP_TERMS * PI_FIP_TERMS) / 3 * pairs + copying) / (1.06 * (double)k * vectors);
 }
 
-const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k)
+const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered)
 {
     if (k < PI_FIP_TERMS || n <= 16) return "too short a sum, or too few columns";
     if (!pi_fip_pays()) return PI_SLOWER "this CPU does not add beside its multiply-adds";
     if (m < PI_FIP_ROWS) return PI_SLOWER "few rows: the time is that of fetching B";
-    return time_of(m, n, k) < 0.95 ? NULL : PI_SLOWER "rows are copied for too few columns";
+    return time_of(m, n, k, gathered) < 0.97 ? NULL : PI_SLOWER "rows are copied for too few columns";
 }
 
 /* ---- prepare ---- */
 
-static int64_t units(const pi_fip_plan *s) { return s->blocks * s->panels; }
+static int64_t units(const pi_fip_plan *s) { return s->blocks * s->pieces; }
 
 /* Floats of a copied row of all parts. */
 static int64_t copied(const pi_fip_plan *s) { return s->parts * divide_up(s->part, PI_FIP_BLOCK) * PI_FIP_BLOCK; }
 
+/* A small B stays in the second-level cache of each thread, and a few rows meet all of it while they are in the first. Of a large one
+ * each thread has some panels, for as many rows as stay in the second. */
+static void cut(pi_fip_plan *s, int threads)
+{
+    const int64_t row = copied(s) * (int64_t)sizeof(float), second = (int64_t)pi_cpu_cache(2) / 2;
+    bool small = s->parts == 1 && s->panels * (int64_t)s->fip->nr * row <= second && (threads == 1 || s->m >= threads * ENOUGH);
+    int64_t fits = (small ? (int64_t)pi_cpu_cache(1) / 2 : second * s->parts) / row;
+    int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : small ? fits / PI_FIP_ROWS * PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
+    s->pieces = small ? 1 : s->panels;
+    s->blocks = pi_parallel_blocks(threads, divide_up(s->m, most), s->pieces, s->m, 2 * PI_FIP_ROWS);
+    s->tiles = divide_up(divide_up(s->m, s->blocks), PI_FIP_ROWS);
+}
+
 pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err)
 {
-    int64_t nr;
     s->fip = pi_fip();
-    nr = (int64_t)s->fip->nr;
-    s->panels = divide_up(s->n, nr);
+    s->panels = divide_up(s->n, (int64_t)s->fip->nr);
     s->parts = parts_of(s->k);
     s->part = part_of(s->k);
-    int64_t fits = (int64_t)pi_cpu_cache(2) / 2 / (s->part * (int64_t)sizeof(float));
-    int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
-    s->blocks = pi_parallel_blocks(prep->threads, divide_up(s->m, most), s->panels, s->m, 2 * PI_FIP_ROWS);
-    s->tiles = divide_up(divide_up(s->m, s->blocks), PI_FIP_ROWS);
+    cut(s, prep->threads);
     size_t floats, threads = (size_t)pi_min_i64(pi_min_i64(prep->threads, PI_MAX_THREADS), units(s));
     size_t gathered = s->gather ? PI_FIP_ROWS * (size_t)s->k * sizeof(float) : 0;
     if (!pi_mul((size_t)(s->tiles * PI_FIP_ROWS), (size_t)copied(s), &floats) || !pi_mul(floats, sizeof(float), &s->rows_at) ||
@@ -117,6 +126,15 @@ static float *copy_of(const block_task *t, int64_t part, int64_t tile)
     return t->copies + (part * t->s->tiles + tile) * PI_FIP_ROWS * (copied(t->s) / t->s->parts);
 }
 
+/* Begins to fetch the row of the next block that is in the place of row r: no step behind it would, so that copies would wait. */
+static void fetch_next(const block_task *t, int64_t r)
+{
+    enum { FLOATS = LINE / sizeof(float), SECOND_LEVEL = 2 };
+    if (t->s->pieces > 1 || r + t->rows >= t->s->m) return;
+    const float *row = t->d->a + (r + t->rows) * t->d->a_row;
+    for (int64_t l = 0; l < t->s->k; l += FLOATS) __builtin_prefetch(row + l, 0, SECOND_LEVEL);
+}
+
 static void copy_rows(const block_task *t, const pi_call *call)
 {
     const pi_fip_plan *s = t->s;
@@ -125,7 +143,10 @@ static void copy_rows(const block_task *t, const pi_call *call)
         int64_t from = t->first + tile_begin(t, tile), m = t->first + tile_begin(t, tile + 1) - from;
         const float *a[PI_FIP_ROWS];
         if (s->gather) s->gather(call, t->d->arg, from, m, t->gathered);
-        for (int64_t i = 0; i < m; i++) a[i] = s->gather ? t->gathered + i * s->k : t->d->a + (from + i) * t->d->a_row;
+        for (int64_t i = 0; i < m; i++) {
+            a[i] = s->gather ? t->gathered + i * s->k : t->d->a + (from + i) * t->d->a_row;
+            if (!s->gather) fetch_next(t, from + i);
+        }
         for (int64_t p = 0, at = 0; at < s->k; p++, at += s->part) {
             size_t k = (size_t)pi_min_i64(s->part, s->k - at);
             s->fip->rows((size_t)m, k, a, square, copy_of(t, p, tile), &t->tables[p * s->tiles + tile]);
@@ -179,21 +200,21 @@ static void columns(const block_task *t, const pi_call *call, int64_t begin, int
     }
 }
 
-/* A chunk is a range of (block of rows, panel). */
+/* A chunk is a range of (block of rows, piece of the panels). */
 static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     product_task *task = arg;
     const pi_fip_plan *s = task->s;
     char *mine = (char *)task->call->scratch + (size_t)thread * s->each;
     for (int64_t u = begin, n; u < end && !pi_cancelled(task->call); u += n) {
-        int64_t panel = u % s->panels, block = u / s->panels, first = block * s->m / s->blocks;
+        int64_t piece = u % s->pieces, block = u / s->pieces, first = block * s->m / s->blocks;
         int64_t rows = (block + 1) * s->m / s->blocks - first;
         const block_task t = {s, task->d, first, rows, divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
                               (float *)(void *)(mine + s->gathered_at), (pi_fip_rows *)(void *)(mine + s->rows_at)};
-        n = pi_min_i64(end - u, s->panels - panel);
+        n = pi_min_i64(end - u, s->pieces - piece);
         if (task->made[thread] != block + 1) copy_rows(&t, task->call);
         task->made[thread] = block + 1;
-        columns(&t, task->call, panel, panel + n);
+        columns(&t, task->call, piece * s->panels / s->pieces, (piece + n) * s->panels / s->pieces);
     }
 }
 
@@ -201,7 +222,7 @@ pi_status pi_fip_run(const pi_fip_plan *s, const pi_call *call, const pi_fip_dat
 {
     enum { GRAIN = 1 << 18 };
     product_task task = {.s = s, .call = call, .d = data};
-    int64_t work = divide_up(s->m, s->blocks) * s->k * (int64_t)s->fip->nr;
+    int64_t work = divide_up(s->m, s->blocks) * s->k * (int64_t)s->fip->nr * (s->panels / s->pieces);
     pi_parallel(call->run->threads, units(s), GRAIN / work + 1, product_chunk, &task);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }

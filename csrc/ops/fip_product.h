@@ -24,6 +24,7 @@ typedef struct {
     const pi_fip_kernels *fip;
     int64_t panels, parts, part; /* rows of B in so many parts; only the last may be shorter */
     int64_t blocks, tiles;       /* blocks of rows of A; tiles of the largest */
+    int64_t pieces;              /* of the panels, which threads share */
     size_t rows_at, gathered_at; /* bytes before the tables of copied rows, before those that were gathered */
     size_t each;                 /* bytes of a thread's scratch */
 } pi_fip_plan;
@@ -34,8 +35,8 @@ void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t 
 /* Of a group: where that begins. */
 const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, const float *packed);
 
-/* Why not; NULL: it takes less time than the direct product. */
-const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k);
+/* Why not; NULL: it takes less time than the direct product. gathered: rows of A do not lie in memory. */
+const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered);
 /* From m, n, k, gather. Sets prep->scratch and prep->flops. */
 pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err) PI_MUST_USE;
 

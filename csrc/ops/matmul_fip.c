@@ -8,7 +8,7 @@ const char *pi_matmul_fip_refuse(const pi_node *node, const pi_tensor *const *in
 {
     pi_matmul p;
     const char *why = pi_matmul_constant_refuse(&p, node, in, out);
-    return why ? why : pi_fip_refuse(p.m, p.n, p.k);
+    return why ? why : pi_fip_refuse(p.m, p.n, p.k, false);
 }
 
 typedef struct {

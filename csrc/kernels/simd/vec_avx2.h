@@ -135,6 +135,15 @@ static inline float v_hsum(vf a)
     a = v_add(a, swap_pairs_avx2(a));
     return _mm256_cvtss_f32(v_add(a, swap_ones_avx2(a)));
 }
+static inline vf v_hsum_four(vf a, vf b, vf c, vf d) /* four sums in each 128 bits */
+{
+    return _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+}
+static inline void v_hsum_8(const vf a[8], float to[8])
+{
+    vf low = v_hsum_four(a[0], a[1], a[2], a[3]), high = v_hsum_four(a[4], a[5], a[6], a[7]);
+    v_store(to, _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)));
+}
 static inline float v_hmax(vf a)
 {
     a = v_max(a, swap_halves_avx2(a));

@@ -126,6 +126,22 @@ static inline float v_hsum(vf a)
     a = v_add(a, swap_pairs_avx512(a));
     return _mm512_cvtss_f32(v_add(a, swap_ones_avx512(a)));
 }
+static inline vf v_hsum_pair(vf a, vf b) /* in each 128 bits: a0 + a2, b0 + b2, a1 + a3, b1 + b3 */
+{
+    return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+}
+static inline vf v_hsum_four(vf a, vf b) /* of two pairs: four sums in each 128 bits */
+{
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+static inline void v_hsum_8(const vf a[8], float to[8])
+{
+    vf low = v_hsum_four(v_hsum_pair(a[0], a[1]), v_hsum_pair(a[2], a[3]));
+    vf high = v_hsum_four(v_hsum_pair(a[4], a[5]), v_hsum_pair(a[6], a[7]));
+    vf two = _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+    two = _mm512_add_ps(two, _mm512_shuffle_f32x4(two, two, 0xb1));
+    _mm256_storeu_ps(to, _mm512_castps512_ps256(_mm512_shuffle_f32x4(two, two, 0x08)));
+}
 static inline float v_hmax(vf a)
 {
     a = v_max(a, swap_halves_avx512(a));
