@@ -55,11 +55,12 @@ static void describe(const pi_conv *c, const pi_node *node, const pi_tensor *con
 
 enum { FEW = 8, FEW_PIXELS = 63 }; /* output channels of a group: our own tiles are wider; all pixels of Y */
 
-/* Depthwise convolutions of lines, which oneDNN does at 4 GFLOP/s, and of large images with strides: 0.69 of its time. */
-static bool own_depthwise(const pi_window *w, const pi_tensor *weights)
+/* Of oneDNN's time, Zen 4: lines a tenth, 7x7 0.7, 3x3 0.75 to 0.95, where a pass for the activation does not follow on a small image. */
+static bool own_depthwise(const pi_conv *c, const pi_tensor *weights)
 {
+    const pi_window *w = &c->w;
     if (weights->dim[1] != 1 || weights->dim[0] != w->channels) return false;
-    return w->spatial == 1 || (w->spatial == 2 && w->stride[2] > 1 && w->in[1] * w->in[2] > 10000);
+    return w->spatial == 1 || (w->spatial == 2 && (!pi_act_is_late(c->act) || w->in[1] * w->in[2] > 10000));
 }
 
 const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -70,7 +71,7 @@ const char *pi_conv_dnnl_refuse(const pi_node *node, const pi_tensor *const *in,
     if (in[0]->dtype != PI_DTYPE_F32) return "only f32";
     if (pi_tensor_n(out[0]) == 0 || pi_tensor_n(in[0]) == 0 || pi_tensor_n(in[1]) == 0) return "no elements";
     if (init(&c, node, in, NULL) != PI_E_OK) return "attributes";
-    if (!is_transpose(node) && own_depthwise(&c.w, in[1]) && !pi_conv_own_refuse(node, in, out))
+    if (!is_transpose(node) && own_depthwise(&c, in[1]) && !pi_conv_own_refuse(node, in, out))
         return PI_SLOWER "rows of our own kernel are quicker";
     if (!is_transpose(node) && c.group == 1 && c.w.batch * c.w.out[0] * c.w.out[1] * c.w.out[2] <= FEW_PIXELS &&
         !pi_conv_own_refuse(node, in, out))

@@ -199,10 +199,12 @@ static void depthwise_chunk(void *arg, int64_t begin, int64_t end, int thread)
         int64_t to = r * w->out[2] * n + first;
         float *y = (float *)call->out[0]->data + to;
         pi_dwconv()->row(&d, row, y);
+        /* the rest of the epilogue, pixel by pixel where other channels lie between */
+        int64_t together = (int64_t)d.n == n ? w->out[2] : 1;
         pi_affine f = {.act = s->c.act};
-        for (int64_t o = 0; (z || s->late.kind != PI_ACT_NONE) && o < w->out[2]; o++) {
+        for (int64_t o = 0; (z || s->late.kind != PI_ACT_NONE) && o < w->out[2]; o += together) {
             f.residual = z ? z + to + o * n : NULL;
-            pi_eltwise()->affine_f32(&f, 1, d.n, y + o * n, y + o * n);
+            pi_eltwise()->affine_f32(&f, 1, d.n * (size_t)together, y + o * n, y + o * n);
         }
     }
 }
