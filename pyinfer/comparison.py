@@ -323,7 +323,7 @@ def compare(
 
     model: a Model, or what :func:`pyinfer.load` takes. other: a torch.nn.Module (run as in eval()),
     a Model, a path, "onnxruntime" (the same file there, not optimised), "openvino" (in float32), or
-    "reference" (the model here with no passes, oneDNN, Winograd or Strassen). inputs: arrays or
+    "reference" (the model here with no passes, no oneDNN, and exact). inputs: arrays or
     tensors: a mapping by name, a tuple of positional ones, or the only one.
 
     tolerance: allowed error as a share of the reference's largest value; 1e-4 by default, 1e-2 for

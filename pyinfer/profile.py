@@ -26,7 +26,7 @@ class Step(NamedTuple):
     the widest instructions and the layout (see ``Model.explain``); the share of its rows that was
     computed: operations and bytes are without padding that was left out (option skip_padding).
 
-    Operations are those of direct sums: a Winograd convolution and a Strassen product need fewer,
+    Operations are those of direct sums: Winograd, Strassen and the fast inner product need fewer,
     so that their share may be above 1; so may that of a product of bytes. More GB/s than the memory
     has came from caches.
     """
