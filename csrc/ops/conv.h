@@ -63,6 +63,9 @@ pi_status pi_conv_strassen_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 const char *pi_conv_transpose_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_transpose_own_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_transpose_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
+/* By ops/fip_product.h; run is pi_conv_transpose_own_run. */
+const char *pi_conv_transpose_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_transpose_fip_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 /* The data of the f32 input i, B or Z; NULL if it is absent. */
 const float *pi_conv_optional(const pi_call *call, uint32_t i);
 /* Weights for kernels/igemm, [group][panel of nr][tap][in][nr] with zeros behind the last channel and what ops/fip_product.h needs behind

@@ -9,7 +9,7 @@
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
 #include "ops/conv.h"
-#include "ops/ops.h"
+#include "ops/fip_product.h"
 
 enum { X, W1, B1, W2, B2 };
 
@@ -123,16 +123,24 @@ static pi_status ref_run(const pi_call *call, pi_error *err)
 
 /* ---- by panels and rows ---- */
 
-enum { SHORT = 24, PIXELS = 48 }; /* rows shorter than SHORT are made together, some PIXELS: few rows make poor tiles */
+enum {
+    SHORT = 24, PIXELS = 48, /* rows shorter than SHORT are made together, some PIXELS: few rows make poor tiles */
+    MOST_CHANNELS = 1024,    /* of X: sums of the fast inner product in one part */
+};
 
 typedef struct {
     problem p;
     const pi_igemm_kernels *gemm;
+    const pi_fip_kernels *fip; /* NULL: the direct product */
     const float *w1, *w2;
+    const float *minus;          /* of fip */
     int64_t panels, bands, band; /* a band: rows of Y */
+    int64_t shares, share;       /* parts of the panels; panels of the largest, which read the same copied rows of X */
     int64_t step, ring;          /* rows that are made at once, and that are kept */
     int64_t wide;                /* pixels of such a row, with the padding */
-    size_t line_at, rows_at, scratch; /* of a thread: the ring, rows without padding, pointers; its bytes */
+    int64_t copy;                /* floats of a copied row of X */
+    size_t ring_bytes, line_at, copies_at, tables_at, rows_at, scratch; /* of a thread: a ring for each panel of a share, rows without
+                                                                         * padding, copied rows of X, pointers; its bytes */
     float first_low, first_high, last_low, last_high;
     pi_act first, last; /* what the kernels leave to do */
 } own_state;
@@ -146,31 +154,58 @@ static const char *own_refuse(const pi_node *node, const pi_tensor *const *in, c
     return NULL;
 }
 
-/* As few bands as keep all threads busy: the rows that two of them need are made twice. */
-static void cut(own_state *s, int threads)
+static const char *fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    problem p;
+    const char *why = own_refuse(node, in, out);
+    if (why || init(&p, node, in, NULL) != PI_E_OK) return why ? why : "attributes";
+    if (p.w.channels > MOST_CHANNELS) return "sums in parts";
+    return pi_fip_refuse(p.w.batch * p.w.in[1] * p.w.in[2], p.mid, p.w.channels, false);
+}
+
+static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+
+static int64_t rows_of_tile(const own_state *s) { return s->fip ? PI_FIP_ROWS : (int64_t)s->gemm->mr; }
+
+static bool ring_init(own_state *s)
 {
     const pi_window *w = &s->p.w;
-    int64_t nr = (int64_t)s->gemm->nr, units;
-    s->panels = (s->p.mid + nr - 1) / nr;
-    units = s->panels * w->batch;
-    s->bands = units >= 8 * threads || units % threads == 0 ? 1 : threads;
-    s->bands = pi_min_i64(s->bands, (w->out[1] + 7) / 8);
-    s->band = (w->out[1] + s->bands - 1) / s->bands;
-    s->bands = (w->out[1] + s->band - 1) / s->band;
-    s->step = w->in[2] < SHORT ? (PIXELS + w->in[2] - 1) / w->in[2] : 1;
+    s->step = w->in[2] < SHORT ? divide_up(PIXELS, w->in[2]) : 1;
     s->step = pi_min_i64(s->step, w->in[1]);
     s->ring = s->p.span[0] + s->step - 1;
     s->wide = (w->out[2] - 1) * w->stride[2] + s->p.span[1];
     if (s->wide < w->pad[2] + w->in[2]) s->wide = w->pad[2] + w->in[2];
+    return pi_mul((size_t)s->wide, s->gemm->nr * sizeof(float), &s->ring_bytes) && pi_mul(s->ring_bytes, (size_t)s->ring, &s->ring_bytes);
+}
+
+/* As few bands as keep all threads busy: the rows that two of them need are made twice. Shares whose rings stay in the cache. */
+static void cut(own_state *s, int threads)
+{
+    const pi_window *w = &s->p.w;
+    int64_t units, fits = s->fip ? (int64_t)(pi_cpu_cache(2) / 2 / s->ring_bytes) : 1;
+    s->panels = divide_up(s->p.mid, (int64_t)s->gemm->nr);
+    s->shares = divide_up(s->panels, fits > 0 ? fits : 1);
+    if (s->panels % threads == 0 && s->shares % threads != 0) s->shares = pi_min_i64(s->panels, s->shares * threads);
+    s->share = divide_up(s->panels, s->shares);
+    units = s->shares * w->batch;
+    s->bands = units >= 8 * threads || units % threads == 0 ? 1 : threads;
+    s->bands = pi_min_i64(s->bands, divide_up(w->out[1], 8));
+    s->band = divide_up(w->out[1], s->bands);
+    s->bands = divide_up(w->out[1], s->band);
 }
 
 static bool lay_out(own_state *s)
 {
     const pi_window *w = &s->p.w;
-    int64_t line_pixels = w->out[2] < w->in[2] * s->step ? w->in[2] * s->step : w->out[2];
-    size_t nr = s->gemm->nr, row, line;
-    if (!pi_mul((size_t)s->wide, nr * sizeof(float), &row) || !pi_mul(row, (size_t)s->ring, &s->line_at) ||
-        !pi_mul((size_t)line_pixels, nr * sizeof(float), &line) || !pi_add(s->line_at, line, &s->rows_at) ||
+    int64_t pixels = w->in[2] * s->step, tiles = divide_up(pixels, PI_FIP_ROWS);
+    size_t line, copies, rings;
+    s->copy = divide_up(w->channels, PI_FIP_BLOCK) * PI_FIP_BLOCK;
+    if (!pi_mul(s->ring_bytes, (size_t)s->share, &rings) || !pi_add(rings, 63, &s->line_at) ||
+        !pi_mul((size_t)pi_max_i64(w->out[2], pixels), s->gemm->nr * sizeof(float), &line) ||
+        !pi_add(s->line_at &= ~(size_t)63, line + 63, &s->copies_at) ||
+        !pi_mul(s->fip ? (size_t)(tiles * PI_FIP_ROWS) : 0, (size_t)s->copy * sizeof(float), &copies) ||
+        !pi_add(s->copies_at &= ~(size_t)63, copies, &s->tables_at) ||
+        !pi_add(s->tables_at, s->fip ? (size_t)tiles * sizeof(pi_fip_rows) : 0, &s->rows_at) ||
         !pi_mul((size_t)w->kernel[1], sizeof(float *), &s->scratch) || !pi_add(s->scratch, s->rows_at, &s->scratch) ||
         !pi_add(s->scratch, 63, &s->scratch))
         return false;
@@ -178,14 +213,16 @@ static bool lay_out(own_state *s)
     return true;
 }
 
-static pi_status own_prepare(pi_prep *prep, pi_error *err)
+static pi_status prepare(pi_prep *prep, const pi_fip_kernels *fip, pi_error *err)
 {
     own_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     if (!s) return pi_alloc_status(err);
     PI_TRY(init(&s->p, prep->node, prep->in, err));
     s->gemm = pi_igemm();
-    cut(s, prep->threads);
-    if (!lay_out(s) || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
+    s->fip = fip;
+    bool fits = ring_init(s);
+    if (fits) cut(s, prep->threads);
+    if (!fits || !lay_out(s) || !pi_mul(s->scratch, (size_t)prep->threads, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the rows have more bytes than can be addressed");
     s->first = pi_act_bounds(s->p.first, &s->first_low, &s->first_high);
     s->last = pi_act_bounds(s->p.last, &s->last_low, &s->last_high);
@@ -193,89 +230,157 @@ static pi_status own_prepare(pi_prep *prep, pi_error *err)
     pi_conv_pack_shape one = {1, s->p.mid, s->p.w.channels, 1, (int64_t)s->gemm->nr};
     pi_conv_pack_shape two = {s->p.mid, 1, 1, s->p.w.kernel[1] * s->p.w.kernel[2], 0};
     PI_TRY(pi_conv_pack(prep, W1, &one, &s->w1, err));
+    s->minus = pi_fip_minus(1, s->panels, one.in, one.nr, 0, s->w1);
     return pi_conv_pack(prep, W2, &two, &s->w2, err);
 }
 
-/* Pixels, one after the other, of the image between: n channels from `first` on. */
-static void expand(const own_state *s, const pi_call *call, int64_t first, int64_t n, const float *x, int64_t pixels, float *to)
+static pi_status own_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, NULL, err); }
+
+static pi_status fip_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, pi_fip(), err); }
+
+/* Rows of Y of an image, for a share of the panels. */
+typedef struct {
+    const own_state *s;
+    const pi_call *call;
+    const float *x;         /* of the image */
+    int64_t panel, panels;  /* the first, and how many */
+    float *rings, *line, *copies;
+    pi_fip_rows *tables;
+    const float **row;
+} band_task;
+
+static float *ring_of(const band_task *t, int64_t panel)
+{
+    return t->rings + (size_t)(panel - t->panel) * (t->s->ring_bytes / sizeof(float));
+}
+
+/* Channels of a panel. */
+static int64_t width(const own_state *s, int64_t panel)
+{
+    return pi_min_i64((int64_t)s->gemm->nr, s->p.mid - panel * (int64_t)s->gemm->nr);
+}
+
+/* Pixels of a tile of so many: alike, so that none is left with few. */
+static int64_t tile_of(const own_state *s, int64_t pixels) { return divide_up(pixels, divide_up(pixels, rows_of_tile(s))); }
+
+static void copy_pixels(const band_task *t, const float *x, int64_t pixels)
+{
+    const own_state *s = t->s;
+    int64_t c = s->p.w.channels, tile = tile_of(s, pixels), tiles = divide_up(pixels, tile);
+    const float square = s->minus[s->panels * (int64_t)s->fip->nr] / ((float)c * (float)s->p.mid), *row[PI_FIP_ROWS];
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t m = pi_min_i64(tile, pixels - i * tile);
+        for (int64_t k = 0; k < m; k++) row[k] = x + (i * tile + k) * c;
+        s->fip->rows((size_t)m, (size_t)c, row, square, t->copies + i * PI_FIP_ROWS * s->copy, &t->tables[i]);
+    }
+}
+
+/* Pixels, one after the other, of a panel of the image between. */
+static void expand(const band_task *t, int64_t panel, const float *x, int64_t pixels, float *to)
 {
     enum { MOST = 16 };
-    int64_t mr = (int64_t)s->gemm->mr, tiles = (pixels + mr - 1) / mr, tile = (pixels + tiles - 1) / tiles, c = s->p.w.channels;
-    const float *bias = floats(call, B1), *row[MOST];
+    const own_state *s = t->s;
+    int64_t tile = tile_of(s, pixels), c = s->p.w.channels, first = panel * (int64_t)s->gemm->nr, n = width(s, panel);
+    const float *bias = floats(t->call, B1), *row[MOST];
     pi_igemm_end end = {bias ? bias + first : NULL, NULL, s->first_low, s->first_high};
     for (int64_t i = 0; i < pixels; i += tile) {
         int64_t m = pi_min_i64(tile, pixels - i);
+        if (s->fip) {
+            s->fip->tile((size_t)m, (size_t)n, (size_t)c, t->copies + i / tile * PI_FIP_ROWS * s->copy, &t->tables[i / tile],
+                         s->w1 + first * c, s->minus + first, &end, to + i * n, (size_t)n, NULL, 0);
+            continue;
+        }
         for (int64_t k = 0; k < m; k++) row[k] = x + (i + k) * c;
         s->gemm->tile((size_t)m, (size_t)n, 1, (size_t)c, row, s->w1 + first * c, &end, to + i * n, (size_t)n);
     }
     if (s->first.kind != PI_ACT_NONE) pi_eltwise()->act_f32(s->first, (size_t)(pixels * n), to, to);
 }
 
-/* Rows [begin, end) of the image between into the ring, with zeros for the padding left and right. */
-static void make_rows(const own_state *s, const pi_call *call, int64_t first, int64_t n, const float *x, int64_t begin,
-                      int64_t end, float *ring, float *line)
+/* Rows [begin, end) of a panel of the image between into its ring, with zeros for the padding left and right. */
+static void panel_rows(const band_task *t, int64_t panel, const float *x, int64_t begin, int64_t end)
 {
+    const own_state *s = t->s;
     const pi_window *w = &s->p.w;
-    int64_t left = w->pad[2] * n, row = w->in[2] * n, right = s->wide * n - left - row;
-    x += begin * w->in[2] * w->channels;
-    if (end - begin > 1) expand(s, call, first, n, x, (end - begin) * w->in[2], line);
+    int64_t n = width(s, panel), left = w->pad[2] * n, row = w->in[2] * n, right = s->wide * n - left - row;
+    if (end - begin > 1) expand(t, panel, x, (end - begin) * w->in[2], t->line);
     for (int64_t h = begin; h < end; h++) {
-        float *to = ring + h % s->ring * s->wide * n;
+        float *to = ring_of(t, panel) + h % s->ring * s->wide * n;
         memset(to, 0, (size_t)left * sizeof(float));
         if (end - begin > 1)
-            memcpy(to + left, line + (h - begin) * row, (size_t)row * sizeof(float));
+            memcpy(to + left, t->line + (h - begin) * row, (size_t)row * sizeof(float));
         else
-            expand(s, call, first, n, x, w->in[2], to + left);
+            expand(t, panel, x, w->in[2], to + left);
         memset(to + left + row, 0, (size_t)right * sizeof(float));
     }
 }
 
-/* Rows [begin, end) of Y of image b, n channels from `first` on. */
-static void band(const own_state *s, const pi_call *call, int64_t b, int64_t first, int64_t begin, int64_t end, char *scratch)
+static void make_rows(const band_task *t, int64_t begin, int64_t end)
 {
+    const pi_window *w = &t->s->p.w;
+    const float *x = t->x + begin * w->in[2] * w->channels;
+    if (t->s->fip) copy_pixels(t, x, (end - begin) * w->in[2]);
+    for (int64_t panel = t->panel; panel < t->panel + t->panels; panel++) panel_rows(t, panel, x, begin, end);
+}
+
+/* A panel of row o of Y, at y, from its ring. */
+static void finish_row(const band_task *t, int64_t panel, int64_t o, float *y)
+{
+    const own_state *s = t->s;
     const pi_window *w = &s->p.w;
-    const float *bias = floats(call, B2), **row = (const float **)(void *)(scratch + s->rows_at);
-    const float *x = floats(call, X) + b * w->in[1] * w->in[2] * w->channels;
-    float *ring = (float *)(void *)scratch, *line = (float *)(void *)(scratch + s->line_at);
-    int64_t n = pi_min_i64((int64_t)s->gemm->nr, s->p.mid - first), row_floats = s->wide * n;
-    int64_t from = begin * w->stride[1] - w->pad[1], to = (end - 1) * w->stride[1] - w->pad[1] + s->p.span[0];
-    if (from < 0) from = 0;
-    if (to > w->in[1]) to = w->in[1];
+    int64_t n = width(s, panel), first = panel * (int64_t)s->gemm->nr, top = o * w->stride[1] - w->pad[1];
+    const float *bias = floats(t->call, B2);
     bool late = s->last.kind != PI_ACT_NONE;
     pi_dwconv_row d = {.n = (size_t)n, .x_step = (size_t)n, .y_step = (size_t)(late ? n : s->p.mid), .w_step = (size_t)s->p.mid,
                        .kh = (size_t)w->kernel[1], .kw = (size_t)w->kernel[2], .stride = (size_t)w->stride[2],
                        .dilation = (size_t)w->dilation[2], .in = (size_t)s->wide,
                        .out = (size_t)w->out[2], .w = s->w2 + first, .bias = bias ? bias + first : NULL,
                        .low = s->last_low, .high = s->last_high};
+    for (int64_t r = 0; r < w->kernel[1]; r++) {
+        int64_t h = top + r * w->dilation[1];
+        t->row[r] = h < 0 || h >= w->in[1] ? NULL : ring_of(t, panel) + h % s->ring * s->wide * n;
+    }
+    y += first;
+    pi_dwconv()->row(&d, t->row, late ? t->line : y);
+    if (!late) return;
+    pi_eltwise()->act_f32(s->last, (size_t)(w->out[2] * n), t->line, t->line);
+    for (int64_t i = 0; i < w->out[2]; i++) memcpy(y + i * s->p.mid, t->line + i * n, (size_t)n * sizeof(float));
+}
+
+/* Rows [begin, end) of Y of image b. */
+static void band(const band_task *t, int64_t b, int64_t begin, int64_t end)
+{
+    const own_state *s = t->s;
+    const pi_window *w = &s->p.w;
+    int64_t from = begin * w->stride[1] - w->pad[1], to = (end - 1) * w->stride[1] - w->pad[1] + s->p.span[0];
+    if (from < 0) from = 0;
+    if (to > w->in[1]) to = w->in[1];
     int64_t made = from;
-    for (int64_t o = begin; o < end && !pi_cancelled(call); o++) {
-        int64_t top = o * w->stride[1] - w->pad[1], need = pi_min_i64(to, top + s->p.span[0]);
+    for (int64_t o = begin; o < end && !pi_cancelled(t->call); o++) {
+        int64_t need = pi_min_i64(to, o * w->stride[1] - w->pad[1] + s->p.span[0]);
         if (made < need && need < made + s->step) need = pi_min_i64(to, made + s->step);
         for (int64_t next; made < need; made = next) {
             next = pi_min_i64(need, made + s->step);
-            make_rows(s, call, first, n, x, made, next, ring, line);
+            make_rows(t, made, next);
         }
-        for (int64_t r = 0; r < w->kernel[1]; r++) {
-            int64_t h = top + r * w->dilation[1];
-            row[r] = h < 0 || h >= w->in[1] ? NULL : ring + h % s->ring * row_floats;
-        }
-        float *y = (float *)call->out[0]->data + (b * w->out[1] + o) * w->out[2] * s->p.mid + first;
-        pi_dwconv()->row(&d, row, late ? line : y);
-        if (!late) continue;
-        pi_eltwise()->act_f32(s->last, (size_t)(w->out[2] * n), line, line);
-        for (int64_t i = 0; i < w->out[2]; i++) memcpy(y + i * s->p.mid, line + i * n, (size_t)n * sizeof(float));
+        float *y = (float *)t->call->out[0]->data + (b * w->out[1] + o) * w->out[2] * s->p.mid;
+        for (int64_t panel = t->panel; panel < t->panel + t->panels; panel++) finish_row(t, panel, o, y);
     }
 }
 
-/* A chunk is a range of (image, band, panel). */
+/* A chunk is a range of (image, band, share). */
 static void chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     const pi_call *call = arg;
     const own_state *s = call->state;
+    const pi_window *w = &s->p.w;
+    char *mine = (char *)call->scratch + (size_t)thread * s->scratch;
     for (int64_t u = begin; u < end && !pi_cancelled(call); u++) {
-        int64_t first = u % s->panels * (int64_t)s->gemm->nr, row = u / s->panels % s->bands * s->band;
-        band(s, call, u / s->panels / s->bands, first, row, pi_min_i64(row + s->band, s->p.w.out[1]),
-             (char *)call->scratch + (size_t)thread * s->scratch);
+        int64_t share = u % s->shares, row = u / s->shares % s->bands * s->band, b = u / s->shares / s->bands;
+        int64_t panel = share * s->panels / s->shares, panels = (share + 1) * s->panels / s->shares - panel;
+        const band_task t = {s, call, floats(call, X) + b * w->in[1] * w->in[2] * w->channels, panel, panels, (float *)(void *)mine,
+                             (float *)(void *)(mine + s->line_at), (float *)(void *)(mine + s->copies_at),
+                             (pi_fip_rows *)(void *)(mine + s->tables_at), (const float **)(void *)(mine + s->rows_at)};
+        band(&t, b, row, pi_min_i64(row + s->band, w->out[1]));
     }
 }
 
@@ -283,13 +388,16 @@ static pi_status own_run(const pi_call *call, pi_error *err)
 {
     const own_state *s = call->state;
     pi_call copy = *call;
-    pi_parallel(call->run->threads, s->p.w.batch * s->bands * s->panels, 1, chunk, &copy);
+    pi_parallel(call->run->threads, s->p.w.batch * s->bands * s->shares, 1, chunk, &copy);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
 
 /* ---- rows ---- */
 
-static const pi_impl impls[] = {{"own", own_refuse, own_prepare, own_run, 0}, {"ref", NULL, ref_prepare, ref_run, 0}, {0}};
+static const pi_impl impls[] = {{"fip", fip_refuse, fip_prepare, own_run, PI_INEXACT},
+                                {"own", own_refuse, own_prepare, own_run, 0},
+                                {"ref", NULL, ref_prepare, ref_run, 0},
+                                {0}};
 static const pi_attr_def attrs[] = {
     {"auto_pad", PI_ATTR_STRING, false, 0, 0, "NOTSET"}, {"dilations", PI_ATTR_INTS, false, 0, 0, NULL},
     {"kernel_shape", PI_ATTR_INTS, false, 0, 0, NULL},   {"pads", PI_ATTR_INTS, false, 0, 0, NULL},

@@ -129,6 +129,8 @@ static pi_status transpose_run(const pi_call *call, pi_error *err) { return pi_c
 /* ---- rows ---- */
 
 static const pi_impl transpose_impls[] = {{"few", pi_conv_few_refuse, pi_conv_few_prepare, pi_conv_few_run, 0},
+                                          {"fip", pi_conv_transpose_fip_refuse, pi_conv_transpose_fip_prepare,
+                                           pi_conv_transpose_own_run, 8 | PI_INEXACT},
                                           {"onednn", pi_conv_dnnl_refuse, pi_conv_dnnl_prepare, pi_conv_dnnl_run, 8},
                                           {"own", pi_conv_transpose_own_refuse, pi_conv_transpose_own_prepare,
                                            pi_conv_transpose_own_run, 8},

@@ -345,7 +345,10 @@ static pi_status rnn_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl rnn_impls[] = {
-    {"fast", pi_rnn_fast_refuse, pi_rnn_fast_prepare, pi_rnn_fast_run, 0}, {"ref", NULL, rnn_prepare, rnn_run, 0}, {0}};
+    {"fip", pi_rnn_fip_refuse, pi_rnn_fip_prepare, pi_rnn_fast_run, PI_INEXACT},
+    {"fast", pi_rnn_fast_refuse, pi_rnn_fast_prepare, pi_rnn_fast_run, 0},
+    {"ref", NULL, rnn_prepare, rnn_run, 0},
+    {0}};
 #define COMMON                                                                                                       \
     {.name = "activations", .kind = PI_ATTR_STRINGS}, {.name = "activation_alpha", .kind = PI_ATTR_FLOATS},          \
         {.name = "activation_beta", .kind = PI_ATTR_FLOATS}, {.name = "clip", .kind = PI_ATTR_FLOAT},                \

@@ -75,4 +75,7 @@ void pi_rnn_bytes_product(const pi_rnn_bytes *w, int64_t block, const int16_t *x
 const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err);
 pi_status pi_rnn_fast_run(const pi_call *call, pi_error *err);
+/* The inputs of all steps by ops/fip_product.h; run is pi_rnn_fast_run. */
+const char *pi_rnn_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_rnn_fip_prepare(pi_prep *prep, pi_error *err);
 #endif

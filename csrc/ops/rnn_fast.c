@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LSTM, GRU, RNN on f32. Weights are packed in panels, each of all gates of a block of units. A member of a team owns
- * some blocks: it multiplies the inputs of all steps with its panels of W; then, step by step, the state with its
- * panels of R, and does the gates of its units. Members wait for each other once a step. Directions, and parts of a
- * large batch, know nothing of each other: each has a team of its own. How an element is computed depends on shapes
- * only. */
+ * some blocks: it multiplies the inputs of all steps with its panels of W, if ops/fip_product.h has not done so; then,
+ * step by step, the state with its panels of R, and does the gates of its units. Members wait for each other once a
+ * step. Directions, and parts of a large batch, know nothing of each other: each has a team of its own. How an element
+ * is computed depends on shapes only. */
 #include <math.h>
 #include <string.h>
 #include "base/size.h"
 #include "base/threads.h"
 #include "kernels/recurrent/recurrent.h"
+#include "ops/fip_product.h"
 #include "ops/move.h"
-#include "ops/ops.h"
 #include "ops/rnn.h"
 
-/* A member's share of a step is worth its wait from SHARE products on; sequences of a part: their numbers stay in L1.
- */
-enum { ALIGN = 64, LANES = PI_RECURRENT_LANES, PART = 12, SHARE = 16384 };
+/* A member's share of a step is worth its wait from SHARE products on; sequences of a part: their numbers stay in L1; LEAST: inputs for
+ * fewer multiplications. */
+enum { ALIGN = 64, LANES = PI_RECURRENT_LANES, PART = 12, SHARE = 16384, LEAST = 64 };
 
 /* Places in the scratch. A group is a direction and a part of the batch. */
 enum {
-    GX,     /* [directions, rows of X, a row]: the input's part of the gates, block by block */
+    GX,     /* [rows of X, directions, a row]: the input's part of the gates, block by block */
     G,      /* [threads, part, a block]: the state's part */
     H,      /* [2, directions, batch, padded]: before and after a step, by turns */
     C,      /* [directions, batch, padded] */
@@ -41,6 +41,8 @@ typedef struct {
     int64_t units, blocks;          /* of a block; of a direction */
     int64_t padded, row;            /* units with those of the last block that are not there; their gates */
     int64_t part, parts;            /* sequences of a part at most; parts of the batch */
+    bool fip;                       /* the inputs' product is `inputs` */
+    pi_fip_plan inputs;
     int threads;
     size_t at[PLACES];
 } fast_state;
@@ -73,6 +75,29 @@ const char *pi_rnn_fast_refuse(const pi_node *node, const pi_tensor *const *in, 
     if (!isinf(s.clip)) return "clip";
     if (!s.steps || !s.batch || !s.input || !s.hidden) return "no elements";
     return NULL;
+}
+
+/* From s. */
+static void blocks_init(fast_state *f)
+{
+    const pi_rnn *s = &f->s;
+    f->units = s->kind == 'R' ? LANES * PI_RECURRENT_WIDEST : LANES;
+    f->blocks = (s->hidden + f->units - 1) / f->units;
+    f->padded = f->blocks * f->units;
+    f->row = s->gates * f->padded;
+    f->parts = (s->batch + PART - 1) / PART;
+    f->part = (s->batch + f->parts - 1) / f->parts;
+}
+
+const char *pi_rnn_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    fast_state f;
+    const char *why = pi_rnn_fast_refuse(node, in, out);
+    if (why) return why;
+    if (pi_rnn_init(&f.s, node, in, NULL) != PI_E_OK || f.s.quantized) return "only f32 weights";
+    blocks_init(&f);
+    if (f.s.input >= PI_FIP_TERMS && f.s.input < LEAST) return PI_SLOWER "few inputs: the time is that of writing the results";
+    return pi_fip_refuse(f.s.steps * f.s.batch, f.s.directions * f.row, f.s.input, false);
 }
 
 /* The form of packed weights, and its name. */
@@ -116,6 +141,46 @@ static pi_status packed(pi_prep *prep, const fast_state *f, uint32_t i, int64_t 
     return pi_prep_pack(prep, i, &key, sizeof key, bytes, pack, &key, (const void **)out, err);
 }
 
+/* Of pack_inputs. */
+typedef struct {
+    char name[8];
+    int64_t k, hidden, gates, units, row, n, nr;
+} inputs_form;
+
+/* [directions, gates * hidden, k] becomes panels of columns as those of GX, and what ops/fip_product.h needs. */
+static pi_status pack_inputs(void *arg, const pi_tensor *source, void *out, pi_error *err)
+{
+    const inputs_form *f = arg;
+    int64_t panels = (f->n + f->nr - 1) / f->nr, block = f->gates * f->units;
+    (void)err;
+    memset(out, 0, (size_t)(panels * f->nr * f->k) * sizeof(float));
+    for (int64_t c = 0; c < f->n; c++) {
+        int64_t d = c / f->row, u = c % f->row / block * f->units + c % f->units, g = c % f->row % block / f->units;
+        if (u >= f->hidden) continue;
+        const float *row = (const float *)source->data + ((d * f->gates + g) * f->hidden + u) * f->k;
+        float *to = (float *)out + c / f->nr * f->k * f->nr + c % f->nr;
+        for (int64_t l = 0; l < f->k; l++) to[l * f->nr] = row[l];
+    }
+    for (int64_t panel = 0; panel < panels; panel++) pi_fip_fill(1, panels, f->k, f->nr, 0, panel, out);
+    return PI_E_OK;
+}
+
+static pi_status inputs_init(pi_prep *prep, fast_state *f, pi_error *err)
+{
+    const pi_rnn *s = &f->s;
+    pi_fip_plan *p = &f->inputs;
+    *p = (pi_fip_plan){.m = s->steps * s->batch, .n = s->directions * f->row, .k = s->input, .low = -INFINITY, .high = INFINITY};
+    PI_TRY(pi_fip_prepare(prep, p, err));
+    inputs_form key = {"rnn_fip", p->k, s->hidden, s->gates, f->units, f->row, p->n, (int64_t)p->fip->nr};
+    size_t bytes;
+    if (!pi_mul((size_t)(p->panels * key.nr), (size_t)p->k, &bytes) ||
+        !pi_add(bytes, pi_fip_tail(1, p->panels, p->k, key.nr), &bytes) || !pi_mul(bytes, sizeof(float), &bytes))
+        return pi_fail(err, PI_E_LIMIT, "the weights are too large");
+    PI_TRY(pi_prep_pack(prep, PI_RNN_W, &key, sizeof key, bytes, pack_inputs, &key, (const void **)&p->b, err));
+    p->minus = pi_fip_minus(1, p->panels, p->k, key.nr, 0, p->b);
+    return PI_E_OK;
+}
+
 static bool place(size_t number, size_t bytes, size_t *used, size_t *at)
 {
     size_t n;
@@ -127,7 +192,8 @@ static pi_status scratch_init(pi_prep *prep, fast_state *f, pi_error *err)
 {
     const pi_rnn *s = &f->s;
     size_t d = (size_t)s->directions, padded = (size_t)f->padded * sizeof(float), row = padded * (size_t)s->gates;
-    size_t groups, rows, states, used = 0, *at = f->at, g = (size_t)(f->part * s->gates * f->units) * sizeof(float);
+    size_t groups, rows, states, *at = f->at, g = (size_t)(f->part * s->gates * f->units) * sizeof(float);
+    size_t used = f->fip ? prep->scratch : 0;
     if (!pi_mul((size_t)s->steps, (size_t)s->batch, &rows) || !pi_mul(rows, d, &rows) ||
         !pi_mul((size_t)s->batch, d, &states) || !pi_mul((size_t)f->parts, d, &groups) ||
         !place(rows, row, &used, &at[GX]) || !place((size_t)prep->threads, g, &used, &at[G]) ||
@@ -143,7 +209,7 @@ static pi_status scratch_init(pi_prep *prep, fast_state *f, pi_error *err)
     return PI_E_OK;
 }
 
-pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
+static pi_status prepare(pi_prep *prep, bool fip, pi_error *err)
 {
     fast_state *f = prep->state = pi_prep_alloc(prep, sizeof *f, err);
     if (!f) return pi_alloc_status(err);
@@ -152,17 +218,13 @@ pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
     if (!s->quantized && (!pi_prep_is_const(prep, PI_RNN_W) || !pi_prep_is_const(prep, PI_RNN_R)))
         return pi_fail(err, PI_E_UNSUPPORTED, "W or R is not constant");
     bool twice = s->kind == 'G' && !s->linear_before_reset;
-    f->units = s->kind == 'R' ? LANES * PI_RECURRENT_WIDEST : LANES;
-    f->blocks = (s->hidden + f->units - 1) / f->units;
-    f->padded = f->blocks * f->units;
-    f->row = s->gates * f->padded;
-    f->parts = (s->batch + PART - 1) / PART;
-    f->part = (s->batch + f->parts - 1) / f->parts;
+    blocks_init(f);
+    f->fip = fip;
     if (s->quantized) {
         PI_TRY(pi_rnn_bytes_init(prep, s, PI_RNN_W, f->blocks, &f->w_bytes, err));
         PI_TRY(pi_rnn_bytes_init(prep, s, PI_RNN_R, f->blocks, &f->r_bytes, err));
     } else {
-        PI_TRY(packed(prep, f, PI_RNN_W, 0, s->gates, &f->w, err));
+        PI_TRY(fip ? inputs_init(prep, f, err) : packed(prep, f, PI_RNN_W, 0, s->gates, &f->w, err));
         PI_TRY(packed(prep, f, PI_RNN_R, 0, twice ? 2 : s->gates, &f->r, err));
         if (twice) PI_TRY(packed(prep, f, PI_RNN_R, 2, 1, &f->candidate, err));
         pi_prep_drop(prep, PI_RNN_W);
@@ -172,6 +234,10 @@ pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err)
                                            (double)(s->gates * s->hidden) * (double)(s->input + s->hidden));
     return scratch_init(prep, f, err);
 }
+
+pi_status pi_rnn_fast_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, false, err); }
+
+pi_status pi_rnn_fip_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, true, err); }
 
 /* ---- run ---- */
 
@@ -277,7 +343,7 @@ static int64_t row_of(const pi_rnn *s, int64_t b, int64_t t)
 static float *gx(const share *p, int64_t row, int64_t block)
 {
     const fast_state *f = p->f;
-    return at(p, GX) + (p->dir * f->s.steps * f->s.batch + row) * f->row + block * f->s.gates * f->units;
+    return at(p, GX) + (row * f->s.directions + p->dir) * f->row + block * f->s.gates * f->units;
 }
 
 static void input_block(const share *p, int64_t block)
@@ -285,19 +351,20 @@ static void input_block(const share *p, int64_t block)
     const fast_state *f = p->f;
     const pi_rnn *s = &f->s;
     const float *panel = f->w + (p->dir * f->blocks + block) * s->input * s->gates * f->units;
+    int64_t to_row = s->directions * f->row;
     bool at_once = s->batch_first || f->parts == 1; /* the rows of all steps follow each other */
     for (int64_t t = 0; t < (at_once ? 1 : s->steps); t++) {
         int64_t row = row_of(s, p->b, t), rows = at_once ? p->n * s->steps : p->n;
         if (s->quantized) {
             pi_rnn_bytes_product(&f->w_bytes, p->dir * f->blocks + block,
                                  (const int16_t *)at(p, XB) + row * 2 * f->w_bytes.pairs, rows, at(p, SCALE), 0,
-                                 ours(p, BIAS, f->row) + block * s->gates * f->units, gx(p, row, block), f->row);
+                                 ours(p, BIAS, f->row) + block * s->gates * f->units, gx(p, row, block), to_row);
             continue;
         }
         pi_recurrent()->product_f32((size_t)rows, (size_t)s->input,
                                     (size_t)(s->gates * f->units / LANES), data_of(p, PI_RNN_X) + row * s->input,
                                     (size_t)s->input, panel, ours(p, BIAS, f->row) + block * s->gates * f->units,
-                                    gx(p, row, block), (size_t)f->row);
+                                    gx(p, row, block), (size_t)to_row);
     }
 }
 
@@ -421,7 +488,7 @@ static void group_share(const pi_call *call, int64_t group, int member, int memb
     if (p.peepholes) p.peepholes += 3 * f->s.hidden * p.dir;
     for (int64_t i = p.first; i < p.last; i++) {
         block_init(&p, i);
-        input_block(&p, i);
+        if (!f->fip) input_block(&p, i);
     }
     for (; p.step < f->s.steps; p.step++) {
         if (member == 0) m->stop[p.step & 1] = pi_cancelled(call);
@@ -465,10 +532,21 @@ static void round_input(const pi_call *call)
     for (int64_t i = 0; i < rows; i++) pi_rnn_bytes_row(x + i * k, k, *scale, zero, to + i * 2 * f->w_bytes.pairs);
 }
 
+static pi_status all_inputs(const pi_call *call, pi_error *err)
+{
+    const fast_state *f = call->state;
+    for (int64_t d = 0; d < f->s.directions; d++) /* the biases of all directions behind each other, before groups have theirs */
+        for (int64_t block = 0; block < f->blocks; block++) bias_init(&(share){.f = f, .call = call, .group = d, .dir = d}, block);
+    const pi_fip_data data = {.a = call->in[PI_RNN_X]->data, .bias = (float *)((char *)call->scratch + f->at[BIAS]),
+                              .y = (float *)((char *)call->scratch + f->at[GX]), .a_row = f->s.input, .y_row = f->inputs.n};
+    return pi_fip_run(&f->inputs, call, &data, err);
+}
+
 pi_status pi_rnn_fast_run(const pi_call *call, pi_error *err)
 {
     const fast_state *f = call->state;
     if (f->s.quantized) round_input(call);
+    if (f->fip) PI_TRY(all_inputs(call, err));
     int64_t groups = f->s.directions * f->parts;
     pi_call copy = *call;
     if (groups >= f->threads) {

@@ -27,6 +27,7 @@ SIZES = [
     (1, 8, 40, 303, 2, 5, 1, 2, 1),
     (1, 8, 20, 1500, 1, 3, 1, 1, 1),
     (1, 4, 7, 12, 64, 4, 1, 6, 1),
+    (1, 100, 1300, 26, 25, 5, 2, 2, 1),  # rows of X copied in two blocks; more rings than the cache holds
 ]
 ACTS = {
     "none": (None, lambda v: v),
@@ -82,7 +83,7 @@ def check(data: bytes, x: np.ndarray, want: np.ndarray, **options: Any) -> list[
     for _ in range(2):
         (got,) = m.run({"x": x}).values()
         assert got.shape == want.shape
-        assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
+        assert np.abs(got - want).max() <= 3e-6 * np.abs(want).max()
     return [step for step in m.steps((x,), 0)[0][0] if step["op"] == "ConvDepthwise"]
 
 
@@ -93,8 +94,11 @@ def test_sizes(size: tuple[int, ...]) -> None:
     ):
         data, x, want = model(size, first, last, i % 2 == 0)
         for threads in (1, 2, 3):
-            (step,) = check(data, x, want, threads=threads)
+            (step,) = check(data, x, want, threads=threads, exact=True)
             assert step["impl"] == "own"
+            with forced("fip"):  # which needs six channels for a pair of its terms, and more columns than one register has
+                (step,) = check(data, x, want, threads=threads)
+                assert step["impl"] == ("fip" if size[1] >= 6 and size[2] > 16 else "ref")
         with forced("ref"):
             (step,) = check(data, x, want)
             assert step["impl"] == "ref"

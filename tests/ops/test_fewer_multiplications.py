@@ -147,31 +147,36 @@ def test_convolutions_along_one_axis(impl: str, case: tuple[Any, ...], end: str,
     check(impl, data, feeds, want)
 
 
-# image, channels, filters, kernel, strides, pads, dilations
+# image, channels, filters, kernel, strides, pads, dilations, groups
 WINDOWS = [
-    ((15, 14), 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
-    ((9, 20), 7, 33, (5, 3), (1, 2), (2, 0, 2, 3), (1, 2)),  # a sum of 105; gaps along the row
-    ((16, 16), 3, 96, (4, 4), (4, 4), (0, 0, 0, 0), (1, 1)),  # patches
-    ((6, 5), 128, 64, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)),  # a sum in parts; windows of padding alone
-    ((3, 12), 24, 64, (1, 1), (2, 3), (0, 0, 0, 0), (1, 1)),
+    ((15, 14), 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1), 1),
+    ((9, 20), 7, 33, (5, 3), (1, 2), (2, 0, 2, 3), (1, 2), 1),  # a sum of 105; gaps along the row
+    ((16, 16), 3, 96, (4, 4), (4, 4), (0, 0, 0, 0), (1, 1), 1),  # patches
+    ((6, 5), 128, 64, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2), 1),  # a sum in parts; windows of padding alone
+    ((3, 12), 24, 64, (1, 1), (2, 3), (0, 0, 0, 0), (1, 1), 1),
+    ((9, 20), 24, 80, (3, 3), (1, 2), (1, 1, 0, 1), (1, 1), 2),
+    ((14, 13), 105, 150, (3, 5), (2, 1), (1, 2, 1, 2), (1, 2), 3),  # two threads cut the rows of a group
+    ((7, 5), 64, 96, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2),
+    ((7, 5), 64, 132, (1, 1), (2, 1), (0, 0, 0, 0), (1, 1), 4),
 ]
 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("case", WINDOWS, ids=str)
 def test_windows(case: tuple[Any, ...], end: str) -> None:
-    size, channels, filters, kernel, strides, pads, dilations = case
+    size, channels, filters, kernel, strides, pads, dilations, groups = case
     rng = np.random.default_rng(channels)
     x = rng.standard_normal((2, channels, *size), np.float32)
-    w = rng.standard_normal((filters, channels, *kernel), np.float32) / np.float32(np.sqrt(channels * kernel[0] * kernel[1]))
+    w = rng.standard_normal((filters, channels // groups, *kernel), np.float32) / np.float32(np.sqrt(channels * kernel[0] * kernel[1]))
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, (2, 3))
     windows = windows[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
-    want = np.einsum("nchwij,ocij->nohw", windows, w.astype(np.float64), optimize=True)
+    parts = zip(np.split(windows, groups, 1), np.split(w.astype(np.float64), groups), strict=True)
+    want = np.concatenate([np.einsum("nchwij,ocij->nohw", x1, w1, optimize=True) for x1, w1 in parts], 1)
     b, z = rng.standard_normal((filters, 1, 1)).astype(np.float32), rng.standard_normal(want.shape, np.float32)
     feeds = {"x": x, "z": z} if end == "residual" else {"x": x}
-    first = helper.make_node("Conv", ["x", "w"], ["y"], strides=strides, pads=pads, dilations=dilations)
+    first = helper.make_node("Conv", ["x", "w"], ["y"], strides=strides, pads=pads, dilations=dilations, group=groups)
     data = model(chain(first, end), {name: value.shape for name, value in feeds.items()}, {"w": w, "b": b})
     check("fip", data, feeds, finish(want, end, b, feeds.get("z")))
 

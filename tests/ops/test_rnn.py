@@ -41,13 +41,15 @@ def same(op: str, inputs: list[Any], threads: tuple[int, ...] = (1, 2), **more: 
     data = model_of(op, inputs, constant=constant, **more)
     feeds = [x for i, x in enumerate(inputs) if x is not None and i not in constant]
     for n in threads:
-        model = pyinfer.load(data, threads=n)
-        assert f"{op} [fast]" in str(model.explain(*feeds))
-        for _ in range(2):
-            got = model(*feeds)
-            for g, w in zip(got, want, strict=True):
-                assert g.dtype == w.dtype and g.shape == w.shape
-                np.testing.assert_allclose(g, w, rtol=2e-5, atol=2e-5)
+        for impl in ["fast", "fip"] if inputs[0].shape[2] >= 6 else ["fast"]:
+            with forced(impl):
+                model = pyinfer.load(data, threads=n)
+                assert f"{op} [{impl}]" in str(model.explain(*feeds))
+                for _ in range(2):
+                    got = model(*feeds)
+                    for g, w in zip(got, want, strict=True):
+                        assert g.dtype == w.dtype and g.shape == w.shape
+                        np.testing.assert_allclose(g, w, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("layout", [0, 1])
@@ -84,9 +86,10 @@ def test_large_steps(op: str, direction: str) -> None:
     same(op, inputs, (1, 2, 4), hidden_size=160, direction=direction)
 
 
+@pytest.mark.parametrize("impl", ["fast", "fip"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("op", GATES)
-def test_pytorch(op: str, bidirectional: bool) -> None:
+def test_pytorch(op: str, bidirectional: bool, impl: str) -> None:
     torch.manual_seed(1)
     hidden, size, d = 19, 6, 1 + bidirectional
     layer = getattr(torch.nn, op)(size, hidden, bidirectional=bidirectional)
@@ -108,7 +111,7 @@ def test_pytorch(op: str, bidirectional: bool) -> None:
     got = run(
         op,
         [*inputs, c.numpy()] if op == "LSTM" else inputs,
-        impl="fast",
+        impl=impl,
         constant=(1, 2, 3),
         opset=14,
         outputs=len(want),
@@ -141,3 +144,10 @@ def test_the_fast_one_is_chosen(op: str) -> None:
         assert lines and all("[ref]" in line for line in lines)
     with forced("ref"):
         assert "[ref]" in chosen(op)
+
+
+def test_exact() -> None:
+    """The fast inner product, where it is taken, is turned off."""
+    inputs = [np.zeros((50, 1, 256), np.float32), np.ones((1, 1024, 256), np.float32), np.ones((1, 1024, 256), np.float32)]
+    data = model_of("LSTM", inputs, constant=(1, 2), hidden_size=256, opset=14)
+    assert "LSTM [fast]" in str(pyinfer.load(data, exact=True).explain(inputs[0]))

@@ -135,14 +135,10 @@ static inline float v_hsum(vf a)
     a = v_add(a, swap_pairs_avx2(a));
     return _mm256_cvtss_f32(v_add(a, swap_ones_avx2(a)));
 }
-static inline vf v_hsum_four(vf a, vf b, vf c, vf d) /* four sums in each 128 bits */
+static inline void v_hsum_4(const vf a[4], float to[4])
 {
-    return _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-}
-static inline void v_hsum_8(const vf a[8], float to[8])
-{
-    vf low = v_hsum_four(a[0], a[1], a[2], a[3]), high = v_hsum_four(a[4], a[5], a[6], a[7]);
-    v_store(to, _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)));
+    vf all = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3])); /* four sums in each 128 bits */
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 static inline float v_hmax(vf a)
 {

@@ -134,13 +134,11 @@ static inline vf v_hsum_four(vf a, vf b) /* of two pairs: four sums in each 128 
 {
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
 }
-static inline void v_hsum_8(const vf a[8], float to[8])
+static inline void v_hsum_4(const vf a[4], float to[4])
 {
-    vf low = v_hsum_four(v_hsum_pair(a[0], a[1]), v_hsum_pair(a[2], a[3]));
-    vf high = v_hsum_four(v_hsum_pair(a[4], a[5]), v_hsum_pair(a[6], a[7]));
-    vf two = _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
-    two = _mm512_add_ps(two, _mm512_shuffle_f32x4(two, two, 0xb1));
-    _mm256_storeu_ps(to, _mm512_castps512_ps256(_mm512_shuffle_f32x4(two, two, 0x08)));
+    vf all = v_hsum_four(v_hsum_pair(a[0], a[1]), v_hsum_pair(a[2], a[3]));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
 static inline float v_hmax(vf a)
 {

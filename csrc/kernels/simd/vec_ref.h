@@ -161,10 +161,10 @@ static inline vf v_scale2_normal(vf a, vf n) { return v_as_f(vi_add(v_as_i(a), v
 
 /* across lanes; the order of adding is free, v_hmax and v_hmin give NaN if there is one */
 static inline float v_hsum(vf a) { return (a[0] + a[2]) + (a[1] + a[3]); }
-/* Of eight at once. */
-static inline void v_hsum_8(const vf a[8], float to[8])
+/* Of four at once. */
+static inline void v_hsum_4(const vf a[4], float to[4])
 {
-    for (int i = 0; i < 8; i++) to[i] = v_hsum(a[i]);
+    for (int i = 0; i < 4; i++) to[i] = v_hsum(a[i]);
 }
 static inline float v_hmax(vf a)
 {
