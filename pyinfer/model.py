@@ -477,8 +477,8 @@ def load(source: Any, *, cache: bool = False, **options: int | bool | None) -> M
     writes it. See ``pyinfer cache``.
 
     options: threads (of one run; default: as many as this process may use), strict,
-    memory_limit (bytes), exact (no Winograd convolutions, no Strassen products, no fast inner products),
-    skip_padding (of batches of texts), tune, onednn, level, check_numbers (a run ends with a
+    memory_limit (bytes), exact (no Winograd, no Strassen, no fast inner product), skip_padding
+    (of batches of texts), tune, onednn, level, check_numbers (a run ends with a
     NumberError, which names the node and its line in PyTorch, at the first step that makes a NaN
     or an infinity; slower, and fused steps are looked at as a whole). An option that is not given
     is read from the environment (PYINFER_THREADS ...), then has its default; ``pyinfer config``
