@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 3x3 convolution of stride 1 on channels-last images as 36 matrix products (kernels/winograd), for blocks of tiles that stay
- * in the caches: transform the inputs of a block, multiply, transform back with bias, residual and activation.
+ * in the caches: transform the inputs of a block, multiply, transform back with bias, residual and activation. The products are
+ * plain (kernels/igemm) or those of the fast inner product (kernels/fip), for which rows of V are copied, each with a power of two
+ * of its own: points differ by a hundredfold, and smooth images have nearly nothing in most of them.
  *
  * Error against the direct sum: some 1e-5 of the largest output: values grow up to a hundredfold in between and
  * cancel. Infinities in the input become NaN around them. The option exact=1 turns it off. */
@@ -27,8 +29,8 @@ typedef struct {
     pi_act late;
     float low, high_bound;
     bool apart;            /* each thread has blocks of its own, from input to output, in its second-level cache */
-    /* in the scratch of a block: V [point][tile][C] first, for fip copied tiles of PI_FIP_ROWS tiles; then M [point][tile][K]; for fip
-     * pi_fip_rows [point][copied tile]; of one block; behind all blocks, of each thread, a tile of V before it is copied */
+    /* In the scratch of a block: V [point][tile][C], for fip in its copied tiles, M [point][tile][K], pi_fip_rows [point][copied tile].
+     * Bytes of a block, of all; behind them, for each thread, a row of V of all points before it is copied. */
     size_t m_at, rows_at, bytes, all;
     int64_t v_step, m_step, row_step; /* floats from a point to the next: of V, of M, of what is to be copied */
 } winograd;
