@@ -185,6 +185,8 @@ static pi_status conv_run(const pi_call *call, pi_error *err) { return pi_conv_r
 /* ---- rows ---- */
 
 static const pi_impl conv_impls[] = {{"planes", pi_conv_planes_refuse, pi_conv_planes_prepare, pi_conv_planes_run, 0},
+                                     {"winograd_fip", pi_conv_winograd_fip_refuse, pi_conv_winograd_fip_prepare, pi_conv_winograd_run,
+                                      8 | PI_INEXACT},
                                      {"winograd", pi_conv_winograd_refuse, pi_conv_winograd_prepare, pi_conv_winograd_run, 8 | PI_INEXACT},
                                      {"fip", pi_conv_fip_refuse, pi_conv_fip_prepare, pi_conv_fip_run, 8 | PI_INEXACT},
                                      {"strassen", pi_conv_strassen_refuse, pi_conv_strassen_prepare, pi_conv_strassen_run, 8 | PI_INEXACT},

@@ -41,6 +41,9 @@ pi_status pi_conv_planes_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* 3x3 as 36 matrix products, on channels-last data. */
 const char *pi_conv_winograd_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_conv_winograd_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
+/* With products by the fast inner product. */
+const char *pi_conv_winograd_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_conv_winograd_fip_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;
 pi_status pi_conv_winograd_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* Our own kernels, for Conv on channels-last data. */
 const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);

@@ -63,6 +63,28 @@ static void product(const pi_fip_kernels *f, problem p)
     free(before);
 }
 
+/* Rows that are written one by one into several tiles are those of whole tiles. */
+static void row_by_row(const pi_fip_kernels *f, size_t k)
+{
+    enum { TILES = 11 };
+    uint32_t seed = (uint32_t)k;
+    const size_t a_step = k + 5, size = (k + PI_FIP_BLOCK - 1) / PI_FIP_BLOCK * PI_FIP_BLOCK * PI_FIP_ROWS, step = size + 16;
+    float *to = guarded(TILES * step * sizeof(float)), *whole = copies(k), square[TILES], *a[PI_FIP_ROWS];
+    pi_fip_rows made[TILES * 2], table;
+    for (size_t i = 0; i < PI_FIP_ROWS; i++) a[i] = numbers((TILES - 1) * a_step + k, 1, &seed);
+    for (size_t t = 0; t < TILES; t++) square[t] = (float)(t + 1);
+    for (size_t i = 0; i < TILES * step; i++) to[i] = 7;
+    for (size_t i = 0; i < PI_FIP_ROWS; i++) f->row(TILES, k, a[i], a_step, square, i, to, step, made, 2);
+    for (size_t t = 0; t < TILES; t++) {
+        const float *rows[PI_FIP_ROWS];
+        for (size_t i = 0; i < PI_FIP_ROWS; i++) rows[i] = a[i] + t * a_step;
+        for (size_t i = 0; i < size; i++) whole[i] = 7;
+        f->rows(PI_FIP_ROWS, k, rows, square[t], whole, &table);
+        CHECK(memcmp(whole, to + t * step, size * sizeof(float)) == 0);
+        CHECK(memcmp(&table, &made[2 * t], sizeof table) == 0);
+    }
+}
+
 /* Rows of zeros, of one number, with infinities and NaN: no other row knows of them. */
 static void ugly_rows(const pi_fip_kernels *f)
 {
@@ -103,6 +125,7 @@ int main(void)
         for (size_t i = 0; i < sizeof magnitudes / sizeof *magnitudes; i++)
             for (size_t depth = 1; depth <= 200; depth += 13)
                 product(k, (problem){7, k->nr - 1, depth, magnitudes[i][0], magnitudes[i][1], 0});
+        for (size_t i = 1; i < UGLY_COUNT; i++) row_by_row(k, ugly[i]);
         ugly_rows(k);
     }
     return CHECK_DONE();

@@ -12,7 +12,9 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import pyinfer
+from ops.node import forced
 
+IMPLS = ("winograd", "winograd_fip")
 # batch, channels, outputs, height, width, pads
 SIZES = [
     (1, 64, 64, 56, 56, (1, 1, 1, 1)),
@@ -74,11 +76,57 @@ def test_sizes(size: tuple[Any, ...], end: str) -> None:
     made, feeds = model(size, end)
     (want,) = ReferenceEvaluator(made).run(None, feeds)
     for threads in (1, 2, 3):
-        m = pyinfer.load(made.SerializeToString(), threads=threads)
-        for _ in range(2):
-            (got,) = m.run(feeds).values()
-            assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
-        assert "winograd" in impls(m, feeds)
+        for impl in (None, *IMPLS):
+            with forced(impl):
+                m = pyinfer.load(made.SerializeToString(), threads=threads)
+                for _ in range(2):
+                    (got,) = m.run(feeds).values()
+                    assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
+                taken = impls(m, feeds)
+            assert impl in taken if impl else set(IMPLS) & set(taken)
+
+
+@pytest.mark.parametrize("side", [28, 7])  # F(4, 3) and F(2, 3)
+@pytest.mark.parametrize("kind", ["relu", "smooth", "tiny", "huge"])
+def test_error_of_the_fast_inner_product(kind: str, side: int) -> None:
+    """It is about that of the plain products, whatever the magnitude of a place is."""
+    made, feeds = model((1, 512, 64, side, side, (1, 1, 1, 1)), "plain")
+    x = feeds["x"]
+    ramp = np.linspace(1, 2, side, dtype=np.float32)
+    if kind == "relu":
+        x[...] = np.maximum(x, 0) * np.array([1, 1e-3], np.float32)[(np.arange(side) // 2) % 2]
+    elif kind == "smooth":
+        x[...] = 5 + np.arange(512)[:, None, None] % 3 * ramp[:, None] * ramp
+    else:
+        x *= np.float32(1e-25 if kind == "tiny" else 1e25)
+    (weights,) = (numpy_helper.to_array(t) for t in made.graph.initializer if t.name == "w")
+    spectrum = np.fft.rfft2(np.pad(x[0].astype(np.float64), ((0, 0), (1, 1), (1, 1))))
+    kernel = np.zeros((64, 512, side + 2, side + 2))
+    kernel[:, :, :3, :3] = weights
+    both = (spectrum * np.conj(np.fft.rfft2(kernel))).sum(1)
+    bias = next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == "b")
+    want = np.fft.irfft2(both, (side + 2, side + 2))[:, :side, :side] + bias[:, None, None]
+    error = {}
+    for impl in IMPLS:
+        with forced(impl):
+            (got,) = pyinfer.load(made.SerializeToString()).run(feeds).values()
+        error[impl] = np.sqrt(((got - want) ** 2).mean()) / np.sqrt((want**2).mean())
+    # Rows whose squares are not numbers of f32 are scaled by their largest number.
+    most = 1.5 if kind in ("relu", "smooth") else 3
+    assert error["winograd_fip"] <= most * error["winograd"] + 1e-7
+    assert error["winograd_fip"] < 2e-5
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_zeros_stay(impl: str) -> None:
+    made, feeds = model(SIZES[1], "plain")
+    feeds["x"][:, :, :12] = 0
+    with forced(impl):
+        (got,) = pyinfer.load(made.SerializeToString()).run(feeds).values()
+    bias = next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == "b")
+    np.testing.assert_array_equal(
+        got[:, :, 1:8], np.broadcast_to(bias[:, None, None], got[:, :, 1:8].shape)
+    )
 
 
 def test_exact_turns_it_off() -> None:
@@ -87,13 +135,16 @@ def test_exact_turns_it_off() -> None:
     (want,) = ReferenceEvaluator(made).run(None, feeds)
     (got,) = m.run(feeds).values()
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
-    assert "winograd" not in impls(m, feeds)
+    assert not set(IMPLS) & set(impls(m, feeds))
 
 
-def test_infinity_stays_near() -> None:
+@pytest.mark.parametrize("impl", IMPLS)
+def test_infinity_stays_near(impl: str) -> None:
     """What is not finite spoils the tiles that read it, and nothing else."""
     made, feeds = model(SIZES[0], "plain")
-    m = pyinfer.load(made.SerializeToString())
+    with forced(impl):
+        m = pyinfer.load(made.SerializeToString())
+        m.run(feeds)
     (clean,) = m.run(feeds).values()
     clean = clean.copy()
     feeds["x"][0, 3, 20, 20] = np.inf

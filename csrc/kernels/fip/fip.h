@@ -38,6 +38,10 @@ typedef struct {
     /* m <= PI_FIP_ROWS rows of k numbers, multiplied by powers of two so that the mean of their squares is near `square`. A row
      * with a NaN or an infinity keeps its numbers. `to` is aligned to 64 bytes. */
     void (*rows)(size_t m, size_t k, const float *const *a, float square, float *to, pi_fip_rows *rows);
+    /* The same for row i of each of m copied tiles, which are `step` floats apart and have tables rows_step apart: a + t * a_step,
+     * square[t] for tile t. */
+    void (*row)(size_t m, size_t k, const float *a, size_t a_step, const float *square, size_t i, float *to, size_t step,
+                pi_fip_rows *rows, size_t rows_step);
     /* c[i][j] = end(sum over l < k of a[i][l] b[l][j]) for i < m and j < n <= nr, of copied rows. b: k rows of nr. minus: of each
      * of the nr columns the sum of b0 b1 - b3 b4. c has rows of c_row floats, and may be end->residual. Fetches as
      * pi_igemm_kernels.tile_ahead does, with every PI_FIP_TERMS rows of b. */
