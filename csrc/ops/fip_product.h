@@ -17,16 +17,18 @@ typedef void (*pi_fip_gather)(const pi_call *call, const void *arg, int64_t firs
 typedef struct {
     int64_t m, n, k;
     pi_fip_gather gather; /* or NULL: rows of A lie in memory */
+    uint32_t live;        /* the input that says of each row whether it is live (ops/live.h), not with gather; 0: none does */
     const float *b, *minus; /* pi_fip_minus */
     float low, high;
     pi_act late;
     /* what pi_fip_prepare chose */
     const pi_fip_kernels *fip;
     int64_t panels, parts, part; /* rows of B in so many parts; only the last may be shorter */
-    int64_t blocks, tiles;       /* blocks of rows of A; tiles of the largest */
+    int threads;
+    int64_t tiles;               /* of a block of rows of A: so many at most */
     int64_t pieces;              /* of the panels, which threads share */
-    size_t rows_at, gathered_at; /* bytes before the tables of copied rows, before those that were gathered */
-    size_t each;                 /* bytes of a thread's scratch */
+    size_t rows_at, gathered_at; /* bytes before the tables of copied rows, before rows that were gathered or are to be scattered */
+    size_t each, live_at;        /* bytes of a thread's scratch; before the numbers of the live rows */
 } pi_fip_plan;
 
 /* Packed panels of every B, [group][panel][k][nr], carry behind them what it needs: so many floats, filled in a panel at a time. */
@@ -37,7 +39,7 @@ const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr,
 
 /* Why not; NULL: it takes less time than the direct product. gathered: rows of A do not lie in memory. */
 const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered);
-/* From m, n, k, gather. Sets prep->scratch and prep->flops. */
+/* From m, n, k, gather, live. Sets prep->scratch and prep->flops. */
 pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err) PI_MUST_USE;
 
 /* Rows of A and Y are that many floats apart; those of z, the residual or NULL, as Y's; z may be y. arg: for gather, or a. */

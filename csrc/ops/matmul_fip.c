@@ -8,8 +8,12 @@ const char *pi_matmul_fip_refuse(const pi_node *node, const pi_tensor *const *in
 {
     pi_matmul p;
     const char *why = pi_matmul_constant_refuse(&p, node, in, out);
-    return why ? why : pi_fip_refuse(p.m, p.n, p.k, false);
+    if (why) return why;
+    const pi_tensor *live = pi_matmul_live(node, in);
+    return live && pi_tensor_n(live) != p.m ? "rows that share a place of 'live'" : pi_fip_refuse(p.m, p.n, p.k, false);
 }
+
+enum { LIVE = 4 };
 
 typedef struct {
     pi_matmul p;
@@ -24,6 +28,7 @@ pi_status pi_matmul_fip_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_matmul_init(&s->p, prep->node, prep->in, NULL, err));
     pi_matmul_merge_batch(&s->p);
     *f = (pi_fip_plan){.m = s->p.m, .n = s->p.n, .k = s->p.k};
+    if (pi_matmul_live(prep->node, prep->in)) f->live = LIVE;
     f->late = pi_act_bounds(s->p.act, &f->low, &f->high);
     PI_TRY(pi_fip_prepare(prep, f, err));
     PI_TRY(pi_matmul_pack(prep, &s->p, &f->b, err));

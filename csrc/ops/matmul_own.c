@@ -61,7 +61,6 @@ const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const p
     const char *why = pi_matmul_own_refuse(node, in, out);
     if (why) return why;
     if (!node->in[1] || !node->in[1]->constant) return "only a constant B";
-    if (pi_matmul_live(node, in)) return "it cannot skip rows";
     if (pi_matmul_init(p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
     pi_matmul_merge_batch(p);
     return p->batch_rank > 0 || p->a.col != 1 ? "only one matrix A, with dense rows" : NULL;

@@ -8,6 +8,7 @@ const char *pi_matmul_strassen_refuse(const pi_node *node, const pi_tensor *cons
 {
     pi_matmul p;
     const char *why = pi_matmul_constant_refuse(&p, node, in, out);
+    if (!why && pi_matmul_live(node, in)) return "it cannot skip rows";
     return why ? why : pi_strassen_refuse(p.m, p.n, p.k);
 }
 
