@@ -46,10 +46,10 @@ void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t 
 
 /* ---- whether it pays ---- */
 
-/* Its time as a part of a direct product's, both for one row in cycles of Zen 4, where a vector's multiply-add takes one. A row is copied
+/* Both times for one row, in cycles of Zen 4, where a vector's multiply-add takes one. A row is copied
  * in 25 and 0.45 for each number, 0.7 where A comes from behind the second-level cache, 0.35 more if it is gathered; a last vector that
  * is alone gains nothing. Direct products take some 6 % more than their multiply-adds. */
-static double time_of(int64_t m, int64_t n, int64_t k, bool gathered)
+double pi_fip_share(int64_t m, int64_t n, int64_t k, bool gathered)
 {
     double vectors = (double)divide_up(n, 16), pairs = (double)(divide_up(n, 16) / 2 * 2);
     double near = (double)m * (double)k * sizeof(float) < (double)pi_cpu_cache(2) ? 0.45 : 0.7;
@@ -62,7 +62,7 @@ const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered)
     if (k < PI_FIP_TERMS || n <= 16) return "too short a sum, or too few columns";
     if (!pi_fip_pays()) return PI_SLOWER "this CPU does not add beside its multiply-adds";
     if (m < PI_FIP_ROWS) return PI_SLOWER "few rows: the time is that of fetching B";
-    return time_of(m, n, k, gathered) < 0.97 ? NULL : PI_SLOWER "rows are copied for too few columns";
+    return pi_fip_share(m, n, k, gathered) < 0.97 ? NULL : PI_SLOWER "rows are copied for too few columns";
 }
 
 /* ---- prepare ---- */

@@ -37,7 +37,9 @@ void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t 
 /* Of a group: where that begins. */
 const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, const float *packed);
 
-/* Why not; NULL: it takes less time than the direct product. gathered: rows of A do not lie in memory. */
+/* Its time as a part of a direct product's, on a CPU that it is for. gathered: rows of A do not lie in memory. */
+double pi_fip_share(int64_t m, int64_t n, int64_t k, bool gathered);
+/* Why not; NULL: it takes less time. */
 const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered);
 /* From m, n, k, gather, live. Sets prep->scratch and prep->flops. */
 pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err) PI_MUST_USE;
