@@ -21,8 +21,8 @@ static int64_t part_of(int64_t k)
     return parts_of(k) == 1 ? k : divide_up(divide_up(k, parts_of(k)), PI_FIP_BLOCK) * PI_FIP_BLOCK;
 }
 
-/* Of a group: minus[part][column], then the sum of the squares of B. */
-static int64_t tail_of(int64_t panels, int64_t k, int64_t nr) { return parts_of(k) * panels * nr + 1; }
+/* Of a group: minus[part][column], then the sum of the squares of each panel. */
+static int64_t tail_of(int64_t panels, int64_t k, int64_t nr) { return parts_of(k) * panels * nr + panels; }
 
 size_t pi_fip_tail(int64_t groups, int64_t panels, int64_t k, int64_t nr)
 {
@@ -37,11 +37,19 @@ const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr,
 void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, int64_t panel, float *packed)
 {
     const float *b = packed + (group * panels + panel) * k * nr;
-    float *minus = packed + groups * panels * k * nr + group * tail_of(panels, k, nr), *squares = minus + parts_of(k) * panels * nr;
+    float *minus = packed + groups * panels * k * nr + group * tail_of(panels, k, nr), *square = minus + parts_of(k) * panels * nr + panel;
     int64_t part = part_of(k);
-    if (panel == 0) *squares = 0;
+    *square = 0;
     for (int64_t p = 0, at = 0; at < k; p++, at += part)
-        *squares += pi_fip()->columns((size_t)pi_min_i64(part, k - at), b + at * nr, minus + (p * panels + panel) * nr);
+        *square += pi_fip()->columns((size_t)pi_min_i64(part, k - at), b + at * nr, minus + (p * panels + panel) * nr);
+}
+
+float pi_fip_square(int64_t panels, int64_t k, int64_t nr, int64_t n, const float *minus)
+{
+    const float *squares = minus + parts_of(k) * panels * nr;
+    float sum = 0;
+    for (int64_t j = 0; j < panels; j++) sum += squares[j];
+    return sum / ((float)k * (float)n);
 }
 
 /* ---- whether it pays ---- */
@@ -70,7 +78,7 @@ const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered)
 static int64_t blocks_of(const pi_fip_plan *s, int64_t m)
 {
     int64_t least = m > 0 ? divide_up(m, s->tiles * PI_FIP_ROWS) : 1;
-    return pi_parallel_blocks(s->threads, least, s->pieces, m, 2 * PI_FIP_ROWS);
+    return pi_parallel_blocks(s->threads, least, s->batches * s->pieces, m, 2 * PI_FIP_ROWS);
 }
 
 /* Floats of a copied row of all parts. */
@@ -81,7 +89,7 @@ static int64_t copied(const pi_fip_plan *s) { return s->parts * divide_up(s->par
 static int64_t cut(pi_fip_plan *s)
 {
     const int64_t row = copied(s) * (int64_t)sizeof(float), second = (int64_t)pi_cpu_cache(2) / 2;
-    bool small = s->parts == 1 && s->panels * (int64_t)s->fip->nr * row <= second && (s->threads == 1 || s->m >= s->threads * ENOUGH);
+    bool small = s->parts == 1 && s->panels * (int64_t)s->fip->nr * row <= second && (s->threads == 1 || s->batches * s->m >= s->threads * ENOUGH);
     int64_t fits = (small ? (int64_t)pi_cpu_cache(1) / 2 : second * s->parts) / row;
     int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : small ? fits / PI_FIP_ROWS * PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
     s->pieces = small ? 1 : s->panels;
@@ -98,15 +106,16 @@ pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err)
     s->parts = parts_of(s->k);
     s->part = part_of(s->k);
     s->threads = (int)pi_min_i64(prep->threads, PI_MAX_THREADS);
+    s->batches = pi_max_i64(s->batches, 1);
     const int64_t blocks = cut(s);
-    size_t floats, numbers, threads = (size_t)pi_min_i64(s->threads, blocks * s->pieces);
+    size_t floats, numbers, threads = (size_t)pi_min_i64(s->threads, s->batches * blocks * s->pieces);
     size_t gathered = PI_FIP_ROWS * sizeof(float) * (size_t)(s->gather ? s->k : s->live ? (int64_t)s->fip->nr : 0);
     if (!pi_mul((size_t)(s->tiles * PI_FIP_ROWS), (size_t)copied(s), &floats) || !pi_mul(floats, sizeof(float), &s->rows_at) ||
         !pi_add(s->rows_at, (size_t)(s->tiles * s->parts) * sizeof(pi_fip_rows), &s->gathered_at) ||
         !pi_add(s->gathered_at, gathered + LINE, &s->each) || !pi_mul(s->each &= ~(size_t)(LINE - 1), threads, &s->live_at) ||
         !pi_mul(s->live ? (size_t)s->m + 2 : 0, sizeof(int64_t), &numbers) || !pi_add(s->live_at, numbers, &prep->scratch))
         return pi_fail(err, PI_E_LIMIT, "the copied rows have more bytes than can be addressed");
-    prep->flops = 2.0 * (double)s->m * (double)s->n * (double)s->k;
+    prep->flops = 2.0 * (double)(s->batches * s->m) * (double)s->n * (double)s->k;
     return PI_E_OK;
 }
 
@@ -121,12 +130,13 @@ typedef struct {
     int64_t made[PI_MAX_THREADS]; /* 1 + the block of which a thread has the rows */
 } product_task;
 
-/* Rows [first, first + rows) of those that are live, and a thread's copies of them: [part][tile]. */
+/* Rows [first, first + rows) of those of a product that are live, and a thread's copies of them: [part][tile]. */
 typedef struct {
     const pi_fip_plan *s;
-    const pi_fip_data *d;
+    const pi_fip_data *d;  /* of this product */
+    const float *b, *minus;
     const int64_t *live;
-    int64_t m, first, rows, tiles;
+    int64_t m, batch, first, rows, tiles;
     float *copies, *gathered;
     pi_fip_rows *tables;
 } block_task;
@@ -154,11 +164,11 @@ static void fetch_next(const block_task *t, int64_t i)
 static void copy_rows(const block_task *t, const pi_call *call)
 {
     const pi_fip_plan *s = t->s;
-    const float square = s->minus[s->parts * s->panels * (int64_t)s->fip->nr] / ((float)s->k * (float)s->n);
+    const float square = pi_fip_square(s->panels, s->k, (int64_t)s->fip->nr, s->n, t->minus);
     for (int64_t tile = 0; tile < t->tiles; tile++) {
         int64_t from = tile_begin(t, tile), m = tile_begin(t, tile + 1) - from;
         const float *a[PI_FIP_ROWS];
-        if (s->gather) s->gather(call, t->d->arg, t->first + from, m, t->gathered);
+        if (s->gather) s->gather(call, t->d->arg, t->batch * s->m + t->first + from, m, t->gathered);
         for (int64_t i = 0; i < m; i++) {
             a[i] = s->gather ? t->gathered + i * s->k : t->d->a + row_of(t, from + i) * t->d->a_row;
             if (!s->gather) fetch_next(t, from + i);
@@ -184,13 +194,13 @@ static void multiply(const block_task *t, int64_t p, int64_t tile, int64_t from,
     for (int64_t j = from; j < to; j++) {
         size_t n = (size_t)pi_min_i64(nr, s->n - j * nr);
         float *y = d->y + j * nr, *c = apart ? t->gathered : y + place[0];
-        const float *z = p > 0 ? y : d->z ? d->z + j * nr : NULL, *b = s->b + (j * s->k + at) * nr;
+        const float *z = p > 0 ? y : d->z ? d->z + j * nr : NULL, *b = t->b + (j * s->k + at) * nr;
         for (int64_t i = 0; apart && z && i < m; i++) memcpy(c + i * nr, z + place[i], n * sizeof *c);
         const pi_igemm_end end = {last && d->bias ? d->bias + j * nr : NULL, !z ? NULL : apart ? c : z + place[0],
                                   last ? s->low : -INFINITY, last ? s->high : INFINITY};
-        const float *next = j + group < s->panels ? b + group * s->k * nr : last ? NULL : s->b + (from * s->k + at + s->part) * nr;
+        const float *next = j + group < s->panels ? b + group * s->k * nr : last ? NULL : t->b + (from * s->k + at + s->part) * nr;
         pi_igemm_ahead ahead = pi_igemm_share(next, (size_t)(k * nr), (size_t)k, (size_t)tile, (size_t)t->tiles);
-        s->fip->tile((size_t)m, n, (size_t)k, copy_of(t, p, tile), &t->tables[p * s->tiles + tile], b, s->minus + (p * s->panels + j) * nr,
+        s->fip->tile((size_t)m, n, (size_t)k, copy_of(t, p, tile), &t->tables[p * s->tiles + tile], b, t->minus + (p * s->panels + j) * nr,
                      &end, c, (size_t)(apart ? nr : d->y_row), ahead.at, ahead.lines);
         for (int64_t i = 0; apart && i < m; i++) memcpy(y + place[i], c + i * nr, n * sizeof *c);
     }
@@ -233,20 +243,35 @@ static void columns(const block_task *t, const pi_call *call, int64_t begin, int
     }
 }
 
-/* A chunk is a range of (block of rows, piece of the panels). */
+/* What is its own of a product. */
+static pi_fip_data data_of(const pi_fip_plan *s, const pi_fip_data *all, int64_t batch)
+{
+    pi_fip_data d = *all;
+    int64_t a = 0, y = 0;
+    if (s->place) s->place(all->arg, batch, &a, &y);
+    d.a += s->gather ? 0 : a;
+    d.y += y;
+    if (d.z) d.z += y;
+    return d;
+}
+
+/* A chunk is a range of (product, block of rows, piece of the panels). */
 static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
 {
     product_task *task = arg;
     const pi_fip_plan *s = task->s;
     char *mine = (char *)task->call->scratch + (size_t)thread * s->each;
     for (int64_t u = begin, n; u < end && !pi_cancelled(task->call); u += n) {
-        int64_t piece = u % s->pieces, block = u / s->pieces, first = block * task->m / task->blocks;
-        int64_t rows = (block + 1) * task->m / task->blocks - first;
-        const block_task t = {s, task->d, task->live, task->m, first, rows, divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
+        int64_t piece = u % s->pieces, id = u / s->pieces, batch = id / task->blocks, block = id % task->blocks;
+        int64_t first = block * task->m / task->blocks, rows = (block + 1) * task->m / task->blocks - first;
+        int64_t own = s->each_b ? batch : 0, tail = tail_of(s->panels, s->k, (int64_t)s->fip->nr);
+        const pi_fip_data d = data_of(s, task->d, batch);
+        const block_task t = {s, &d, s->b + own * s->panels * s->k * (int64_t)s->fip->nr, s->minus + own * tail, task->live, task->m,
+                              batch, first, rows, divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
                               (float *)(void *)(mine + s->gathered_at), (pi_fip_rows *)(void *)(mine + s->rows_at)};
         n = pi_min_i64(end - u, s->pieces - piece);
-        if (task->made[thread] != block + 1) copy_rows(&t, task->call);
-        task->made[thread] = block + 1;
+        if (task->made[thread] != id + 1) copy_rows(&t, task->call);
+        task->made[thread] = id + 1;
         const int64_t from = piece * s->panels / s->pieces, to = (piece + n) * s->panels / s->pieces;
         columns(&t, task->call, from, to);
         clear_others(&t, from, to);
@@ -273,6 +298,6 @@ pi_status pi_fip_run(const pi_fip_plan *s, const pi_call *call, const pi_fip_dat
     if (s->live) find_live(&task);
     task.blocks = blocks_of(s, task.m);
     int64_t work = (divide_up(task.m, task.blocks) + 1) * s->k * (int64_t)s->fip->nr * (s->panels / s->pieces);
-    pi_parallel((int)pi_min_i64(call->run->threads, s->threads), task.blocks * s->pieces, GRAIN / work + 1, product_chunk, &task);
+    pi_parallel((int)pi_min_i64(call->run->threads, s->threads), s->batches * task.blocks * s->pieces, GRAIN / work + 1, product_chunk, &task);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }
