@@ -195,8 +195,9 @@ static void product(const fast_state *s, const block_product *t)
         }
 }
 
-/* The same for a part of the sums, terms from `at` on; x: a thread's scores. */
-static void fip_part(const fast_state *s, const block_product *t, int64_t at, float *x)
+/* The same for a part of the sums, terms from `at` on; x: a thread's scores. false: some of b is not finite, or nearly so, and would
+ * spoil what it meets with a weight of 0. */
+static bool fip_part(const fast_state *s, const block_product *t, int64_t at, float *x)
 {
     float *minus = x + s->minus_at, *copy = x + s->copy_at, square = 0;
     const float *row[PI_FIP_ROWS], *b = t->b + at * s->nr;
@@ -204,7 +205,7 @@ static void fip_part(const fast_state *s, const block_product *t, int64_t at, fl
     pi_fip_rows table;
     for (int64_t p = t->first; p < t->last; p++) square += s->fip->columns(k, b + p * t->panel, minus + p * s->nr);
     square /= (float)k * (float)(pi_min_i64(t->n, t->last * s->nr) - t->first * s->nr);
-    if (!isfinite(square)) square = 1; /* a key that is not finite spoils itself alone */
+    if (!isfinite(square)) return false;
     for (int64_t r = 0; r < t->rows; r += PI_FIP_ROWS) {
         int64_t m = pi_min_i64(PI_FIP_ROWS, t->rows - r);
         for (int64_t i = 0; i < m; i++) row[i] = t->a + (r + i) * t->a_row + at;
@@ -216,12 +217,14 @@ static void fip_part(const fast_state *s, const block_product *t, int64_t at, fl
                          (size_t)t->c_row, NULL, 0);
         }
     }
+    return true;
 }
 
 static void multiply(const fast_state *s, const block_product *t, float *x)
 {
-    if (!s->fip) product(s, t);
-    for (int64_t at = 0; s->fip && at < t->k; at += PART) fip_part(s, t, at, x);
+    bool fits = s->fip != NULL;
+    for (int64_t at = 0; fits && at < t->k; at += PART) fits = fip_part(s, t, at, x);
+    if (!fits) product(s, t);
 }
 
 /* Row of the mask for query i of a head; NULL: there is none. */

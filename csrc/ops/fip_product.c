@@ -85,11 +85,13 @@ static int64_t blocks_of(const pi_fip_plan *s, int64_t m)
 static int64_t copied(const pi_fip_plan *s) { return s->parts * divide_up(s->part, PI_FIP_BLOCK) * PI_FIP_BLOCK; }
 
 /* A small B stays in the second-level cache of each thread, and a few rows meet all of it while they are in the first. Of a large one
- * each thread has some panels, for as many rows as stay in the second. Returns the blocks; with fewer live rows there are no more. */
+ * each thread has some panels, for as many rows as stay in the second. Returns the blocks of rows: with fewer live ones there are no
+ * more. */
 static int64_t cut(pi_fip_plan *s)
 {
     const int64_t row = copied(s) * (int64_t)sizeof(float), second = (int64_t)pi_cpu_cache(2) / 2;
-    bool small = s->parts == 1 && s->panels * (int64_t)s->fip->nr * row <= second && (s->threads == 1 || s->batches * s->m >= s->threads * ENOUGH);
+    bool enough = s->threads == 1 || s->batches * s->m >= s->threads * ENOUGH;
+    bool small = enough && s->parts == 1 && s->panels * (int64_t)s->fip->nr * row <= second;
     int64_t fits = (small ? (int64_t)pi_cpu_cache(1) / 2 : second * s->parts) / row;
     int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : small ? fits / PI_FIP_ROWS * PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
     s->pieces = small ? 1 : s->panels;
@@ -298,6 +300,7 @@ pi_status pi_fip_run(const pi_fip_plan *s, const pi_call *call, const pi_fip_dat
     if (s->live) find_live(&task);
     task.blocks = blocks_of(s, task.m);
     int64_t work = (divide_up(task.m, task.blocks) + 1) * s->k * (int64_t)s->fip->nr * (s->panels / s->pieces);
-    pi_parallel((int)pi_min_i64(call->run->threads, s->threads), s->batches * task.blocks * s->pieces, GRAIN / work + 1, product_chunk, &task);
+    int threads = (int)pi_min_i64(call->run->threads, s->threads);
+    pi_parallel(threads, s->batches * task.blocks * s->pieces, GRAIN / work + 1, product_chunk, &task);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;
 }

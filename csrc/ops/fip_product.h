@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fast inner product (kernels/fip) for f32: Y[m, n] = act(A[m, k] B[k, n] + bias[n] + residual[m, n]) with a constant B, packed
+/* The fast inner product (kernels/fip) for f32: Y[m, n] = act(A[m, k] B[k, n] + bias[n] + residual[m, n]) for one or many A, B packed
  * in the panels of kernels/igemm. Two multiplications for three, which takes two thirds of the time where additions have units of
  * their own.
  *

@@ -67,16 +67,6 @@ int64_t pi_matmul_batches(const pi_matmul *p, bool *one_b)
     return n;
 }
 
-const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
-{
-    const char *why = pi_matmul_own_refuse(node, in, out);
-    if (why) return why;
-    if (!node->in[1] || !node->in[1]->constant) return "only a constant B";
-    if (pi_matmul_init(p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
-    pi_matmul_merge_batch(p);
-    return p->batch_rank > 0 || p->a.col != 1 ? "only one matrix A, with dense rows" : NULL;
-}
-
 static void pack_panel(const pack_shape *s, const float *b, int64_t panel, float *to)
 {
     int64_t first = panel * s->nr, n = pi_min_i64(s->nr, s->n - first);
