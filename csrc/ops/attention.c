@@ -309,6 +309,7 @@ static pi_status attention_run(const pi_call *call, pi_error *err)
 /* ---- rows ---- */
 
 static const pi_impl attention_impls[] = {
+    {"fip", pi_attention_fip_refuse, pi_attention_fip_prepare, pi_attention_fast_run, PI_INEXACT},
     {"simd", pi_attention_fast_refuse, pi_attention_fast_prepare, pi_attention_fast_run, 0},
     {"f32", pi_widen_refuse, pi_widen_prepare, pi_widen_run, 0},
     {"ref", NULL, attention_prepare, attention_run, 0},

@@ -38,5 +38,8 @@ void pi_attention_present(const pi_attention *a, const pi_call *call);
 
 const char *pi_attention_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err);
+/* The same with fewer multiplications, see ops/fip_product.h; run is pi_attention_fast_run. */
+const char *pi_attention_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+pi_status pi_attention_fip_prepare(pi_prep *prep, pi_error *err);
 pi_status pi_attention_fast_run(const pi_call *call, pi_error *err);
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention on f32 with kernels/igemm: keys and values of a head are packed once, then each block of queries makes its tile
  * of scores, turns it into weights in place, and multiplies it with the values. Scores live in a block of each thread.
- * Few queries of a head, as in generation: packing would cost more than it saves, keys and values are read where they lie. */
+ * Few queries of a head, as in generation: packing would cost more than it saves, keys and values are read where they lie.
+ * The same by the fast inner product (kernels/fip): a block makes what is to be subtracted for each column, as it may see a part of
+ * the keys alone. */
 #include <math.h>
 #include <string.h>
 #include "base/threads.h"
@@ -10,14 +12,16 @@
 #include "kernels/reduce/reduce.h"
 #include "kernels/softmax/softmax.h"
 #include "ops/attention.h"
+#include "ops/fip_product.h"
 #include "ops/move.h"
 #include "ops/ops.h"
 
-enum { MASK = 3, TILES = 4, MOST_ROWS = 16, FEW = 6 };
+enum { MASK = 3, TILES = 4, FIP_TILES = 16, MOST_ROWS = 16, FEW = 6, PART = 10 * PI_FIP_BLOCK };
 
 typedef struct {
     pi_attention a;
     const pi_igemm_kernels *gemm;
+    const pi_fip_kernels *fip; /* or NULL */
     int threads;
     bool few;    /* queries: nothing is packed, a block is one query */
     bool by_head; /* a thread packs the keys and values of a head for itself */
@@ -25,6 +29,7 @@ typedef struct {
     int64_t kept; /* packed heads at one time */
     int64_t k_panels, v_panels;
     int64_t k_floats, v_floats, score_row, score_floats; /* packed keys, values of a head; scores of a thread */
+    int64_t minus_at, copy_at; /* of fip, behind a thread's scores: of each column; eight rows */
 } fast_state;
 
 const char *pi_attention_fast_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
@@ -38,7 +43,29 @@ const char *pi_attention_fast_refuse(const pi_node *node, const pi_tensor *const
     return NULL;
 }
 
-pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
+/* Products are two thirds of the time. What is to be subtracted for each column takes the time of some 1.5 rows of the product. */
+const char *pi_attention_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+{
+    pi_attention a;
+    const char *why = pi_attention_fast_refuse(node, in, out);
+    if (why) return why;
+    if (pi_attention_init(&a, node, in, NULL) != PI_E_OK) return "attributes";
+    if (a.queries * (a.heads / a.kv_heads) <= FEW) return "few queries";
+    const int64_t m = pi_min_i64(a.queries, FIP_TILES * PI_FIP_ROWS);
+    if ((why = pi_fip_refuse(m, a.total, a.size, false)) || (why = pi_fip_refuse(m, a.v_size, a.total, false))) return why;
+    double share = (pi_fip_share(m, a.total, a.size, false) + pi_fip_share(m, a.v_size, a.total, false)) / 2 + 1.5 / (double)m;
+    return share < 0.88 ? NULL : PI_SLOWER "rows are copied for too few columns";
+}
+
+/* Room behind the scores; false: too many bytes. */
+static bool add_fip(fast_state *s)
+{
+    s->copy_at = s->score_floats = s->minus_at;
+    return !s->fip || (pi_add_i64(s->minus_at, pi_max_i64(s->k_panels, s->v_panels) * s->nr, &s->copy_at) &&
+                       pi_add_i64(s->copy_at, PI_FIP_ROWS * PART, &s->score_floats));
+}
+
+static pi_status prepare(pi_prep *prep, const pi_fip_kernels *fip, pi_error *err)
 {
     fast_state *s = prep->state = pi_prep_alloc(prep, sizeof *s, err);
     int64_t all_k, all_v, all_scores, floats;
@@ -46,18 +73,21 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_attention_init(&s->a, prep->node, prep->in, err));
     const pi_attention *a = &s->a;
     s->gemm = pi_igemm();
+    s->fip = fip;
     s->threads = prep->threads;
     s->nr = (int64_t)s->gemm->nr;
     s->few = a->queries * (a->heads / a->kv_heads) <= FEW;
-    s->rows = s->few ? 1 : TILES * (int64_t)s->gemm->mr;
-    s->blocks = a->queries / s->rows + (a->queries % s->rows != 0);
+    const int64_t tile = fip ? PI_FIP_ROWS : (int64_t)s->gemm->mr, most = tile * (fip ? FIP_TILES : TILES);
+    s->blocks = pi_parallel_blocks(s->threads, (a->queries - 1) / most + 1, a->batch * a->heads, a->queries, 2 * tile);
+    s->rows = s->few ? 1 : ((a->queries - 1) / s->blocks / tile + 1) * tile;
+    s->blocks = (a->queries - 1) / s->rows + 1;
     s->k_panels = s->few ? 0 : a->total / s->nr + (a->total % s->nr != 0);
     s->v_panels = s->few ? 0 : a->v_size / s->nr + (a->v_size % s->nr != 0);
     s->by_head = !s->few && a->batch * a->kv_heads >= 4 * (int64_t)s->threads;
     int64_t kept = s->kept = s->by_head ? s->threads : a->batch * a->kv_heads;
     int64_t wide = s->few ? a->total / s->nr + 1 : s->k_panels;
     if (!pi_mul_i64(wide, s->nr, &s->score_row) || !pi_mul_i64(s->k_panels * s->nr, a->size, &s->k_floats) ||
-        !pi_mul_i64(s->v_panels * s->nr, a->total, &s->v_floats) || !pi_mul_i64(s->score_row, s->rows, &s->score_floats) ||
+        !pi_mul_i64(s->v_panels * s->nr, a->total, &s->v_floats) || !pi_mul_i64(s->score_row, s->rows, &s->minus_at) || !add_fip(s) ||
         !pi_mul_i64(s->k_floats, kept, &all_k) || !pi_mul_i64(s->v_floats, kept, &all_v) ||
         !pi_mul_i64(s->score_floats, s->threads, &all_scores) || !pi_add_i64(all_k, all_v, &floats) ||
         !pi_add_i64(floats, all_scores, &floats) || !pi_mul((size_t)floats, sizeof(float), &prep->scratch))
@@ -65,6 +95,10 @@ pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err)
     prep->flops = 2.0 * (double)(a->batch * a->heads * a->queries) * (double)a->total * (double)(a->size + a->v_size);
     return PI_E_OK;
 }
+
+pi_status pi_attention_fast_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, NULL, err); }
+
+pi_status pi_attention_fip_prepare(pi_prep *prep, pi_error *err) { return prepare(prep, pi_fip(), err); }
 
 /* Packed keys and values: of head `slot` of all batches, or what thread `slot` works on. */
 static float *packed_k(const fast_state *s, const pi_call *call, int64_t slot)
@@ -82,36 +116,45 @@ static float *scores_of(const fast_state *s, const pi_call *call, int thread)
     return (float *)call->scratch + s->kept * (s->k_floats + s->v_floats) + thread * s->score_floats;
 }
 
+/* Keys (values) [from, *to) of a head that lie in one piece, *to at most `end`: the past ones, or this call's. */
+static const float *stretch(const pi_attention *a, const pi_call *call, bool values, int64_t b, int64_t kv, int64_t from, int64_t end,
+                            int64_t *to, size_t *row)
+{
+    bool past = from < a->past;
+    *to = past ? pi_min_i64(a->past, end) : end;
+    *row = (size_t)(past ? values ? &a->past_v : &a->past_k : values ? &a->v : &a->k)->row;
+    return pi_attention_row(a, call, values, b, kv, from);
+}
+
 /* Columns of a panel are keys. */
 static void pack_k(const fast_state *s, const pi_call *call, int64_t head, int64_t panel, int64_t slot)
 {
     const pi_attention *a = &s->a;
-    int64_t n = pi_min_i64(s->nr, a->total - panel * s->nr);
-    float *to = packed_k(s, call, slot) + panel * s->nr * a->size;
-    if (n < s->nr) memset(to, 0, (size_t)(s->nr * a->size) * sizeof *to);
-    for (int64_t j = 0, run; j < n; j += run) { /* keys that lie at one distance from each other */
-        const float *k = pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j);
-        ptrdiff_t step = 0;
-        for (run = 1; j + run < n; run++) {
-            const float *next =
-                pi_attention_row(a, call, false, head / a->kv_heads, head % a->kv_heads, panel * s->nr + j + run);
-            if (run == 1) step = (ptrdiff_t)((intptr_t)next - (intptr_t)k);
-            if ((intptr_t)next - (intptr_t)k != run * step) break;
-        }
-        pi_transpose_select(sizeof *to)((const char *)k, step, (char *)(to + j), s->nr * (ptrdiff_t)sizeof *to, run, a->size);
+    int64_t first = panel * s->nr, last = pi_min_i64(first + s->nr, a->total);
+    ptrdiff_t step = (ptrdiff_t)sizeof(float);
+    float *to = packed_k(s, call, slot) + first * a->size;
+    if (last < first + s->nr) memset(to, 0, (size_t)(s->nr * a->size) * sizeof *to);
+    for (int64_t j = first, end; j < last; j = end) {
+        size_t row;
+        const float *k = stretch(a, call, false, head / a->kv_heads, head % a->kv_heads, j, last, &end, &row);
+        pi_transpose_select(sizeof *to)((const char *)k, (ptrdiff_t)row * step, (char *)(to + (j - first)), s->nr * step, end - j, a->size);
     }
 }
 
 /* Rows of a panel are keys. */
 static void pack_v(const fast_state *s, const pi_call *call, int64_t head, int64_t panel, int64_t slot)
 {
+    enum { PIECE = 16 }; /* of a row, copied without a call */
     const pi_attention *a = &s->a;
-    int64_t n = pi_min_i64(s->nr, a->v_size - panel * s->nr);
+    int64_t n = pi_min_i64(s->nr, a->v_size - panel * s->nr), pieces = n / PIECE * PIECE;
     float *to = packed_v(s, call, slot) + panel * s->nr * a->total;
-    for (int64_t j = 0; j < a->total; j++, to += s->nr) {
-        const float *v = pi_attention_row(a, call, true, head / a->kv_heads, head % a->kv_heads, j);
-        memcpy(to, v + panel * s->nr, (size_t)n * sizeof *to);
-        for (int64_t l = n; l < s->nr; l++) to[l] = 0;
+    for (int64_t j = 0, end; j < a->total; j = end) {
+        size_t row;
+        const float *v = stretch(a, call, true, head / a->kv_heads, head % a->kv_heads, j, a->total, &end, &row) + panel * s->nr;
+        for (int64_t i = j; i < end; i++, v += row, to += s->nr) {
+            for (int64_t l = 0; l < pieces; l += PIECE) memcpy(to + l, v + l, PIECE * sizeof *to);
+            for (int64_t l = pieces; l < s->nr; l++) to[l] = l < n ? v[l] : 0;
+        }
     }
 }
 
@@ -129,19 +172,59 @@ static void pack_chunk(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* c = a b for `rows` rows and panels [first, last) of n columns in all. */
-static void product(const fast_state *s, int64_t rows, int64_t n, int64_t first, int64_t last, int64_t k, int64_t b_rows,
-                    const float *a, int64_t a_row, const float *b, float *c, int64_t c_row)
+/* One product of a block: `rows` rows and panels [first, last) of n columns in all. */
+typedef struct {
+    int64_t rows, n, first, last, k;
+    const float *a, *b;
+    float *c;
+    int64_t a_row, c_row, panel; /* floats from a row, a panel to the next */
+} block_product;
+
+static size_t columns_of(const fast_state *s, const block_product *t, int64_t p) { return (size_t)pi_min_i64(s->nr, t->n - p * s->nr); }
+
+static void product(const fast_state *s, const block_product *t)
 {
     int64_t mr = (int64_t)s->gemm->mr;
     const float *row[MOST_ROWS];
-    for (int64_t p = first; p < last; p++)
-        for (int64_t r = 0; r < rows; r += mr) {
-            int64_t m = pi_min_i64(mr, rows - r);
-            for (int64_t i = 0; i < m; i++) row[i] = a + (r + i) * a_row;
-            s->gemm->tile((size_t)m, (size_t)pi_min_i64(s->nr, n - p * s->nr), 1, (size_t)k, row, b + p * s->nr * b_rows, NULL,
-                          c + r * c_row + p * s->nr, (size_t)c_row);
+    for (int64_t p = t->first; p < t->last; p++)
+        for (int64_t r = 0; r < t->rows; r += mr) {
+            int64_t m = pi_min_i64(mr, t->rows - r);
+            for (int64_t i = 0; i < m; i++) row[i] = t->a + (r + i) * t->a_row;
+            s->gemm->tile((size_t)m, columns_of(s, t, p), 1, (size_t)t->k, row, t->b + p * t->panel, NULL,
+                          t->c + r * t->c_row + p * s->nr, (size_t)t->c_row);
         }
+}
+
+/* The same for a part of the sums, terms from `at` on; x: a thread's scores. false: some of b is not finite, or nearly so, and would
+ * spoil what it meets with a weight of 0. */
+static bool fip_part(const fast_state *s, const block_product *t, int64_t at, float *x)
+{
+    float *minus = x + s->minus_at, *copy = x + s->copy_at, square = 0;
+    const float *row[PI_FIP_ROWS], *b = t->b + at * s->nr;
+    const size_t k = (size_t)pi_min_i64(PART, t->k - at);
+    pi_fip_rows table;
+    for (int64_t p = t->first; p < t->last; p++) square += s->fip->columns(k, b + p * t->panel, minus + p * s->nr);
+    square /= (float)k * (float)(pi_min_i64(t->n, t->last * s->nr) - t->first * s->nr);
+    if (!isfinite(square)) return false;
+    for (int64_t r = 0; r < t->rows; r += PI_FIP_ROWS) {
+        int64_t m = pi_min_i64(PI_FIP_ROWS, t->rows - r);
+        for (int64_t i = 0; i < m; i++) row[i] = t->a + (r + i) * t->a_row + at;
+        s->fip->rows((size_t)m, k, row, square, copy, &table);
+        for (int64_t p = t->first; p < t->last; p++) {
+            float *c = t->c + r * t->c_row + p * s->nr;
+            const pi_igemm_end add = {NULL, c, -INFINITY, INFINITY};
+            s->fip->tile((size_t)m, columns_of(s, t, p), k, copy, &table, b + p * t->panel, minus + p * s->nr, at ? &add : NULL, c,
+                         (size_t)t->c_row, NULL, 0);
+        }
+    }
+    return true;
+}
+
+static void multiply(const fast_state *s, const block_product *t, float *x)
+{
+    bool fits = s->fip != NULL;
+    for (int64_t at = 0; fits && at < t->k; at += PART) fits = fip_part(s, t, at, x);
+    if (!fits) product(s, t);
 }
 
 /* Row of the mask for query i of a head; NULL: there is none. */
@@ -178,16 +261,6 @@ static void weigh(const pi_attention *a, const pi_call *call, int64_t b, int64_t
     for (int64_t j = to; j < high; j++) x[j] = 0;
 }
 
-/* Keys (values) [from, *to) of a head that lie in one piece, *to at most `end`: the past ones, or this call's. */
-static const float *stretch(const pi_attention *a, const pi_call *call, bool values, int64_t b, int64_t kv, int64_t from, int64_t end,
-                            int64_t *to, size_t *row)
-{
-    bool past = from < a->past;
-    *to = past ? pi_min_i64(a->past, end) : end;
-    *row = (size_t)(past ? values ? &a->past_v : &a->past_k : values ? &a->v : &a->k)->row;
-    return pi_attention_row(a, call, values, b, kv, from);
-}
-
 static void one_query(const fast_state *s, const pi_call *call, int64_t b, int64_t h, int64_t i, float *x)
 {
     const pi_attention *a = &s->a;
@@ -218,15 +291,17 @@ static void some_queries(const fast_state *s, const pi_call *call, int64_t b, in
     low = low / s->nr * s->nr;
     const float *q = (const float *)call->in[0]->data + b * a->q.batch + h * a->q.head + i * a->q.row;
     float *y = (float *)call->out[0]->data + b * a->y.batch + h * a->y.head + i * a->y.row;
-    product(s, rows, high, low / s->nr, (high + s->nr - 1) / s->nr, a->size, a->size, q, a->q.row, packed_k(s, call, slot), x,
-            s->score_row);
+    const block_product scores = {rows, high, low / s->nr, (high + s->nr - 1) / s->nr, a->size, q, packed_k(s, call, slot), x,
+                                  a->q.row, s->score_row, s->nr * a->size};
+    const block_product sums = {rows, a->v_size, 0, s->v_panels, high - low, x + low, packed_v(s, call, slot) + low * s->nr, y,
+                                s->score_row, a->y.row, s->nr * a->total};
+    multiply(s, &scores, x);
     for (int64_t r = 0; r < rows; r++) {
         pi_attention_range(a, call, b, i + r, &from, &to);
         weigh(a, call, b, h, i + r, from, to, low, high, x + r * s->score_row);
     }
     if (high > low)
-        product(s, rows, a->v_size, 0, s->v_panels, high - low, a->total, x + low, s->score_row,
-                packed_v(s, call, slot) + low * s->nr, y, a->y.row);
+        multiply(s, &sums, x);
     else
         for (int64_t r = 0; r < rows; r++) memset(y + r * a->y.row, 0, (size_t)a->v_size * sizeof *y);
 }

@@ -267,7 +267,7 @@ static void copy_pixels(const band_task *t, const float *x, int64_t pixels)
 {
     const own_state *s = t->s;
     int64_t c = s->p.w.channels, tile = tile_of(s, pixels), tiles = divide_up(pixels, tile);
-    const float square = s->minus[s->panels * (int64_t)s->fip->nr] / ((float)c * (float)s->p.mid), *row[PI_FIP_ROWS];
+    const float square = pi_fip_square(s->panels, c, (int64_t)s->fip->nr, s->p.mid, s->minus), *row[PI_FIP_ROWS];
     for (int64_t i = 0; i < tiles; i++) {
         int64_t m = pi_min_i64(tile, pixels - i * tile);
         for (int64_t k = 0; k < m; k++) row[k] = x + (i * tile + k) * c;

@@ -43,8 +43,10 @@ pi_status pi_matmul_own_run(const pi_call *call, pi_error *err) PI_MUST_USE;
 /* A constant B in panels for kernels/igemm, alpha in it, with what ops/fip_product.h needs behind them; the constant itself is not
  * needed any more. */
 pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **packed, pi_error *err) PI_MUST_USE;
-/* Why A is not one matrix of dense rows that can be multiplied by packed panels of a constant B; NULL: it is, in *p. */
-const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
+/* A panel of any matrix B, at `b`. */
+void pi_matmul_pack_panel(const pi_matmul *p, const float *b, int64_t panel, float *to);
+/* Products in all; one_b: they have the same B. */
+int64_t pi_matmul_batches(const pi_matmul *p, bool *one_b);
 /* The same with fewer multiplications, see ops/fip_product.h and ops/strassen_product.h. */
 const char *pi_matmul_fip_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out);
 pi_status pi_matmul_fip_prepare(pi_prep *prep, pi_error *err) PI_MUST_USE;

@@ -21,7 +21,7 @@ typedef struct {
     const pi_igemm_kernels *gemm;
     const float *b; /* packed; NULL: packed in each run */
     int64_t panels, batches, packed; /* packed: floats of one packed matrix B */
-    bool one_b; /* B is the same for all batches */
+    bool one_b;     /* B is the same for all batches */
     int64_t tiles, groups; /* tiles of a batch; groups of batches whose rows are skipped alike, 0: none is skipped */
     pi_live_keys keys;
     bool turned;           /* rows of A are not dense: they are made so in each run */
@@ -56,15 +56,15 @@ const char *pi_matmul_own_refuse(const pi_node *node, const pi_tensor *const *in
     return NULL;
 }
 
-const char *pi_matmul_constant_refuse(pi_matmul *p, const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
+int64_t pi_matmul_batches(const pi_matmul *p, bool *one_b)
 {
-    const char *why = pi_matmul_own_refuse(node, in, out);
-    if (why) return why;
-    if (!node->in[1] || !node->in[1]->constant) return "only a constant B";
-    if (pi_matmul_live(node, in)) return "it cannot skip rows";
-    if (pi_matmul_init(p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
-    pi_matmul_merge_batch(p);
-    return p->batch_rank > 0 || p->a.col != 1 ? "only one matrix A, with dense rows" : NULL;
+    int64_t n = 1;
+    *one_b = true;
+    for (int i = 0; i < p->batch_rank; i++) {
+        *one_b &= p->b.batch[i] == 0;
+        n *= p->batch[i];
+    }
+    return n;
 }
 
 static void pack_panel(const pack_shape *s, const float *b, int64_t panel, float *to)
@@ -126,6 +126,12 @@ pi_status pi_matmul_pack(pi_prep *prep, const pi_matmul *p, const float **out, p
     return PI_E_OK;
 }
 
+void pi_matmul_pack_panel(const pi_matmul *p, const float *b, int64_t panel, float *to)
+{
+    const pack_shape shape = shape_of(p);
+    pack_panel(&shape, b, panel, to);
+}
+
 static pi_status prepare_live(pi_prep *prep, own_state *s, pi_error *err)
 {
     const pi_tensor *live = pi_matmul_live(prep->node, prep->in);
@@ -159,12 +165,7 @@ pi_status pi_matmul_own_prepare(pi_prep *prep, pi_error *err)
     PI_TRY(pi_matmul_init(&s->p, prep->node, prep->in, NULL, err));
     pi_matmul_merge_batch(&s->p);
     s->gemm = pi_igemm();
-    s->one_b = true;
-    s->batches = 1;
-    for (int i = 0; i < s->p.batch_rank; i++) {
-        s->one_b &= s->p.b.batch[i] == 0;
-        s->batches *= s->p.batch[i];
-    }
+    s->batches = pi_matmul_batches(&s->p, &s->one_b);
     int64_t nr = (int64_t)s->gemm->nr, mr = (int64_t)s->gemm->mr;
     size_t bytes;
     s->tiles = (s->p.m + mr - 1) / mr;

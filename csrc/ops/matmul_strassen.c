@@ -7,8 +7,14 @@
 const char *pi_matmul_strassen_refuse(const pi_node *node, const pi_tensor *const *in, const pi_tensor *const *out)
 {
     pi_matmul p;
-    const char *why = pi_matmul_constant_refuse(&p, node, in, out);
-    return why ? why : pi_strassen_refuse(p.m, p.n, p.k);
+    const char *why = pi_matmul_own_refuse(node, in, out);
+    if (why) return why;
+    if (!node->in[1] || !node->in[1]->constant) return "only a constant B";
+    if (pi_matmul_live(node, in)) return "it cannot skip rows";
+    if (pi_matmul_init(&p, node, in, NULL, NULL) != PI_E_OK) return "attributes";
+    pi_matmul_merge_batch(&p);
+    if (p.batch_rank > 0 || p.a.col != 1) return "only one matrix A, with dense rows";
+    return pi_strassen_refuse(p.m, p.n, p.k);
 }
 
 typedef struct {
