@@ -34,6 +34,15 @@ const float *pi_fip_minus(int64_t groups, int64_t panels, int64_t k, int64_t nr,
     return packed + groups * panels * k * nr + group * tail_of(panels, k, nr);
 }
 
+/* Of the numbers of a panel but those that are not finite or so large that their squares are not: they shall not decide for the rest. */
+static float usual_squares(const float *b, int64_t n)
+{
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (fabsf(b[i]) < 1e12f) sum += b[i] * b[i];
+    return sum;
+}
+
 void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t group, int64_t panel, float *packed)
 {
     const float *b = packed + (group * panels + panel) * k * nr;
@@ -42,6 +51,7 @@ void pi_fip_fill(int64_t groups, int64_t panels, int64_t k, int64_t nr, int64_t 
     *square = 0;
     for (int64_t p = 0, at = 0; at < k; p++, at += part)
         *square += pi_fip()->columns((size_t)pi_min_i64(part, k - at), b + at * nr, minus + (p * panels + panel) * nr);
+    if (!(*square < 1e24f)) *square = usual_squares(b, k * nr);
 }
 
 float pi_fip_square(int64_t panels, int64_t k, int64_t nr, int64_t n, const float *minus)

@@ -81,3 +81,21 @@ def test_where_it_is_taken() -> None:
         feeds = (np.ones(a, np.float32), np.ones(b, np.float32))
         m = pyinfer.load(model_of("MatMul", feeds))
         assert m.steps(feeds, 0)[0][0][0]["impl"] != "fip"
+
+
+@pytest.mark.parametrize("odd", [np.inf, np.nan, 1e30, -3e38])
+@pytest.mark.parametrize("constant", [False, True], ids=["given", "constant"])
+def test_one_odd_number_of_b_stays_in_its_column(odd: float, constant: bool) -> None:
+    rng = np.random.default_rng(2)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((40, 90), (90, 70)))
+    b[31, 17] = odd
+    with forced("fip"):
+        got = pyinfer.load(model_of("MatMul", [a, b], constant=(1,) if constant else ()))(*((a,) if constant else (a, b)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        want = a.astype(np.float64) @ b
+    others = np.delete(np.arange(70), 17)
+    assert np.abs(got - want)[:, others].max() <= 3e-6 * np.abs(want[:, others]).max()
+    if odd == 1e30:
+        assert np.abs(got - want)[:, 17].max() <= 3e-6 * np.abs(want[:, 17]).max()
+    elif not np.isfinite(odd):
+        assert not np.isfinite(got[:, 17]).any()
