@@ -207,6 +207,22 @@ def test_infinity_stays_in_its_rows(impl: str) -> None:
     assert not np.isfinite(got[7]).any()
 
 
+@pytest.mark.parametrize("spread", [1e1, 1e2, 1e3, 1e4, 1e6, 1e9])
+@pytest.mark.parametrize("k", [7, 30, 256, 2000])
+def test_large_numbers_that_meet_small_weights(spread: float, k: int) -> None:
+    """As in a table whose columns have each a unit of its own: what is lost with them is not lost."""
+    rng = np.random.default_rng(k)
+    unit = np.exp(rng.uniform(-0.5, 0.5, k) * np.log(spread))
+    x, w = rng.standard_normal((61, k)) * unit, rng.standard_normal((k, 70)) / unit[:, None]
+    x, w = x.astype(np.float32), w.astype(np.float32)
+    x[5:9] = 0
+    data = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x.shape}, {"w": w})
+    with forced("fip"):
+        got = pyinfer.load(data)(x)
+    want = x.astype(np.float64) @ w
+    assert np.abs(got - want).max() <= 2e-5 * np.abs(want).max()
+
+
 def test_magnitudes() -> None:
     """Rows of A and the whole of B of any size: each row is as good as by itself, a row of zeros is zero."""
     rng = np.random.default_rng(4)

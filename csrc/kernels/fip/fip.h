@@ -12,7 +12,9 @@
  *
  * what is to be subtracted is a0 a1 + b0 b1 - a3 a4 - b3 b4: it does not grow with the length of a sum whose a are all positive.
  *
- * The factors must be of one magnitude, or digits are lost: rows of a are multiplied by a power of two when they are copied. */
+ * The factors must be of one magnitude, or digits are lost: rows of a are multiplied by a power of two when they are copied. Where large
+ * numbers of a row meet small ones of b all the same, its sums are small beside what they were made of: such rows are added up plainly,
+ * and so are those with a NaN or an infinity. */
 #ifndef PI_KERNELS_FIP_H
 #define PI_KERNELS_FIP_H
 #include <stdbool.h>
@@ -26,9 +28,10 @@ enum {
     PI_FIP_ROWS = 8,
 };
 
-/* Of a copied row: what its sums begin with, -(sum of a0 a1 - a3 a4), and 1 / its factor, or 0 for a row of zeros. */
+/* Of a copied row: what its sums begin with, -(sum of a0 a1 - a3 a4), and 1 / its factor, or 0 for a row of zeros. If no sum of a tile is
+ * as large as `least`, an eighth of what numbers without order would give, too many digits were lost. */
 typedef struct {
-    float start[PI_FIP_ROWS], back[PI_FIP_ROWS];
+    float start[PI_FIP_ROWS], back[PI_FIP_ROWS], least[PI_FIP_ROWS];
 } pi_fip_rows;
 
 typedef struct {
