@@ -29,7 +29,8 @@ enum {
 };
 
 /* Of a copied row: what its sums begin with, -(sum of a0 a1 - a3 a4), and 1 / its factor, or 0 for a row of zeros. If no sum of a tile is
- * as large as `least`, an eighth of what numbers without order would give, too many digits were lost. */
+ * as large as `least`, an eighth (of `row`: a third) of what numbers without order would give, too many digits were
+ * lost. */
 typedef struct {
     float start[PI_FIP_ROWS], back[PI_FIP_ROWS], least[PI_FIP_ROWS];
 } pi_fip_rows;
