@@ -3,8 +3,9 @@
  * in the panels of kernels/igemm. Two multiplications for three, which takes two thirds of the time where additions have units of
  * their own.
  *
- * Error against the direct sum: of its own size, some 1e-6 of the largest output of a row, at most some 1e-5 where large numbers of A meet
- * small ones of B; small columns of B have that of large ones. An infinity in B makes NaNs of its column. The option exact=1 turns it off. */
+ * Error against the direct sum: of its own size, some 1e-6 of the largest output of a row, at most some 1e-5 where large numbers of A
+ * meet small ones of B; small columns of B have that of large ones. An infinity in B makes NaNs of its column. The option exact=1 turns
+ * it off. */
 #ifndef PI_OPS_FIP_PRODUCT_H
 #define PI_OPS_FIP_PRODUCT_H
 #include "base/act.h"
