@@ -7,6 +7,7 @@
 #include "kernels/dwconv/dwconv.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/igemm/igemm.h"
+#include "kernels/layout/layout.h"
 #include "ops/conv.h"
 #include "ops/fip_product.h"
 #include "ops/ops.h"
@@ -46,23 +47,31 @@ const char *pi_conv_own_refuse(const pi_node *node, const pi_tensor *const *in, 
     return NULL;
 }
 
+/* A panel from w, [out, in, taps]: n of its columns, zeros in the rest. */
+static void pack_panel(const pi_conv_pack_shape *s, const float *w, int64_t n, float *to)
+{
+    const int64_t row = s->in * s->taps, step = (int64_t)sizeof *to;
+    if (n < s->nr) memset(to, 0, (size_t)(s->nr * row) * sizeof *to);
+    if (s->taps == 1) {
+        pi_transpose_select(sizeof *to)((const char *)w, row * step, (char *)to, s->nr * step, n, s->in);
+        return;
+    }
+    for (int64_t t = 0; t < s->taps; t++)
+        for (int64_t l = 0; l < s->in; l++, to += s->nr)
+            for (int64_t j = 0; j < n; j++) to[j] = w[j * row + l * s->taps + t];
+}
+
 /* From [groups * out, in, taps], ONNX's order. */
 static pi_status pack_panels(void *arg, const pi_tensor *source, void *packed, pi_error *err)
 {
     (void)err;
     const pi_conv_pack_shape *s = arg;
-    const float *w = source->data;
-    float *to = packed;
-    int64_t panels = (s->out + s->nr - 1) / s->nr;
+    const int64_t row = s->in * s->taps, panels = (s->out + s->nr - 1) / s->nr;
     for (int64_t g = 0; g < s->groups; g++)
         for (int64_t panel = 0; panel < panels; panel++) {
-            for (int64_t t = 0; t < s->taps; t++)
-                for (int64_t l = 0; l < s->in; l++)
-                    for (int64_t j = 0; j < s->nr; j++) {
-                        int64_t o = panel * s->nr + j;
-                        *to++ = o < s->out ? w[((g * s->out + o) * s->in + l) * s->taps + t] : 0.0f;
-                    }
-            if (s->nr > 1) pi_fip_fill(s->groups, panels, s->taps * s->in, s->nr, g, panel, packed);
+            const float *w = (const float *)source->data + (g * s->out + panel * s->nr) * row;
+            pack_panel(s, w, pi_min_i64(s->nr, s->out - panel * s->nr), (float *)packed + (g * panels + panel) * row * s->nr);
+            if (s->nr > 1) pi_fip_fill(s->groups, panels, row, s->nr, g, panel, packed);
         }
     return PI_E_OK;
 }
