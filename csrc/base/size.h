@@ -11,6 +11,8 @@ static inline bool pi_add(size_t a, size_t b, size_t *out) { return !__builtin_a
 static inline bool pi_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool pi_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
 
+/* n / by, rounded up; n >= 0, by > 0, and their sum fits. */
+static inline int64_t pi_divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 static inline int64_t pi_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t pi_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -163,14 +163,12 @@ static const char *fip_refuse(const pi_node *node, const pi_tensor *const *in, c
     return pi_fip_refuse(p.w.batch * p.w.in[1] * p.w.in[2], p.mid, p.w.channels, false);
 }
 
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 static int64_t rows_of_tile(const own_state *s) { return s->fip ? PI_FIP_ROWS : (int64_t)s->gemm->mr; }
 
 static bool ring_init(own_state *s)
 {
     const pi_window *w = &s->p.w;
-    s->step = w->in[2] < SHORT ? divide_up(PIXELS, w->in[2]) : 1;
+    s->step = w->in[2] < SHORT ? pi_divide_up(PIXELS, w->in[2]) : 1;
     s->step = pi_min_i64(s->step, w->in[1]);
     s->ring = s->p.span[0] + s->step - 1;
     s->wide = (w->out[2] - 1) * w->stride[2] + s->p.span[1];
@@ -183,23 +181,23 @@ static void cut(own_state *s, int threads)
 {
     const pi_window *w = &s->p.w;
     int64_t units, fits = s->fip ? (int64_t)(pi_cpu_cache(2) / 2 / s->ring_bytes) : 1;
-    s->panels = divide_up(s->p.mid, (int64_t)s->gemm->nr);
-    s->shares = divide_up(s->panels, fits > 0 ? fits : 1);
+    s->panels = pi_divide_up(s->p.mid, (int64_t)s->gemm->nr);
+    s->shares = pi_divide_up(s->panels, fits > 0 ? fits : 1);
     if (s->panels % threads == 0 && s->shares % threads != 0) s->shares = pi_min_i64(s->panels, s->shares * threads);
-    s->share = divide_up(s->panels, s->shares);
+    s->share = pi_divide_up(s->panels, s->shares);
     units = s->shares * w->batch;
     s->bands = units >= 8 * threads || units % threads == 0 ? 1 : threads;
-    s->bands = pi_min_i64(s->bands, divide_up(w->out[1], 8));
-    s->band = divide_up(w->out[1], s->bands);
-    s->bands = divide_up(w->out[1], s->band);
+    s->bands = pi_min_i64(s->bands, pi_divide_up(w->out[1], 8));
+    s->band = pi_divide_up(w->out[1], s->bands);
+    s->bands = pi_divide_up(w->out[1], s->band);
 }
 
 static bool lay_out(own_state *s)
 {
     const pi_window *w = &s->p.w;
-    int64_t pixels = w->in[2] * s->step, tiles = divide_up(pixels, PI_FIP_ROWS);
+    int64_t pixels = w->in[2] * s->step, tiles = pi_divide_up(pixels, PI_FIP_ROWS);
     size_t line, copies, rings;
-    s->copy = divide_up(w->channels, PI_FIP_BLOCK) * PI_FIP_BLOCK;
+    s->copy = pi_divide_up(w->channels, PI_FIP_BLOCK) * PI_FIP_BLOCK;
     if (!pi_mul(s->ring_bytes, (size_t)s->share, &rings) || !pi_add(rings, 63, &s->line_at) ||
         !pi_mul((size_t)pi_max_i64(w->out[2], pixels), s->gemm->nr * sizeof(float), &line) ||
         !pi_add(s->line_at &= ~(size_t)63, line + 63, &s->copies_at) ||
@@ -261,12 +259,12 @@ static int64_t width(const own_state *s, int64_t panel)
 }
 
 /* Pixels of a tile of so many: alike, so that none is left with few. */
-static int64_t tile_of(const own_state *s, int64_t pixels) { return divide_up(pixels, divide_up(pixels, rows_of_tile(s))); }
+static int64_t tile_of(const own_state *s, int64_t pixels) { return pi_divide_up(pixels, pi_divide_up(pixels, rows_of_tile(s))); }
 
 static void copy_pixels(const band_task *t, const float *x, int64_t pixels)
 {
     const own_state *s = t->s;
-    int64_t c = s->p.w.channels, tile = tile_of(s, pixels), tiles = divide_up(pixels, tile);
+    int64_t c = s->p.w.channels, tile = tile_of(s, pixels), tiles = pi_divide_up(pixels, tile);
     const float square = pi_fip_square(s->panels, c, (int64_t)s->fip->nr, s->p.mid, s->minus), *row[PI_FIP_ROWS];
     for (int64_t i = 0; i < tiles; i++) {
         int64_t m = pi_min_i64(tile, pixels - i * tile);

@@ -28,7 +28,6 @@ typedef struct {
     pi_act late;
 } planes_state;
 
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t floats_up(int64_t n) { return (n + 15) & ~(int64_t)15; }
 
 /* Needs a Y with elements. False: not for this file. */
@@ -46,15 +45,15 @@ static bool lay_out(planes_state *s)
     if (s->taps > MOST_FLOATS || w->out[2] > MOST_FLOATS) return false;
     int64_t end = (w->out[2] - 1) * s->stride[1] + reach[1] - w->pad[2] + 1; /* of the columns of X that windows see */
     s->used = pi_max_i64(0, pi_min_i64(w->in[2], end));
-    s->filled = divide_up(s->used, s->stride[1]);
-    left = divide_up(w->pad[2], s->stride[1]);
-    right = end > 0 ? divide_up(end, s->stride[1]) : 0;
+    s->filled = pi_divide_up(s->used, s->stride[1]);
+    left = pi_divide_up(w->pad[2], s->stride[1]);
+    right = end > 0 ? pi_divide_up(end, s->stride[1]) : 0;
     s->lead = floats_up(left);
     s->row = floats_up(pi_max_i64(right, s->filled + left));
     int64_t line = s->row * s->stride[1];
     s->band = pi_max_i64(1, (BAND_FLOATS / line - reach[0]) / s->stride[0]);
     if (s->band > 8) s->band &= ~(int64_t)7;
-    s->bands = divide_up(w->out[1], s->band);
+    s->bands = pi_divide_up(w->out[1], s->band);
     s->band = pi_min_i64(s->band, w->out[1]);
     s->lines = (s->band - 1) * s->stride[0] + reach[0] + 1;
     if (line > MOST_FLOATS / s->lines) return false;
@@ -73,7 +72,7 @@ static void columns(planes_state *s)
         if (rest < 0) rest += s->stride[1];
         for (int64_t first = 0; first < pi_min_i64(s->below, w->kernel[1]); first++)
             for (int64_t i = first, taps; i < w->kernel[1]; i += taps * s->below) {
-                taps = pi_min_i64(PI_DWCONV_TAPS, divide_up(w->kernel[1] - i, s->below));
+                taps = pi_min_i64(PI_DWCONV_TAPS, pi_divide_up(w->kernel[1] - i, s->below));
                 s->column[n++] = (pi_dwconv_column){i * w->dilation[1] * line + rest * s->row + (at - rest) / s->stride[1],
                                                     (size_t)(i * w->kernel[2] + j), (size_t)taps};
             }

@@ -38,12 +38,10 @@ typedef struct {
 /* Rows of a tile of a product. */
 static int64_t rows_of(const winograd *s) { return s->fip ? PI_FIP_ROWS : (int64_t)s->gemm->mr; }
 
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 /* Floats of a row of V. */
 static int64_t v_row(const winograd *s)
 {
-    return s->fip ? divide_up(s->c.w.channels, PI_FIP_BLOCK) * PI_FIP_BLOCK : s->c.w.channels;
+    return s->fip ? pi_divide_up(s->c.w.channels, PI_FIP_BLOCK) * PI_FIP_BLOCK : s->c.w.channels;
 }
 
 static int64_t tiles_of(const pi_winograd_kernels *k, int64_t n) { return (n + k->out - 1) / k->out; }
@@ -245,7 +243,7 @@ static bool step_of(int64_t n, int64_t row, int64_t *step)
 static bool lay_out(winograd *s, int threads, size_t *bytes)
 {
     size_t m, row, point = (size_t)s->k->points * sizeof(float);
-    int64_t copied = s->fip ? divide_up(s->block, PI_FIP_ROWS) : 0;
+    int64_t copied = s->fip ? pi_divide_up(s->block, PI_FIP_ROWS) : 0;
     if (!step_of(s->fip ? copied * PI_FIP_ROWS : s->block, v_row(s), &s->v_step) || !step_of(s->block, s->c.out_channels, &s->m_step) ||
         !step_of(1, s->c.w.channels, &s->row_step))
         return false;
@@ -302,14 +300,14 @@ static place place_of(const winograd *s, int64_t tile)
 /* Rows of the tiles of a product: all about alike. */
 static int64_t height(const block_task *t)
 {
-    return divide_up(t->rows, divide_up(t->rows, rows_of(t->s)));
+    return pi_divide_up(t->rows, pi_divide_up(t->rows, rows_of(t->s)));
 }
 
 /* Row i of V for fip, of the pixels d. */
 static void copied_row(const block_task *t, int64_t i, const float *const *d, int thread)
 {
     const winograd *s = t->s;
-    size_t channels = (size_t)s->c.w.channels, row = (size_t)s->row_step, copied = (size_t)divide_up(s->block, PI_FIP_ROWS);
+    size_t channels = (size_t)s->c.w.channels, row = (size_t)s->row_step, copied = (size_t)pi_divide_up(s->block, PI_FIP_ROWS);
     int64_t points = s->k->points, tile = i / height(t);
     float *v = (float *)(void *)((char *)t->call->scratch + s->all) + thread * points * s->row_step;
     s->k->input(channels, d, v, row);
@@ -347,12 +345,12 @@ static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
     const block_task *t = arg;
     const winograd *s = t->s;
     int64_t channels = s->c.w.channels, outs = s->c.out_channels, nr = (int64_t)s->gemm->nr, high = height(t);
-    int64_t size = channels * nr, tiles = divide_up(t->rows, high); /* of a panel of weights */
+    int64_t size = channels * nr, tiles = pi_divide_up(t->rows, high); /* of a panel of weights */
     const float *row[MOST_NR];
     for (int64_t u = begin; u < end && !pi_cancelled(t->call); u++) {
         int64_t point = u / s->panels, panel = u % s->panels, wide = pi_min_i64(nr, outs - panel * nr);
         const float *v = t->v + point * s->v_step, *b = s->weights + u * size, *next = u + 1 < end ? b + size : NULL;
-        const pi_fip_rows *tables = t->tables + point * divide_up(s->block, PI_FIP_ROWS);
+        const pi_fip_rows *tables = t->tables + point * pi_divide_up(s->block, PI_FIP_ROWS);
         float *m = t->m + point * s->m_step + panel * nr;
         for (int64_t i = 0, r = 0; i < tiles; i++, r += high, m += high * outs) {
             int64_t n = pi_min_i64(high, t->rows - r);

@@ -10,15 +10,13 @@
 
 enum { PART = 1024, BLOCK = 256, ENOUGH = 64, LINE = 64 }; /* rows: of a block at most, for each thread at least */
 
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 /* ---- what packed panels carry ---- */
 
-static int64_t parts_of(int64_t k) { return divide_up(k, PART); }
+static int64_t parts_of(int64_t k) { return pi_divide_up(k, PART); }
 
 static int64_t part_of(int64_t k)
 {
-    return parts_of(k) == 1 ? k : divide_up(divide_up(k, parts_of(k)), PI_FIP_BLOCK) * PI_FIP_BLOCK;
+    return parts_of(k) == 1 ? k : pi_divide_up(pi_divide_up(k, parts_of(k)), PI_FIP_BLOCK) * PI_FIP_BLOCK;
 }
 
 /* Of a group: minus[part][column], then the sum of the squares of each panel. */
@@ -69,7 +67,7 @@ float pi_fip_square(int64_t panels, int64_t k, int64_t nr, int64_t n, const floa
  * is alone gains nothing. Direct products take some 6 % more than their multiply-adds. */
 double pi_fip_share(int64_t m, int64_t n, int64_t k, bool gathered)
 {
-    double vectors = (double)divide_up(n, 16), pairs = (double)(divide_up(n, 16) / 2 * 2);
+    double vectors = (double)pi_divide_up(n, 16), pairs = (double)(pi_divide_up(n, 16) / 2 * 2);
     double near = (double)m * (double)k * sizeof(float) < (double)pi_cpu_cache(2) ? 0.45 : 0.7;
     double copying = (near + (gathered ? 0.35 : 0)) * (double)k + 25 * (double)parts_of(k);
     return ((double)k * vectors - (double)(k / PI_FIP_TERMS * PI_FIP_TERMS) / 3 * pairs + copying) / (1.06 * (double)k * vectors);
@@ -87,12 +85,12 @@ const char *pi_fip_refuse(int64_t m, int64_t n, int64_t k, bool gathered)
 
 static int64_t blocks_of(const pi_fip_plan *s, int64_t m)
 {
-    int64_t least = m > 0 ? divide_up(m, s->tiles * PI_FIP_ROWS) : 1;
+    int64_t least = m > 0 ? pi_divide_up(m, s->tiles * PI_FIP_ROWS) : 1;
     return pi_parallel_blocks(s->threads, least, s->batches * s->pieces, m, 2 * PI_FIP_ROWS);
 }
 
 /* Floats of a copied row of all parts. */
-static int64_t copied(const pi_fip_plan *s) { return s->parts * divide_up(s->part, PI_FIP_BLOCK) * PI_FIP_BLOCK; }
+static int64_t copied(const pi_fip_plan *s) { return s->parts * pi_divide_up(s->part, PI_FIP_BLOCK) * PI_FIP_BLOCK; }
 
 /* A small B stays in the second-level cache of each thread, and a few rows meet all of it while they are in the first. Of a large one
  * each thread has some panels, for as many rows as stay in the second. Returns the blocks of rows: with fewer live ones there are no
@@ -105,16 +103,16 @@ static int64_t cut(pi_fip_plan *s)
     int64_t fits = (small ? (int64_t)pi_cpu_cache(1) / 2 : second * s->parts) / row;
     int64_t most = fits < PI_FIP_ROWS ? PI_FIP_ROWS : small ? fits / PI_FIP_ROWS * PI_FIP_ROWS : pi_min_i64(fits, BLOCK);
     s->pieces = small ? 1 : s->panels;
-    s->tiles = divide_up(pi_min_i64(most, s->m), PI_FIP_ROWS);
+    s->tiles = pi_divide_up(pi_min_i64(most, s->m), PI_FIP_ROWS);
     const int64_t blocks = blocks_of(s, s->m);
-    s->tiles = divide_up(divide_up(s->m, blocks), PI_FIP_ROWS);
+    s->tiles = pi_divide_up(pi_divide_up(s->m, blocks), PI_FIP_ROWS);
     return blocks;
 }
 
 pi_status pi_fip_prepare(pi_prep *prep, pi_fip_plan *s, pi_error *err)
 {
     s->fip = pi_fip();
-    s->panels = divide_up(s->n, (int64_t)s->fip->nr);
+    s->panels = pi_divide_up(s->n, (int64_t)s->fip->nr);
     s->parts = parts_of(s->k);
     s->part = part_of(s->k);
     s->threads = (int)pi_min_i64(prep->threads, PI_MAX_THREADS);
@@ -279,7 +277,7 @@ static void product_chunk(void *arg, int64_t begin, int64_t end, int thread)
         int64_t own = s->each_b ? batch : 0, tail = tail_of(s->panels, s->k, (int64_t)s->fip->nr);
         const pi_fip_data d = data_of(s, task->d, batch);
         const block_task t = {s, &d, s->b + own * s->panels * s->k * (int64_t)s->fip->nr, s->minus + own * tail, task->live, task->m,
-                              batch, first, rows, divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
+                              batch, first, rows, pi_divide_up(rows, PI_FIP_ROWS), (float *)(void *)mine,
                               (float *)(void *)(mine + s->gathered_at), (pi_fip_rows *)(void *)(mine + s->rows_at)};
         n = pi_min_i64(end - u, s->pieces - piece);
         if (task->made[thread] != id + 1) copy_rows(&t, task->call);
@@ -309,7 +307,7 @@ pi_status pi_fip_run(const pi_fip_plan *s, const pi_call *call, const pi_fip_dat
     product_task task = {.s = s, .call = call, .d = data, .m = s->m};
     if (s->live) find_live(&task);
     task.blocks = blocks_of(s, task.m);
-    int64_t work = (divide_up(task.m, task.blocks) + 1) * s->k * (int64_t)s->fip->nr * (s->panels / s->pieces);
+    int64_t work = (pi_divide_up(task.m, task.blocks) + 1) * s->k * (int64_t)s->fip->nr * (s->panels / s->pieces);
     int threads = (int)pi_min_i64(call->run->threads, s->threads);
     pi_parallel(threads, s->batches * task.blocks * s->pieces, GRAIN / work + 1, product_chunk, &task);
     return pi_cancelled(call) ? pi_fail(err, PI_E_CANCELLED, "cancelled") : PI_E_OK;

@@ -14,8 +14,6 @@ static const struct {
     int left, right;
 } products[PI_STRASSEN_PRODUCTS] = {{A11, B11}, {A12, B21}, {S4, B22}, {A22, T4}, {S1, T1}, {S2, T2}, {S3, T3}};
 
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 /* ---- whether it pays ---- */
 
 /* The part of a direct product's time that is saved: an eighth, less what beginning and ending tiles of half the depth, sums of A
@@ -23,7 +21,7 @@ static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
  * sums of A. */
 static double saving(int64_t m, int64_t n, int64_t k, int64_t each)
 {
-    int64_t nr = (int64_t)pi_igemm()->nr, panels = divide_up(n, nr);
+    int64_t nr = (int64_t)pi_igemm()->nr, panels = pi_divide_up(n, nr);
     double both = (double)(panels / 2 * 2) / (double)panels; /* of the columns */
     double most = nr >= 32 ? 0.11 : 0.08; /* small tiles begin and end more often */
     return both * (most - 448.0 / (double)(nr * k) - 224.0 / (double)(nr * each) - 0.8 / (double)m);
@@ -58,18 +56,18 @@ pi_status pi_strassen_prepare(pi_prep *prep, pi_strassen_plan *s, pi_error *err)
     s->gemm = pi_igemm();
     s->sums = pi_strassen();
     int64_t half = s->k / 2, nr = (int64_t)s->gemm->nr;
-    s->panels = divide_up(s->n, nr);
+    s->panels = pi_divide_up(s->n, nr);
     s->halves = s->panels / 2;
-    s->pairs = divide_up(s->m, 2);
-    s->stride = divide_up(half, LINE) * LINE + LINE; /* no two rows in one set of the cache */
+    s->pairs = pi_divide_up(s->m, 2);
+    s->stride = pi_divide_up(half, LINE) * LINE + LINE; /* no two rows in one set of the cache */
     s->made = s->row % WAY == 0 ? LEFT : 4; /* rows that far apart meet in one set */
-    s->blocks = pi_parallel_blocks(prep->threads, divide_up(s->pairs, BLOCK), s->panels - s->halves, s->pairs,
+    s->blocks = pi_parallel_blocks(prep->threads, pi_divide_up(s->pairs, BLOCK), s->panels - s->halves, s->pairs,
                                    2 * (int64_t)s->gemm->mr);
-    s->block = divide_up(s->pairs, s->blocks);
+    s->block = pi_divide_up(s->pairs, s->blocks);
     if (!pays(s, prep->threads)) return pi_fail(err, PI_E_UNSUPPORTED, "so many threads have too little to do");
     /* All left factors of a part, and half as much again of B, in the second-level cache. */
     int64_t fits = (int64_t)pi_cpu_cache(2) * 2 / 3 / (LEFT * BLOCK * (int64_t)sizeof(float));
-    s->part = divide_up(half, divide_up(half, fits < LINE ? LINE : pi_min_i64(fits, PART)));
+    s->part = pi_divide_up(half, pi_divide_up(half, fits < LINE ? LINE : pi_min_i64(fits, PART)));
     s->zeros = pi_prep_alloc(prep, (size_t)half * sizeof(float), err);
     if (!s->zeros) return pi_alloc_status(err);
     size_t made, threads = (size_t)pi_min_i64(pi_min_i64(prep->threads, PI_MAX_THREADS), units(s));
@@ -148,7 +146,7 @@ static pi_igemm_ahead ahead_of(const pi_strassen_plan *s, int64_t j, int64_t at,
     if (j >= s->halves) return (pi_igemm_ahead){0};
     blocks_of_b(s, j, at, b);
     size_t rows = (size_t)pi_min_i64(s->part, s->k / 2 - at);
-    return pi_igemm_share(b[call % 4], rows * s->gemm->nr, (size_t)k, (size_t)(call / 4), (size_t)divide_up(calls, 4));
+    return pi_igemm_share(b[call % 4], rows * s->gemm->nr, (size_t)k, (size_t)(call / 4), (size_t)pi_divide_up(calls, 4));
 }
 
 /* The rows of a left factor, from pair `first` on. */
@@ -224,7 +222,7 @@ static void both_panels(const block_task *t, int64_t j)
     const range pairs = t->pairs;
     float *room = t->room;
     int64_t nr = (int64_t)s->gemm->nr, mr = (int64_t)s->gemm->mr, half = s->k / 2;
-    int64_t rest = pairs.rows - mr, tiles = divide_up(rest, mr), tile = divide_up(rest, tiles ? tiles : 1);
+    int64_t rest = pairs.rows - mr, tiles = pi_divide_up(rest, mr), tile = pi_divide_up(rest, tiles ? tiles : 1);
     right_part b = {.j = j, .sums[0] = room + PI_STRASSEN_PRODUCTS * s->block * nr};
     for (int i = 1; i < 4; i++) b.sums[i] = b.sums[i - 1] + s->part * nr;
     for (; b.at < half; b.at += b.k) {
@@ -247,7 +245,7 @@ static void direct(const block_task *t, range rows)
     const pi_strassen_data *d = t->d;
     int64_t nr = (int64_t)s->gemm->nr, column = (s->panels - 1) * nr;
     const float *a[MOST];
-    int64_t tiles = divide_up(rows.rows, (int64_t)s->gemm->mr);
+    int64_t tiles = pi_divide_up(rows.rows, (int64_t)s->gemm->mr);
     for (int64_t i = 0; i < tiles; i++) {
         int64_t r = i * rows.rows / tiles, m = (i + 1) * rows.rows / tiles - r, at = (rows.first + r) * d->y_row + column;
         for (int64_t l = 0; l < m; l++) a[l] = d->a + (rows.first + r + l) * d->a_row;
